@@ -1,0 +1,144 @@
+// Package pipeline holds what a project declares, as plain validated data: pipelines, their tasks in order, and models.
+// Nothing here reads files, knows a database or tells the time.
+package pipeline
+
+import (
+	"time"
+
+	"damson/internal/diag"
+)
+
+// Pipeline is a set of tasks with an order, run once for each data interval of its schedule (Airflow: DAG).
+type Pipeline struct {
+	Name           string         `json:"name"`
+	Description    string         `json:"description,omitempty"`
+	Owner          string         `json:"owner,omitempty"`
+	Schedule       string         `json:"schedule"` // as written; "" = only by hand. schedule.Parse reads it
+	Timezone       string         `json:"timezone"` // IANA name; "UTC" by default
+	Start          time.Time      `json:"start"`    // first logical date; zero when the pipeline has no schedule
+	End            time.Time      `json:"end"`      // last logical date, itself included; zero = open
+	Catchup        bool           `json:"catchup"`
+	MaxActiveRuns  int            `json:"max_active_runs"`  // 0 = no limit
+	MaxActiveTasks int            `json:"max_active_tasks"` // 0 = no limit
+	RunTimeout     time.Duration  `json:"run_timeout,omitempty"`
+	Params         map[string]any `json:"params,omitempty"`
+	Tasks          []*Task        `json:"tasks"`   // in a topological order; tasks that are free to swap stand as declared
+	Version        string         `json:"version"` // content hash over everything that decides what a run does
+	At             diag.Pos       `json:"at"`
+}
+
+// Task gives the task of that name, or nil.
+func (p *Pipeline) Task(name string) *Task {
+	for _, t := range p.Tasks {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// TaskNames lists the tasks' names in their order.
+func (p *Pipeline) TaskNames() []string {
+	names := make([]string, len(p.Tasks))
+	for i, t := range p.Tasks {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// Kind says what a task does.
+type Kind string
+
+const (
+	SQLTask   Kind = "sql"   // a SELECT into a table, or a script
+	LoadTask  Kind = "load"  // files into a table
+	TrainTask Kind = "train" // a model from a table
+	ScoreTask Kind = "score" // a model's predictions into a table
+)
+
+// Task is one step of a pipeline. Exactly one of SQL, Load, Train and Score is set, as Kind says.
+type Task struct {
+	Name          string        `json:"name"`
+	Kind          Kind          `json:"kind"`
+	Upstream      []string      `json:"upstream,omitempty"` // names, sorted
+	TriggerRule   string        `json:"trigger_rule"`       // a run.TriggerRule; "all_success" by default
+	Retries       int           `json:"retries"`
+	RetryDelay    time.Duration `json:"retry_delay"`
+	RetryBackoff  float64       `json:"retry_backoff"`   // each delay is the last one times this; 1 = constant
+	MaxRetryDelay time.Duration `json:"max_retry_delay"` // 0 = no bound
+	Timeout       time.Duration `json:"timeout"`         // of one attempt; 0 = none
+	DependsOnPast bool          `json:"depends_on_past"`
+	Priority      int           `json:"priority"` // higher starts first
+	// Batch says that one execution over several adjacent data intervals gives the same rows as one execution for each:
+	// a backfill may then run them together. A batched SQL file may read data_interval_start and _end, not a single ds.
+	Batch bool     `json:"batch"`
+	SQL   *SQL     `json:"sql,omitempty"`
+	Load  *Load    `json:"load,omitempty"`
+	Train *Train   `json:"train,omitempty"`
+	Score *Score   `json:"score,omitempty"`
+	At    diag.Pos `json:"at"`
+}
+
+// Mode is how the rows of a SELECT come into the table.
+type Mode string
+
+const (
+	Replace Mode = "replace" // the data interval's rows with PartitionBy, else the whole table
+	Append  Mode = "append"  // added, at most once for each attempt that commits
+	Merge   Mode = "merge"   // rows with the same Keys are replaced, others added
+)
+
+// Target is a table that a task writes.
+type Target struct {
+	Into        string   `json:"into"`                   // schema.table
+	PartitionBy string   `json:"partition_by,omitempty"` // a date or timestamp column
+	Mode        Mode     `json:"mode"`
+	Keys        []string `json:"keys,omitempty"`        // for Merge
+	NewColumns  bool     `json:"new_columns,omitempty"` // allow the SELECT to add columns to an existing table
+}
+
+// SQL is a SELECT with a target, or (Target nil) a script of statements.
+type SQL struct {
+	File   string  `json:"file"` // relative to the project, "sql/x.sql"
+	Target *Target `json:"target,omitempty"`
+}
+
+// Column is a declared column of a loaded file: Name, and Type as one of Load's portable types.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // text, bigint, double, boolean, date, time, timestamp
+}
+
+// Load reads files into a table. Loading the same file with the same content again changes nothing; a file whose content
+// changed replaces the rows it gave before.
+type Load struct {
+	Files          []string `json:"files"`  // globs, templated, relative to the project; ** crosses directories
+	Format         string   `json:"format"` // csv, tsv, json, parquet, plt; gzip and zstd are seen by content
+	Into           string   `json:"into"`
+	Columns        []Column `json:"columns,omitempty"` // none: names from the header, types from the values
+	FilenameColumn string   `json:"filename_column,omitempty"`
+	// FilenameFields takes columns from the path by a regular expression with named groups, for example
+	// `Data/(?P<uid>[^/]+)/Trajectory/`.
+	FilenameFields string   `json:"filename_fields,omitempty"`
+	Header         bool     `json:"header"`     // the first line after SkipLines names the columns
+	SkipLines      int      `json:"skip_lines"` // lines at the head of each file that are not data
+	Delimiter      string   `json:"delimiter,omitempty"`
+	Nulls          []string `json:"nulls,omitempty"` // texts that mean NULL
+	MaxRejects     int      `json:"max_rejects"`     // -1 = no bound
+}
+
+// Train makes a new version of a model from the rows of a table or of a SQL file.
+type Train struct {
+	Model  string `json:"model"`
+	Source string `json:"source"`         // schema.table or, when sql/<source>.sql exists, that file's SELECT
+	File   string `json:"file,omitempty"` // that file
+}
+
+// Score writes a model's predictions for the rows of a table or of a SQL file.
+type Score struct {
+	Model  string   `json:"model"`
+	Source string   `json:"source"`
+	File   string   `json:"file,omitempty"`
+	Keep   []string `json:"keep,omitempty"` // further columns of the source to carry into the target
+	Target Target   `json:"target"`
+}
