@@ -72,5 +72,21 @@ type Change struct {
 	Result    json.RawMessage
 }
 
+// Claim names one attempt of one task run: the key of the ledger, in which the warehouse records, in the transaction of the
+// task's writes, that this attempt has committed.
+type Claim struct {
+	RunID   string `json:"run_id"`
+	Task    string `json:"task"`
+	Attempt int    `json:"attempt"`
+}
+
+// LogLine is a line that a task run wrote.
+type LogLine struct {
+	Claim
+	At    time.Time `json:"at"`
+	Level string    `json:"level"` // "info", "warn" or "error"
+	Text  string    `json:"text"`
+}
+
 // Event names why a state changed; Next says which events a state accepts.
 type Event string

@@ -1,0 +1,48 @@
+// Package model holds trained models as plain data: immutable versions, what they were made from, how they were judged.
+// It neither trains nor stores them.
+package model
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Version is one trained model. Only State changes after it was registered.
+type Version struct {
+	Model       string          `json:"model"`
+	Number      int             `json:"version"` // from 1, given by the store
+	State       State           `json:"state"`
+	Created     time.Time       `json:"created"`
+	RunID       string          `json:"run_id,omitempty"`
+	Why         string          `json:"why"`       // why it was trained
+	Algorithm   string          `json:"algorithm"` // "random_forest"
+	Spec        json.RawMessage `json:"spec"`      // the pipeline.Model it was made by
+	Features    []string        `json:"features"`  // in the order the artifact uses
+	Rows        int64           `json:"rows"`      // it was trained on
+	Data        string          `json:"data"`      // fingerprint of the training rows
+	SQL         string          `json:"sql"`       // hash of the source's rendered SQL
+	Hash        string          `json:"hash"`      // of the artifact: same data and seed, same hash
+	Report      json.RawMessage `json:"report"`    // the evaluation, a metric.Report
+	Gates       []Gate          `json:"gates"`     // as they were judged
+	Artifact    []byte          `json:"-"`         // the encoded forest
+	DecidedBy   string          `json:"decided_by,omitempty"`
+	DecidedWhy  string          `json:"decided_why,omitempty"`
+	DecidedTime time.Time       `json:"decided,omitzero"`
+}
+
+// State of a version in its model's life.
+type State string
+
+const (
+	Candidate State = "candidate" // trained, gates not passed or approval pending
+	Champion  State = "champion"  // the one that scores; at most one of a model
+	Retired   State = "retired"   // was champion
+	Rejected  State = "rejected"  // refused by a gate or a person
+)
+
+// Gate is one condition and how it was judged.
+type Gate struct {
+	Expr   string `json:"expr"`
+	Passed bool   `json:"passed"`
+	Detail string `json:"detail"` // the numbers in it
+}
