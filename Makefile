@@ -1,0 +1,41 @@
+# Damson's commands. `make` prints this help; each target says after ## what it does.
+# DuckDB is linked in through cgo: the build tag duckdb_arrow gives its columnar interface.
+export GOFLAGS := -tags=duckdb_arrow
+GO ?= go
+BIN := bin/damson
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check fmt vet lint bench bench-engine bench-geolife bench-ml bench-load bench-project clean toolchain
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+toolchain: ## check for Go and a C++ compiler; install the compiler on Debian when it is missing
+	@scripts/toolchain
+
+build: toolchain ## build bin/damson
+	@mkdir -p bin
+	$(GO) build -trimpath -o $(BIN) ./cmd/damson
+
+demo: build ## the GeoLife project end to end in ./damson-demo, then its report
+	$(BIN) demo --no-serve
+
+test: check ## everything CI runs: format, vet, staticcheck, all tests with the race detector
+
+check: toolchain fmt vet lint ## format, vet, staticcheck and race tests
+	$(GO) test -race -timeout 30m ./...
+
+fmt:
+	@bad=$$(gofmt -l cmd internal examples bench 2>/dev/null); \
+	if [ -n "$$bad" ]; then echo "not formatted (run gofmt -w on them):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint:
+	$(GO) tool staticcheck ./...
+
+bench: bench-engine bench-geolife bench-ml bench-load bench-project ## all benchmarks (each prints ratios against a floor or a peer)
+
+clean: ## remove what the targets above made
+	rm -rf bin damson-demo

@@ -1,0 +1,76 @@
+package internal_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers is the house's plan: a package may import only packages of lower layers. docs/ARCHITECTURE.md draws it.
+var layers = map[string]int{
+	"diag": 0, "clock": 0,
+	"sqltext":  1,
+	"pipeline": 2, "run": 2, "schedule": 2, "template": 2, "forest": 2, "metric": 2, "model": 2, "plot": 2,
+	"warehouse/driver": 3, "store/driver": 3,
+	"warehouse/rows": 3,
+	"warehouse":      4, "store": 4, "warehouse/duckdb": 4, "store/sqlite": 4,
+	"warehouse/drivertest": 5, "store/storetest": 5,
+	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "registry": 5, "citydata": 5,
+	"tasks": 6,
+	"cli":   7,
+}
+
+// TestImportsPointDown parses every package's imports and compares them with the plan.
+func TestImportsPointDown(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.Contains(path, "testdata") {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if pkg == "." {
+			return nil
+		}
+		from, known := layers[pkg]
+		if !known {
+			t.Errorf("%s: package %s has no layer. Add it to the table in internal/layers_test.go and to docs/ARCHITECTURE.md.", path, pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			checkImport(t, path, pkg, from, imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkImport reports an import that goes sideways or up. Tests may use anything below cli, real databases above all.
+func checkImport(t *testing.T, path, pkg string, from int, imported string) {
+	name, ours := strings.CutPrefix(imported, "damson/internal/")
+	if !ours || name == pkg {
+		return
+	}
+	to, known := layers[name]
+	test := strings.HasSuffix(path, "_test.go")
+	concrete := name == "warehouse/duckdb" || name == "store/sqlite"
+	switch {
+	case !known:
+		t.Errorf("%s imports %s, which has no layer. Add it to the table in internal/layers_test.go.", path, name)
+	case test && to < layers["cli"]:
+	case to >= from:
+		t.Errorf("%s (%s, layer %d) imports %s (layer %d): imports point down only. Declare the interface you need in %s, or move the shared part to a lower layer.",
+			path, pkg, from, name, to, pkg)
+	case concrete && pkg != "cli":
+		t.Errorf("%s imports the driver %s: only cli wires drivers. Take it as an argument.", path, name)
+	}
+}

@@ -1,0 +1,124 @@
+package plot_test
+
+import (
+	"bytes"
+	"image/png"
+	"math"
+	"strings"
+	"testing"
+
+	"damson/internal/plot"
+)
+
+func TestParseSpec(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]plot.Spec{
+		"hist:speed":     {Kind: plot.Histogram, X: "speed"},
+		"scatter:a, b":   {Kind: plot.Scatter, X: "a", Y: "b"},
+		"line:tdate,kmh": {Kind: plot.Line, X: "tdate", Y: "kmh"},
+	} {
+		got, err := plot.ParseSpec(text)
+		if err != nil || got != want {
+			t.Errorf("ParseSpec(%q) = %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for text, says := range map[string]string{
+		"hist":       "names no column",
+		"hist:":      "names no column",
+		"hist:a,b":   "one column, not 2",
+		"scatter:a":  "two columns",
+		"histo:a":    `Did you mean "hist"?`,
+		"line:a,b,c": "here are 3",
+	} {
+		if _, err := plot.ParseSpec(text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("ParseSpec(%q): error %v does not say %q", text, err, says)
+		}
+	}
+}
+
+func TestBinsCountEveryValueOnceAndHaveRoundEdges(t *testing.T) {
+	t.Parallel()
+	values := []float64{0, 0.4, 1, 1, 2.5, 9.99, 10, 2532.4}
+	bins := plot.Bins(values, 20)
+	total := 0
+	for i, b := range bins {
+		total += b.Count
+		if i > 0 && b.Low != bins[i-1].High {
+			t.Errorf("bin %d starts at %g, the one before ends at %g", i, b.Low, bins[i-1].High)
+		}
+	}
+	if total != len(values) {
+		t.Errorf("bins hold %d values of %d", total, len(values))
+	}
+	if width := bins[0].High - bins[0].Low; width != 200 {
+		t.Errorf("width %g, want 200", width)
+	}
+	if last := bins[len(bins)-1]; last.Count != 1 || last.Low != 2400 {
+		t.Errorf("the wild value should stand alone in the last bin, got %+v", last)
+	}
+}
+
+func TestBinsOfNothingAndOfOneValue(t *testing.T) {
+	t.Parallel()
+	if got := plot.Bins(nil, 10); got != nil {
+		t.Errorf("no values gave %v", got)
+	}
+	if got := plot.Bins([]float64{3, 3}, 10); len(got) != 1 || got[0].Count != 2 {
+		t.Errorf("equal values gave %v", got)
+	}
+}
+
+func TestTextFitsTheWidthAndShowsOutliers(t *testing.T) {
+	t.Parallel()
+	xs := []float64{math.NaN(), 1000}
+	for i := range 999 {
+		xs = append(xs, float64(i%10))
+	}
+	var out bytes.Buffer
+	if err := plot.New(plot.Spec{Kind: plot.Histogram, X: "speed"}, xs, nil, false).Text(&out, 60); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if !strings.Contains(text, "speed (n = 1000, 1 without a finite value left out)") {
+		t.Errorf("title missing:\n%s", text)
+	}
+	if !strings.Contains(text, "│▏ 1\n") {
+		t.Errorf("the single wild value is not seen:\n%s", text)
+	}
+	for _, kind := range []plot.Kind{plot.Scatter, plot.Line} {
+		out.Reset()
+		chart := plot.New(plot.Spec{Kind: kind, X: "t", Y: "v"}, []float64{3, 1, 2}, []float64{9, 1, 4}, false)
+		if err := chart.Text(&out, 60); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 60 {
+				t.Errorf("%s: a line of %d characters: %q", kind, n, line)
+			}
+		}
+	}
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	charts := []*plot.Chart{
+		plot.New(plot.Spec{Kind: plot.Histogram, X: "v"}, []float64{1, 2, 2, 3}, nil, false),
+		plot.New(plot.Spec{Kind: plot.Histogram, X: "v"}, []float64{5, 5}, nil, false),
+		plot.New(plot.Spec{Kind: plot.Histogram, X: "v"}, nil, nil, false),
+		plot.New(plot.Spec{Kind: plot.Line, X: "t", Y: "v"}, []float64{1e9, 1.1e9}, []float64{1, 2}, true),
+		plot.New(plot.Spec{Kind: plot.Scatter, X: "t", Y: "v"}, nil, []float64{}, false),
+	}
+	for _, c := range charts {
+		data, err := c.Encode("png")
+		if err != nil {
+			t.Errorf("%s: %v", c.Title(), err)
+			continue
+		}
+		if _, err := png.Decode(bytes.NewReader(data)); err != nil {
+			t.Errorf("%s: not a PNG: %v", c.Title(), err)
+		}
+		if data, err := c.Encode("svg"); err != nil || !bytes.Contains(data, []byte("<svg")) {
+			t.Errorf("%s: not an SVG (%v)", c.Title(), err)
+		}
+	}
+}
