@@ -1,0 +1,133 @@
+// Package project reads a project's files into validated plain data: damson.yaml, the pipelines and models declared in
+// Starlark, and the SQL files and macros they use. Its central type is Project.
+//
+// Loading collects every mistake as a diag.Finding with file, line and column; it never stops at the first. It refuses to
+// connect to anything, to run SQL or to tell the time: the same files and the same environment variables give the same
+// Project.
+//
+// Invariants:
+//
+//  1. Load returns a Project even when there are findings; it holds whatever could be read. Only a Project without errors
+//     may be run.
+//  2. A value that came from ${env:…} or ${file:…} is secret: it is shown as ****** by every String and JSON method here,
+//     and Redact removes it from any text.
+//  3. A pipeline's Version depends on its declaration and on the text of the files it uses, on nothing else: not on where
+//     it stands in its file, on other pipelines, on times of files or on their line ends.
+package project
+
+import (
+	"fmt"
+	"strings"
+
+	"damson/internal/diag"
+	"damson/internal/pipeline"
+)
+
+// ConfigFile is the file that makes a directory a project.
+const ConfigFile = "damson.yaml"
+
+// Options tune Load; the zero value reads the process's environment and the machine's files.
+type Options struct {
+	// Env names the environment; "" takes default_environment from damson.yaml.
+	Env string
+	// Getenv looks an environment variable up for ${env:NAME}; nil is os.LookupEnv.
+	Getenv func(name string) (string, bool)
+	// ReadFile reads the file of ${file:PATH}; nil is os.ReadFile.
+	ReadFile func(path string) ([]byte, error)
+	// CheckGate says what is wrong with a model's gate; nil accepts any text.
+	CheckGate func(expr string) error
+	// Print receives what print(…) in a Starlark file writes; nil drops it.
+	Print func(at diag.Pos, text string)
+}
+
+// Project is a project as its files declare it, seen from one environment.
+type Project struct {
+	Dir          string               `json:"dir"` // absolute
+	Name         string               `json:"name"`
+	Version      string               `json:"version"`      // content hash over all pipelines
+	Environment  Environment          `json:"environment"`  // the one in use
+	Environments []string             `json:"environments"` // names, sorted
+	Pipelines    []*pipeline.Pipeline `json:"pipelines"`    // by name
+	Models       []*pipeline.Model    `json:"models"`       // by name
+	// Vars are the project's variables under the environment's own; a string that came from a secret is a Secret.
+	Vars map[string]any `json:"vars,omitempty"`
+	// Conns are the connections templates see as conn.NAME.
+	Conns map[string]Connection `json:"connections,omitempty"`
+
+	secrets  []string // values, longest first
+	redactor *strings.Replacer
+}
+
+// Environment says where the project works.
+type Environment struct {
+	Name      string `json:"name"`
+	Warehouse Secret `json:"warehouse"` // URL, "duckdb:.damson/warehouse.duckdb" by default
+	Limits    Limits `json:"limits"`
+}
+
+// Limits bound what the embedded warehouse takes from the machine; zero values leave it to the warehouse.
+type Limits struct {
+	Memory  int64 `json:"memory,omitempty"` // bytes
+	Threads int   `json:"threads,omitempty"`
+}
+
+// Connection is an address with credentials, for templates.
+type Connection struct {
+	Type     string            `json:"type,omitempty"`
+	Host     Secret            `json:"host,omitzero"`
+	Port     int               `json:"port,omitempty"`
+	Schema   Secret            `json:"schema,omitzero"` // database name, under Airflow's word
+	Login    Secret            `json:"login,omitzero"`
+	Password Secret            `json:"password,omitzero"`
+	Extra    map[string]Secret `json:"extra,omitempty"`
+}
+
+// Pipeline gives the pipeline of that name; the error is a diag.Finding that lists the names there are.
+func (p *Project) Pipeline(name string) (*pipeline.Pipeline, error) {
+	names := make([]string, len(p.Pipelines))
+	for i, pl := range p.Pipelines {
+		if pl.Name == name {
+			return pl, nil
+		}
+		names[i] = pl.Name
+	}
+	return nil, unknownName("pipeline", name, names)
+}
+
+// Model gives the model of that name; the error is a diag.Finding that lists the names there are.
+func (p *Project) Model(name string) (*pipeline.Model, error) {
+	names := make([]string, len(p.Models))
+	for i, m := range p.Models {
+		if m.Name == name {
+			return m, nil
+		}
+		names[i] = m.Name
+	}
+	return nil, unknownName("model", name, names)
+}
+
+// unknownName is the finding for a name that the project does not have.
+func unknownName(what, name string, names []string) error {
+	f := diag.Finding{
+		Severity: diag.Error,
+		Summary:  "Unknown " + what,
+		Detail:   fmt.Sprintf("This project has no %s %q. It has: %s.", what, name, listNames(names)),
+		Fix:      diag.DidYouMean(name, names),
+	}
+	if len(names) == 0 {
+		f.Detail = fmt.Sprintf("This project has no %s %q; it has no %s at all.", what, name, what)
+	}
+	if f.Fix == "" {
+		f.Fix = "Take one of the names above, or declare it in pipelines/."
+	}
+	return f
+}
+
+// listNames joins names for a sentence, at most twenty of them.
+func listNames(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
