@@ -112,11 +112,13 @@ type Column struct {
 // Load reads files into a table. Loading the same file with the same content again changes nothing; a file whose content
 // changed replaces the rows it gave before.
 type Load struct {
-	Files          []string `json:"files"`  // globs, templated, relative to the project; ** crosses directories
+	Files          []string `json:"files"`  // globs, templated, relative to Root; ** crosses directories
 	Format         string   `json:"format"` // csv, tsv, json, parquet, plt; gzip and zstd are seen by content
 	Into           string   `json:"into"`
 	Columns        []Column `json:"columns,omitempty"` // none: names from the header, types from the values
+	Root           string   `json:"root,omitempty"`    // templated; file names are kept relative to it. None: the project's directory
 	FilenameColumn string   `json:"filename_column,omitempty"`
+	LineColumn     string   `json:"line_column,omitempty"` // bigint: the line of the file on which the row begins, from 1
 	// FilenameFields takes columns from the path by a regular expression with named groups, for example
 	// `Data/(?P<uid>[^/]+)/Trajectory/`.
 	FilenameFields string   `json:"filename_fields,omitempty"`
