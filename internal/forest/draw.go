@@ -1,0 +1,80 @@
+package forest
+
+import (
+	"crypto/md5"
+	"encoding/binary"
+)
+
+// Key stands for a row's or group's identity: two numbers of 28 bits, the first fourteen hexadecimal digits of the MD5 of
+// its text. A database computes the same from md5(text). MD5 serves as a mixer here and protects nothing.
+type Key struct{ hi, lo uint32 }
+
+// KeyOf gives the key of a text.
+func KeyOf(text string) Key {
+	sum := md5.Sum([]byte(text))
+	bits := binary.BigEndian.Uint64(sum[:]) >> 8
+	return Key{uint32(bits >> 28), uint32(bits & (1<<28 - 1))}
+}
+
+// Less orders keys, which is to say: shuffles rows the same way wherever they come from.
+func (k Key) Less(other Key) bool {
+	if k.hi != other.hi {
+		return k.hi < other.hi
+	}
+	return k.lo < other.lo
+}
+
+// modulus is the Mersenne prime 2³¹-1. With keys of 28 bits all products below stay under 2⁶⁰, in the reach of every
+// database's bigint.
+const modulus = 1<<31 - 1
+
+// Draw gives every key a number that is as good as random, from a family of such functions that a seed and a stream name:
+// (hi·a + lo·c + b) mod 2³¹-1 (pairwise independent: J. L. Carter and M. N. Wegman 1979). Databases compute the same.
+type Draw struct{ a, c, b uint64 }
+
+// NewDraw picks a function of the family. Different streams of one seed are unrelated.
+func NewDraw(seed int64, stream uint64) Draw {
+	g := random(mix(uint64(seed)) ^ mix(stream+0x51ed270b))
+	return Draw{a: 1 + g.below(modulus-1), c: 1 + g.below(modulus-1), b: g.below(modulus)}
+}
+
+// Number is the key's number, from 0 to 2³¹-2.
+func (d Draw) Number(k Key) uint32 {
+	return uint32((uint64(k.hi)*d.a + uint64(k.lo)*d.c + d.b) % modulus)
+}
+
+// Below reports whether the key belongs to the given share of all keys: the same keys for ever, however many others come.
+func (d Draw) Below(k Key, share float64) bool {
+	return float64(d.Number(k)) < float64(share*modulus)
+}
+
+// poissonBounds are the cumulated probabilities of the Poisson distribution with mean 1, times the modulus, rounded down:
+// a number below bound k, and not below the ones before, draws k. Written out so that no machine rounds them differently.
+var poissonBounds = [...]uint32{790015083, 1580030167, 1975037709, 2106706890, 2139624185, 2146207644, 2147304887, 2147461637, 2147481230, 2147483407, 2147483625, 2147483645}
+
+// poisson draws how often a row stands in a tree's bootstrap sample (N. Oza and S. Russell, "Online Bagging", 2001).
+func poisson(number uint32) uint8 {
+	for k, bound := range poissonBounds {
+		if number < bound {
+			return uint8(k)
+		}
+	}
+	return uint8(len(poissonBounds))
+}
+
+// random is the splitmix64 generator (G. Steele, D. Lea, C. Flood 2014).
+type random uint64
+
+func (r *random) next() uint64 {
+	*r += 0x9e3779b97f4a7c15
+	return mix(uint64(*r))
+}
+
+// below gives a number from 0 to n-1. Its bias, below 2⁻³² for the n used here, is the price of needing no loop.
+func (r *random) below(n uint64) uint64 { return r.next() >> 1 % n }
+
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
