@@ -34,8 +34,9 @@ type app struct {
 	terminal   bool // out is a terminal: colours and live progress
 	width      int  // of the terminal, in characters
 	clock      clock.Clock
-	projectDir string // --project
-	env        string // --env
+	projectDir string              // --project
+	env        string              // --env
+	redact     func(string) string // removes the project's secrets; nil before it is read
 }
 
 // usageError marks an error as wrong usage: exit code 2.
@@ -84,7 +85,11 @@ func (a *app) exit(err error) int {
 }
 
 func (a *app) errorText(err error) string {
-	return a.style(styleBad, "error: ") + err.Error()
+	text := err.Error()
+	if a.redact != nil {
+		text = a.redact(text)
+	}
+	return a.style(styleBad, "error: ") + text
 }
 
 func (a *app) root() *cobra.Command {

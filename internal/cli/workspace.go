@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"damson/internal/diag"
+	"damson/internal/project"
+	"damson/internal/registry"
+	"damson/internal/store"
+	"damson/internal/store/sqlite"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/duckdb"
+)
+
+// stateDir holds a project's local state: store, embedded warehouse, lock. Git ignores it.
+const stateDir = ".damson"
+
+// openProject reads the project and refuses one with errors. Warnings go to standard error.
+func (a *app) openProject() (*project.Project, error) {
+	p, findings, err := a.loadProject()
+	if err != nil {
+		return nil, err
+	}
+	if findings.HasErrors() {
+		return nil, findings
+	}
+	return p, nil
+}
+
+// loadProject reads the project with all findings; the error is about finding a project at all.
+func (a *app) loadProject() (*project.Project, diag.Findings, error) {
+	dir := a.projectDir
+	if dir == "" {
+		var err error
+		if dir, err = project.Find("."); err != nil {
+			return nil, nil, usageError{diag.AsFinding("No project", err)}
+		}
+	}
+	p, findings := project.Load(dir, project.Options{
+		Env:       a.env,
+		CheckGate: func(expr string) error { _, err := registry.ParseGate(expr); return err },
+		Print:     func(at diag.Pos, text string) { fmt.Fprintf(a.err, "%s: %s\n", at, text) },
+	})
+	a.redact = p.Redact
+	return p, findings, nil
+}
+
+// openStore opens the project's metadata, making it when absent.
+func openStore(ctx context.Context, p *project.Project) (*store.Store, error) {
+	dir := filepath.Join(p.Dir, stateDir)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, diag.Finding{
+			Summary: "No place for the project's state",
+			Detail:  fmt.Sprintf("Damson keeps runs, logs and models in %s, which cannot be made: %v.", dir, err),
+			Fix:     "Make the project's directory writable, or free space on its disk.",
+			Cause:   err,
+		}
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(dir, "store.sqlite"))
+	if err != nil {
+		return nil, err
+	}
+	return store.New(ctx, db)
+}
+
+// openWarehouse opens the environment's warehouse.
+func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
+	d, err := openDriver(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	w, err := warehouse.New(ctx, d)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return w, nil
+}
+
+func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
+	url := p.Environment.Warehouse
+	scheme, path, _ := strings.Cut(url.Reveal(), ":")
+	if scheme != "duckdb" {
+		return nil, diag.Finding{
+			At:      diag.Pos{File: project.ConfigFile},
+			Summary: "Unknown kind of warehouse",
+			Detail:  fmt.Sprintf("Environment %q names the warehouse %s; this version of Damson knows duckdb only.", p.Environment.Name, url),
+			Fix:     "Write for example: warehouse: duckdb:.damson/warehouse.duckdb",
+		}
+	}
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(p.Dir, path)
+	}
+	if path != "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return nil, diag.AsFinding("No place for the embedded warehouse", err)
+		}
+	}
+	opts := duckdb.Options{Path: path, Threads: p.Environment.Limits.Threads}
+	if m := p.Environment.Limits.Memory; m > 0 {
+		opts.MemoryLimit = fmt.Sprintf("%dB", m)
+	}
+	return duckdb.Open(ctx, opts)
+}
+
+// workspace is a project opened for work: this process alone changes its store and its embedded warehouse.
+type workspace struct {
+	project   *project.Project
+	store     *store.Store
+	warehouse *warehouse.Warehouse
+	lock      *flock.Flock
+}
+
+// openWorkspace opens project, store and warehouse under the project's lock.
+func (a *app) openWorkspace(ctx context.Context, purpose string) (*workspace, error) {
+	p, err := a.openProject()
+	if err != nil {
+		return nil, err
+	}
+	return a.workspaceOf(ctx, p, purpose)
+}
+
+func (a *app) workspaceOf(ctx context.Context, p *project.Project, purpose string) (*workspace, error) {
+	w := &workspace{project: p}
+	var err error
+	if w.store, err = openStore(ctx, p); err != nil {
+		return nil, err
+	}
+	if w.lock, err = a.lockProject(p, purpose); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	if w.warehouse, err = openWarehouse(ctx, p); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// Close releases everything that was opened, the lock last.
+func (w *workspace) Close() error {
+	var errs []error
+	if w.warehouse != nil {
+		errs = append(errs, w.warehouse.Close())
+	}
+	if w.store != nil {
+		errs = append(errs, w.store.Close())
+	}
+	if w.lock != nil {
+		errs = append(errs, w.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// lockProject keeps other processes from working on the project. The operating system frees the lock when the process
+// ends, however it ends. A file beside it tells people who holds it.
+func (a *app) lockProject(p *project.Project, purpose string) (*flock.Flock, error) {
+	path := filepath.Join(p.Dir, stateDir, "lock")
+	holder := filepath.Join(p.Dir, stateDir, "lock.holder")
+	l := flock.New(path)
+	got, err := l.TryLock()
+	if err != nil {
+		return nil, diag.AsFinding("The project cannot be locked", err)
+	}
+	if !got {
+		who, readErr := os.ReadFile(holder)
+		if readErr != nil {
+			who = []byte("another damson")
+		}
+		return nil, diag.Finding{
+			Summary: "Another process works on this project",
+			Detail:  fmt.Sprintf("%s holds %s. The embedded warehouse takes one process at a time.", strings.TrimSpace(string(who)), path),
+			Fix:     "Wait until it has ended, or stop it with Ctrl-C. `damson runs`, `tasks` and `logs` work meanwhile.",
+		}
+	}
+	note := fmt.Sprintf("`damson %s` (process %d, since %s)\n", purpose, os.Getpid(), a.clock.Now().Format(time.RFC3339))
+	if err := os.WriteFile(holder, []byte(note), 0o666); err != nil {
+		return nil, errors.Join(diag.AsFinding("The project cannot be locked", err), l.Unlock())
+	}
+	return l, nil
+}
+
+// withStore opens project and store only: for commands that read what happened, also while another process works.
+func (a *app) withStore(ctx context.Context, f func(p *project.Project, s *store.Store) error) (err error) {
+	p, err := a.openProject()
+	if err != nil {
+		return err
+	}
+	s, err := openStore(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return f(p, s)
+}
+
+// withWorkspace opens a workspace around f.
+func (a *app) withWorkspace(ctx context.Context, purpose string, f func(w *workspace) error) (err error) {
+	w, err := a.openWorkspace(ctx, purpose)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return f(w)
+}
+
+// completeEnvironments offers the project's environments to the shell.
+func (a *app) completeEnvironments(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	p, _, err := a.loadProject()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return p.Environments, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePipelines offers the project's pipelines as the first argument.
+func (a *app) completePipelines(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	p, _, err := a.loadProject()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, pl := range p.Pipelines {
+		names = append(names, pl.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// writeFile puts a whole file in place at once, so that nobody sees half of it.
+func writeFile(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".damson-*")
+	if err == nil {
+		_, err = tmp.Write(data)
+		err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+		if err == nil {
+			err = os.Rename(tmp.Name(), path)
+		}
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	fix := "Choose another place with --out, or free space there."
+	if errors.Is(err, fs.ErrPermission) {
+		fix = "Choose a place with --out that you may write to."
+	}
+	return diag.Finding{Summary: fmt.Sprintf("%s was not written", path), Detail: err.Error(), Fix: fix, Cause: err}
+}
