@@ -79,6 +79,62 @@ type Task struct {
 	At    diag.Pos `json:"at"`
 }
 
+// Target gives the table the task writes and how, nil when it writes none. A load adds the rows of its files.
+func (t *Task) Target() *Target {
+	switch {
+	case t.SQL != nil:
+		return t.SQL.Target
+	case t.Load != nil:
+		return &Target{Into: t.Load.Into, Mode: Append}
+	case t.Score != nil:
+		return &t.Score.Target
+	}
+	return nil
+}
+
+// Into gives the table the task writes, "" when it writes none.
+func (t *Task) Into() string {
+	if target := t.Target(); target != nil {
+		return target.Into
+	}
+	return ""
+}
+
+// File gives the SQL file the task reads, "" when it reads none.
+func (t *Task) File() string {
+	switch {
+	case t.SQL != nil:
+		return t.SQL.File
+	case t.Train != nil:
+		return t.Train.File
+	case t.Score != nil:
+		return t.Score.File
+	}
+	return ""
+}
+
+// Source gives the SQL file's name, or the table, that a train or score task reads its rows from; "" for other kinds.
+func (t *Task) Source() string {
+	switch {
+	case t.Train != nil:
+		return t.Train.Source
+	case t.Score != nil:
+		return t.Score.Source
+	}
+	return ""
+}
+
+// ModelName gives the model that a train or score task is about, "" for other kinds.
+func (t *Task) ModelName() string {
+	switch {
+	case t.Train != nil:
+		return t.Train.Model
+	case t.Score != nil:
+		return t.Score.Model
+	}
+	return ""
+}
+
 // Mode is how the rows of a SELECT come into the table.
 type Mode string
 
@@ -132,8 +188,8 @@ type Load struct {
 // Train makes a new version of a model from the rows of a table or of a SQL file.
 type Train struct {
 	Model  string `json:"model"`
-	Source string `json:"source"`         // schema.table or, when sql/<source>.sql exists, that file's SELECT
-	File   string `json:"file,omitempty"` // that file
+	Source string `json:"source"`         // schema.table; with File set, that file's name without folder and ending
+	File   string `json:"file,omitempty"` // the SQL file whose SELECT gives the rows, relative to the project
 }
 
 // Score writes a model's predictions for the rows of a table or of a SQL file.

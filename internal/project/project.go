@@ -54,8 +54,9 @@ type Project struct {
 	// Conns are the connections templates see as conn.NAME.
 	Conns map[string]Connection `json:"connections,omitempty"`
 
-	secrets  []string // values, longest first
-	redactor *strings.Replacer
+	secrets   []string // values, longest first
+	redactor  *strings.Replacer
+	templates *templates
 }
 
 // Environment says where the project works.

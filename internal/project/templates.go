@@ -1,0 +1,305 @@
+package project
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"damson/internal/diag"
+	"damson/internal/pipeline"
+	"damson/internal/template"
+)
+
+// templates are all parsed SQL files and macros of a project.
+type templates struct {
+	set      *template.Set
+	files    map[string]*sqlFile // by path
+	macros   []*macroFile
+	inline   map[string]*template.Template // of texts in declarations, by text
+	findings diag.Findings
+}
+
+// sqlFile is one SQL file and who uses it.
+type sqlFile struct {
+	*sourceFile
+	template *template.Template
+	refs     []template.Ref
+	macros   []*macroFile // it names
+	includes []string     // paths
+	asTask   bool         // a sql task runs it
+	used     bool
+}
+
+// macroFile is one file of macros.
+type macroFile struct {
+	*sourceFile
+	names  []string
+	macros []*macroFile // other files it names macros of
+	used   bool
+}
+
+var (
+	macroHead   = regexp.MustCompile(`\{%[-+]?\s*macro\s+([A-Za-z_]\w*)`)
+	includeHead = regexp.MustCompile(`\{%[-+]?\s*(?:include|import|from)\s+["']([^"']+)["']`)
+)
+
+// parseTemplates parses and checks every SQL file and every macro.
+func parseTemplates(t *tree) *templates {
+	ts := &templates{set: template.NewSet(), files: make(map[string]*sqlFile, len(t.sql)), inline: map[string]*template.Template{}}
+	owners := map[string]*macroFile{}
+	for _, f := range t.macros {
+		m := &macroFile{sourceFile: f}
+		for _, head := range macroHead.FindAllStringSubmatch(f.text, -1) {
+			m.names = append(m.names, head[1])
+			owners[head[1]] = m
+		}
+		ts.macros = append(ts.macros, m)
+		ts.findings = append(ts.findings, ts.set.AddMacros(f.path, f.text)...)
+	}
+	known := template.ContextNames()
+	ts.findings = append(ts.findings, ts.set.Check(known)...)
+	for _, m := range ts.macros {
+		m.macros = macrosIn(m.text, owners, m)
+	}
+	files := make([]*sqlFile, len(t.sql))
+	problems := make([]diag.Findings, len(t.sql))
+	for i, f := range t.sql {
+		files[i] = &sqlFile{sourceFile: f}
+		files[i].template, problems[i] = ts.set.Parse(f.path, f.text)
+		ts.files[f.path] = files[i]
+	}
+	parallel(len(files), func(i int) {
+		f := files[i]
+		problems[i] = append(problems[i], f.template.Check(known)...)
+		f.refs = f.template.Names()
+		f.macros = macrosIn(f.text, owners, nil)
+		f.includes = ts.included(f)
+	})
+	for _, fs := range problems {
+		ts.findings = append(ts.findings, fs...)
+	}
+	return ts
+}
+
+// macrosIn finds the macro files whose macros a text names. Reading words instead of Jinja, it may find one too many and
+// never one too few.
+func macrosIn(text string, owners map[string]*macroFile, self *macroFile) []*macroFile {
+	if len(owners) == 0 {
+		return nil
+	}
+	var found []*macroFile
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if m := owners[word]; m != nil && m != self && !slices.Contains(found, m) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// included lists the SQL files a template includes.
+func (ts *templates) included(f *sqlFile) []string {
+	if !strings.Contains(f.text, "{%") {
+		return nil
+	}
+	var paths []string
+	for _, head := range includeHead.FindAllStringSubmatch(f.text, -1) {
+		for _, name := range []string{head[1], "sql/" + head[1], path.Join(path.Dir(f.path), head[1])} {
+			if ts.files[name] != nil {
+				paths = append(paths, name)
+				break
+			}
+		}
+	}
+	return paths
+}
+
+// isTemplated reports whether a text of a declaration is a template.
+func isTemplated(text string) bool {
+	return strings.Contains(text, "{{") || strings.Contains(text, "{%")
+}
+
+// checkTemplates judges what the templates of a pipeline's tasks read.
+func (l *loader) checkTemplates(d *pipelineDecl) {
+	for _, t := range d.tasks {
+		if t.task.Load != nil {
+			l.checkLoadTexts(d, t)
+		}
+		if f := l.templates.files[t.task.File()]; f != nil {
+			l.checkRefs(d, t, f.refs, nil)
+		}
+	}
+}
+
+// checkLoadTexts parses the templated texts of a load; whatever is wrong in them is reported at the argument.
+func (l *loader) checkLoadTexts(d *pipelineDecl, t *taskDecl) {
+	check := func(key, text string) {
+		if !isTemplated(text) {
+			return
+		}
+		at := t.pos(key)
+		tmpl, findings := l.templates.set.Parse(fmt.Sprintf("%s (%s of %s)", at.File, key, t.task.Name), text)
+		l.templates.inline[text] = tmpl
+		for _, f := range append(findings, tmpl.Check(template.ContextNames())...) {
+			f.At = at
+			l.findings = append(l.findings, f)
+		}
+		l.checkRefs(d, t, tmpl.Names(), &at)
+	}
+	check("root", t.task.Load.Root)
+	for _, glob := range t.task.Load.Files {
+		check("files", glob)
+	}
+}
+
+// checkRefs judges the names a template reads: parameters, variables and connections must be declared, and a batch has no
+// single date. at, when given, is where to report instead of in the template.
+func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at *diag.Pos) {
+	for _, ref := range refs {
+		if at != nil {
+			ref.At = *at
+		}
+		if t.task.Batch && slices.Contains(template.SingleDateNames(), ref.Name) {
+			l.errorf(ref.At, "Single date in a batch", "Read data_interval_start and data_interval_end instead, or remove batch = True.",
+				"Task %s of pipeline %s may cover several data intervals at once (batch = True); %s is the date of one.", t.task.Name, d.pipeline.Name, ref.Name)
+		}
+		if ref.Optional || ref.Attr == "" {
+			continue
+		}
+		switch ref.Name {
+		case "params":
+			l.checkParam(d, t, ref)
+		case "var":
+			l.checkVar(ref)
+		case "conn":
+			l.checkConn(ref)
+		}
+	}
+}
+
+func (l *loader) checkParam(d *pipelineDecl, t *taskDecl, ref template.Ref) {
+	if _, ok := d.pipeline.Params[ref.Attr]; ok || ref.Attr == "get" {
+		return
+	}
+	names := sortedKeys(d.pipeline.Params)
+	fix := diag.DidYouMean(ref.Attr, names)
+	if fix == "" {
+		fix = fmt.Sprintf("Add params = {%q: …} to pipeline %s.", ref.Attr, d.pipeline.Name)
+	}
+	l.errorf(ref.At, "Undeclared parameter", fix, "Task %s reads params.%s, which pipeline %s does not declare.", t.task.Name, ref.Attr, d.pipeline.Name)
+}
+
+func (l *loader) checkVar(ref template.Ref) {
+	kind, rest, _ := strings.Cut(ref.Path, ".")
+	name, _, _ := strings.Cut(rest, ".")
+	if kind != "value" && kind != "json" || name == "" || name == "get" {
+		return
+	}
+	if _, ok := l.project.Vars[name]; ok {
+		return
+	}
+	fix := diag.DidYouMean(name, sortedKeys(l.project.Vars))
+	if fix == "" {
+		fix = fmt.Sprintf("Add it under vars: in %s, or under the vars: of environment %s.", ConfigFile, l.project.Environment.Name)
+	}
+	l.once(diag.Finding{At: ref.At, Severity: diag.Error, Summary: "Undeclared variable", Fix: fix,
+		Detail: fmt.Sprintf("var.%s.%s is read here, and %s does not declare it for environment %s.", kind, name, ConfigFile, l.project.Environment.Name)})
+}
+
+func (l *loader) checkConn(ref template.Ref) {
+	if _, ok := l.project.Conns[ref.Attr]; ok || ref.Attr == "get" {
+		return
+	}
+	fix := diag.DidYouMean(ref.Attr, sortedKeys(l.project.Conns))
+	if fix == "" {
+		fix = fmt.Sprintf("Add it under connections: in %s.", ConfigFile)
+	}
+	l.once(diag.Finding{At: ref.At, Severity: diag.Error, Summary: "Undeclared connection", Fix: fix,
+		Detail: fmt.Sprintf("conn.%s is read here, and %s does not declare it for environment %s.", ref.Attr, ConfigFile, l.project.Environment.Name)})
+}
+
+// once reports a finding that belongs to a file, however many tasks use the file.
+func (l *loader) once(f diag.Finding) {
+	if l.said == nil {
+		l.said = map[string]bool{}
+	}
+	key := f.At.String() + "\n" + f.Detail
+	if !l.said[key] {
+		l.said[key] = true
+		l.findings = append(l.findings, f)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// unusedFiles warns of SQL files that no task runs or includes, and of macro files none of whose macros is named.
+func (l *loader) unusedFiles() {
+	ts := l.templates
+	for _, d := range l.pipelines {
+		for _, t := range d.tasks {
+			for _, f := range ts.uses(t.task) {
+				f.used = true
+			}
+		}
+	}
+	names := sortedKeys(ts.files)
+	for _, name := range names {
+		f := ts.files[name]
+		if !f.used {
+			l.warn(diag.Pos{File: f.path}, "Unused SQL file", "Add a task for it, or delete it.", "No task runs %s.", f.path)
+		}
+		for _, m := range f.macros {
+			m.used = true
+		}
+	}
+	for _, m := range ts.macros {
+		for _, other := range m.macros {
+			other.used = true
+		}
+	}
+	for _, m := range ts.macros {
+		if !m.used && !l.namedInTexts(m) {
+			l.warn(diag.Pos{File: m.path}, "Unused macros", "Call one of its macros, or delete the file.", "No SQL file names a macro of %s.", m.path)
+		}
+	}
+}
+
+// namedInTexts reports whether a templated text of a declaration names a macro of the file.
+func (l *loader) namedInTexts(m *macroFile) bool {
+	owners := map[string]*macroFile{}
+	for _, name := range m.names {
+		owners[name] = m
+	}
+	for text := range l.templates.inline {
+		if len(macrosIn(text, owners, nil)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// uses lists the SQL files a task reads: its own and what that includes, each once.
+func (ts *templates) uses(t *pipeline.Task) []*sqlFile {
+	first := ts.files[t.File()]
+	if first == nil {
+		return nil
+	}
+	files := []*sqlFile{first}
+	for i := 0; i < len(files); i++ {
+		for _, name := range files[i].includes {
+			if f := ts.files[name]; !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
+	}
+	return files
+}

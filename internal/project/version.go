@@ -1,0 +1,83 @@
+package project
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"slices"
+
+	"damson/internal/diag"
+	"damson/internal/pipeline"
+)
+
+// versions gives every pipeline its content hash (invariant 3), and the project one over all of them.
+func (l *loader) versions() {
+	parallel(len(l.pipelines), func(i int) { l.pipelines[i].pipeline.Version = l.version(l.pipelines[i].pipeline) })
+	all := sha256.New()
+	for _, p := range l.project.Pipelines {
+		fmt.Fprintf(all, "%s %s\n", p.Name, p.Version)
+	}
+	for _, m := range l.project.Models {
+		hashJSON(all, withoutPlace(*m))
+	}
+	l.project.Version = short(all)
+}
+
+func (l *loader) version(p *pipeline.Pipeline) string {
+	h := sha256.New()
+	bare := *p
+	bare.At, bare.Version, bare.Description = diag.Pos{}, "", ""
+	bare.Tasks = make([]*pipeline.Task, len(p.Tasks))
+	texts := map[string]string{} // of files used, by path
+	var models []string
+	for i, t := range p.Tasks {
+		task := *t
+		task.At = diag.Pos{}
+		bare.Tasks[i] = &task
+		for _, f := range l.templates.uses(t) {
+			texts[f.path] = f.text
+			addMacros(texts, f.macros)
+		}
+		if name := t.ModelName(); name != "" && !slices.Contains(models, name) {
+			models = append(models, name)
+		}
+	}
+	hashJSON(h, bare)
+	for _, name := range sortedKeys(texts) {
+		fmt.Fprintf(h, "%s %d\n%s\n", name, len(texts[name]), texts[name])
+	}
+	slices.Sort(models)
+	for _, name := range models {
+		if m := l.models[name]; m != nil {
+			hashJSON(h, withoutPlace(*m))
+		}
+	}
+	return short(h)
+}
+
+// addMacros adds macro files, and those whose macros they name.
+func addMacros(texts map[string]string, files []*macroFile) {
+	for _, m := range files {
+		if _, there := texts[m.path]; !there {
+			texts[m.path] = m.text
+			addMacros(texts, m.macros)
+		}
+	}
+}
+
+func withoutPlace(m pipeline.Model) pipeline.Model {
+	m.At = diag.Pos{}
+	return m
+}
+
+// hashJSON writes the canonical form of v: encoding/json sorts the keys of maps and keeps the order of fields.
+func hashJSON(h hash.Hash, v any) {
+	if err := json.NewEncoder(h).Encode(v); err != nil {
+		panic(fmt.Sprintf("project: a declaration that JSON cannot hold: %v", err)) // plainValue lets none through
+	}
+}
+
+// short is enough of a hash to tell versions apart, and short enough to read aloud.
+func short(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:8]) }
