@@ -106,8 +106,3 @@ func New(store Store, ledger Ledger, executors map[pipeline.Kind]Executor, clk c
 	}
 	return &Engine{store: store, ledger: ledger, executors: executors, clock: clk, opts: opts}
 }
-
-// Run drives the plan's runs to their end and reports on them. It returns when all have ended, when ctx has ended (running
-// work is then cancelled and waits to be resumed), or when the store or the ledger does not answer: the error says so, and
-// the same plan continues later. That tasks failed is not an error: see Report.
-func (e *Engine) Run(ctx context.Context, plan Plan) (Report, error) { return Report{}, nil }

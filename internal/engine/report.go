@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"damson/internal/run"
@@ -64,4 +66,35 @@ type Progress struct {
 // Observer is told of events, one at a time and in order, between the engine's own steps: it returns soon.
 type Observer interface {
 	Observe(e Event)
+}
+
+// finish sums up where the plan stands.
+func (d *drive) finish() Report {
+	r := &d.report
+	r.Ended = d.clock.Now()
+	r.Interrupted = errors.Is(d.stopped, errInterrupted)
+	for _, s := range d.runs {
+		switch s.State {
+		case run.Success:
+			r.Succeeded++
+		case run.Failed:
+			r.Failed++
+		default:
+			r.Open++
+		}
+		for i := range s.cells {
+			if c := &s.cells[i]; c.State == run.Failed && d.nodes[i].selected && len(r.Failures) < 100 {
+				r.Failures = append(r.Failures, Failure{RunID: s.ID, Task: c.Task, Attempt: c.Attempt, Reason: c.Reason})
+			}
+		}
+	}
+	switch {
+	case r.Open > 0 && (r.Interrupted || d.stopped != nil):
+		r.Resume = fmt.Sprintf("Run the same command again: it continues with the %d of %d runs that have not ended.", r.Open, len(d.runs))
+	case r.Failed > 0:
+		r.Resume = "Mend the cause and run the same command with --rerun failed: only failed tasks and those after them run again."
+	case r.Open > 0:
+		r.Resume = "Other tasks of these runs have not run yet: run the command without a choice of tasks."
+	}
+	return *r
 }

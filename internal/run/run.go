@@ -70,6 +70,7 @@ type Change struct {
 	NotBefore time.Time
 	Reason    string
 	Result    json.RawMessage
+	Version   string // of a run that is cleared: the pipeline's version that it will run; "" = as it is
 }
 
 // Claim names one attempt of one task run: the key of the ledger, in which the warehouse records, in the transaction of the

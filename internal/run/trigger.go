@@ -86,13 +86,14 @@ func (t *Tally) bad() int { return t.Failed + t.UpstreamFailed }
 
 func (t *Tally) ended() int { return t.Success + t.bad() + t.Skipped + t.Removed }
 
-// Decide is the function Decide on counts. Verdicts other than wait are final: whatever the other tasks do, it stays.
+// Decide is the function Decide on counts.
 func (t *Tally) Decide(rule TriggerRule) Decision {
-	v := t.verdict(rule)
+	v := t.Verdict(rule)
 	return Decision{Verdict: v, Reason: t.reason(rule, v)}
 }
 
-func (t *Tally) verdict(rule TriggerRule) Verdict {
+// Verdict is Decide without its reason. A verdict other than wait is final: whatever the other tasks do, it stays.
+func (t *Tally) Verdict(rule TriggerRule) Verdict {
 	all := t.ended() >= t.Total
 	switch {
 	case t.Total == 0 || rule == Always:
@@ -140,7 +141,7 @@ func first(verdicts ...Verdict) Verdict {
 	return VerdictWait
 }
 
-// reason tells the counts behind a verdict. A task that simply runs needs none, and none is built: it is the common case.
+// reason tells the counts behind a verdict; that a task runs needs no reason.
 func (t *Tally) reason(rule TriggerRule, v Verdict) string {
 	if v == VerdictRun {
 		return ""

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"container/heap"
+	"time"
+
+	"damson/internal/run"
+)
+
+// group is a set of adjacent runs that are opened together and count as one active run. Without batches it is one run.
+//
+// A task that may be batched waits until it is decided for all runs of the group and then runs for all that are ready; any
+// other task runs for one interval after the other where the pipeline bounds its active runs, as it would without batches.
+// A batched task is one point in the order of the group's work, so that no cycle can arise: no edge leads from one run to
+// an earlier one, and a task that depends on its past is never batched.
+type group struct {
+	runs      []*runState
+	open      int
+	ordered   bool          // tasks that are not batched run for one interval after the other
+	undecided []int         // by node: opened task runs that are scheduled
+	waiting   [][]*runState // by node: queued for a batch
+	turn      []int         // by node: first run of the group whose task run has not ended
+}
+
+// newGroup binds the runs together.
+func newGroup(runs []*runState, nodes int, ordered bool) *group {
+	g := &group{runs: runs, ordered: ordered && len(runs) > 1, undecided: make([]int, nodes), turn: make([]int, nodes),
+		waiting: make([][]*runState, nodes)}
+	for k, r := range runs {
+		r.group, r.position = g, k
+		for i := range r.cells {
+			if r.cells[i].State == run.Scheduled {
+				g.undecided[i]++
+			}
+		}
+	}
+	for i := range nodes {
+		g.advance(i)
+	}
+	return g
+}
+
+// moved keeps the number of undecided task runs.
+func (g *group) moved(i int, from, to run.State) {
+	if from == run.Scheduled {
+		g.undecided[i]--
+	}
+	if to == run.Scheduled {
+		g.undecided[i]++
+	}
+}
+
+// advance moves the turn past what has ended or is not there.
+func (g *group) advance(i int) {
+	for g.turn[i] < len(g.runs) {
+		c := &g.runs[g.turn[i]].cells[i]
+		if c.present && !c.State.Ended() {
+			return
+		}
+		g.turn[i]++
+	}
+}
+
+// nextInTurn makes the next interval's task run ready after one has ended.
+func (d *drive) nextInTurn(g *group, i int) {
+	if !g.ordered {
+		return
+	}
+	before := g.turn[i]
+	g.advance(i)
+	if g.turn[i] == before || g.turn[i] == len(g.runs) {
+		return
+	}
+	r := g.runs[g.turn[i]]
+	if c := &r.cells[i]; c.State == run.Queued && r.opened && (c.alone || !d.nodes[i].batch) {
+		d.ready.push(unit{[]*runState{r}, d.nodes[i]})
+	}
+}
+
+// enqueue makes a queued task run ready, or lets it wait for its turn or its batch.
+func (d *drive) enqueue(r *runState, i int) {
+	n, c, g := d.nodes[i], &r.cells[i], r.group
+	switch {
+	case n.batch && !c.alone && len(g.runs) > 1:
+		g.waiting[i] = append(g.waiting[i], r)
+		d.release(g, i)
+	case g.ordered && g.turn[i] != r.position:
+	default:
+		d.ready.push(unit{[]*runState{r}, n})
+	}
+}
+
+// release makes a batch ready when nothing of its group is undecided any more, in pieces without gaps.
+func (d *drive) release(g *group, i int) {
+	if g.undecided[i] > 0 || len(g.waiting[i]) == 0 {
+		return
+	}
+	in := make([]bool, len(g.runs))
+	for _, r := range g.waiting[i] {
+		in[r.position] = true
+	}
+	g.waiting[i] = nil
+	d.pushPieces(g, i, in)
+}
+
+// pushPieces makes the runs at the given positions ready, adjacent ones together.
+func (d *drive) pushPieces(g *group, i int, in []bool) {
+	for from := 0; from < len(in); from++ {
+		to := from
+		for to < len(in) && in[to] {
+			to++
+		}
+		if to > from {
+			d.ready.push(unit{g.runs[from:to:to], d.nodes[i]})
+			from = to
+		}
+	}
+}
+
+// retryAt queues a task run again when its time has come.
+func (d *drive) retryAt(r *runState, i int, at time.Time) {
+	due := func() {
+		if c := &r.cells[i]; c.State == run.UpForRetry && c.NotBefore.Equal(at) && d.stopped == nil {
+			c.NotBefore = time.Time{}
+			d.move(r, i, run.EventRetryDue, "")
+			d.enqueue(r, i)
+		}
+	}
+	if !at.After(d.now) {
+		due()
+		return
+	}
+	d.alarms.set(at, due)
+}
+
+// unit is what one execution takes: a task for adjacent runs.
+type unit struct {
+	runs []*runState
+	node *node
+}
+
+// readyQueue orders units by priority (higher first), then the earlier run, then the order of tasks.
+type readyQueue struct{ units unitHeap }
+
+func (q *readyQueue) push(u unit) { heap.Push(&q.units, u) }
+
+// pop gives the first unit, without those of its runs that are not queued any more.
+func (q *readyQueue) pop() (unit, bool) {
+	for len(q.units) > 0 {
+		u := heap.Pop(&q.units).(unit)
+		stale := false
+		for _, r := range u.runs {
+			stale = stale || r.cells[u.node.index].State != run.Queued
+		}
+		if !stale {
+			return u, true
+		}
+		for _, r := range u.runs {
+			if r.cells[u.node.index].State == run.Queued {
+				q.push(unit{[]*runState{r}, u.node})
+			}
+		}
+	}
+	return unit{}, false
+}
+
+type unitHeap []unit
+
+func (h unitHeap) Len() int { return len(h) }
+
+func (h unitHeap) Less(a, b int) bool {
+	x, y := h[a], h[b]
+	if p, q := x.node.task.Priority, y.node.task.Priority; p != q {
+		return p > q
+	}
+	if p, q := x.runs[0].index, y.runs[0].index; p != q {
+		return p < q
+	}
+	return x.node.index < y.node.index
+}
+
+func (h unitHeap) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
+func (h *unitHeap) Push(x any)   { *h = append(*h, x.(unit)) }
+
+func (h *unitHeap) Pop() any {
+	old := *h
+	u := old[len(old)-1]
+	old[len(old)-1] = unit{}
+	*h = old[:len(old)-1]
+	return u
+}
