@@ -9,7 +9,7 @@ import (
 
 // MaxSQLNodes bounds the forests that are worth scoring as SQL: beyond it a database takes longer to plan and run the
 // expression than it takes to stream the rows through PredictRows. docs/models.md has the measurements.
-const MaxSQLNodes = 40_000
+const MaxSQLNodes = 12_000
 
 // SQL writes the forest's probability as one SQL expression over the given columns, which DuckDB, PostgreSQL and the
 // Greenplum family read alike and which gives the same number as Predict. Each column is a SQL expression of type double

@@ -124,8 +124,9 @@ func TestLargestSQLRuns(t *testing.T) {
 	unseen := sampleData(2000, 10, 13).Columns
 	db := duckTable(t, unseen)
 	for _, p := range []Params{
-		{Trees: 150, MaxDepth: 8, MinLeaf: 1, Bins: 255},
-		{Trees: 10_000, MaxDepth: 1, MinLeaf: 1, Bins: 10},
+		{Trees: 24, MaxDepth: 8, MinLeaf: 1, Bins: 255},
+		{Trees: 1, MaxDepth: 64, MinLeaf: 1, Bins: 255},
+		{Trees: 4000, MaxDepth: 1, MinLeaf: 1, Bins: 10},
 	} {
 		f := mustTrain(t, d, p, 2)
 		if f.Nodes() > MaxSQLNodes {

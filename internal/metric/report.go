@@ -1,0 +1,266 @@
+package metric
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// curvePoints is how many points a report keeps of a curve.
+const curvePoints = 200
+
+// Report is how a model was judged. It is stored with the version as JSON: fields are added, never renamed.
+type Report struct {
+	Rows      int64              `json:"rows"` // held out
+	Positives int64              `json:"positives"`
+	Threshold float64            `json:"threshold"` // from which a probability counts as class 1
+	Metrics   map[string]float64 `json:"metrics"`   // see Names; what the rows do not define is absent
+	Confusion Confusion          `json:"confusion"`
+	ROC       []Point            `json:"roc"`
+	PR        []Point            `json:"pr"`
+
+	Calibration []Bin        `json:"calibration"`
+	Importance  []Importance `json:"importance"` // by falling permutation importance, then gain
+	Segments    *Segments    `json:"segments,omitempty"`
+	ByGroup     []Group      `json:"by_group,omitempty"`
+	Folds       *Folds       `json:"cross_validation,omitempty"`
+	Training    Training     `json:"training"`
+	Warnings    []string     `json:"warnings,omitempty"`
+}
+
+// Training says what the model was trained on.
+type Training struct {
+	Rows      int64 `json:"rows"`
+	Positives int64 `json:"positives"`
+	Groups    int64 `json:"groups"` // values of the split's column on the training side
+	Skipped   int64 `json:"skipped_without_target"`
+}
+
+// Importance is how much a feature matters: Gain by the splits it made in training, Permutation by the AUC lost on
+// held-out rows when its values are shuffled among them.
+type Importance struct {
+	Feature     string  `json:"feature"`
+	Gain        float64 `json:"gain"`
+	Permutation float64 `json:"permutation"`
+}
+
+// Segments judges rows that belong together as one: mean probability, weighted, against the label that most of the
+// weight has. A segment whose weights are all 0 counts its rows alike.
+type Segments struct {
+	Segments  int64              `json:"segments"`
+	Mixed     int64              `json:"mixed"` // segments whose rows have both labels
+	Metrics   map[string]float64 `json:"metrics"`
+	Confusion Confusion          `json:"confusion"`
+}
+
+// Group is the rows of one value of the split's column.
+type Group struct {
+	Group    string  `json:"group"`
+	Rows     int64   `json:"rows"`
+	Positive int64   `json:"positives"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// Folds is a cross-validation: every row was predicted by a model that saw no row of its group, and all are judged together.
+type Folds struct {
+	K        int                `json:"k"`
+	Rows     int64              `json:"rows"`
+	Groups   int64              `json:"groups"`
+	Metrics  map[string]float64 `json:"metrics"`
+	Segments *Segments          `json:"segments,omitempty"`
+	ByGroup  []Group            `json:"by_group,omitempty"`
+	ByFold   []Fold             `json:"by_fold"`
+}
+
+// Fold is one part of a cross-validation; AUC is absent when its rows have one class only.
+type Fold struct {
+	Rows     int64    `json:"rows"`
+	Groups   int64    `json:"groups"`
+	AUC      *float64 `json:"auc,omitempty"`
+	Accuracy float64  `json:"accuracy"`
+}
+
+// Rows are judged rows, by column.
+type Rows struct {
+	Probabilities []float64
+	Labels        []uint8
+	Weights       []float64 // nil = 1 each
+	Segments      []string  // nil = none
+	Groups        []string  // nil = none
+}
+
+// basic are the metrics of any set of rows.
+func basic(r Rows, c Curve, confusion Confusion, threshold float64) map[string]float64 {
+	m := map[string]float64{
+		"auc": c.AUC(), "pr_auc": c.AveragePrecision(),
+		"accuracy": confusion.Accuracy(), "precision": confusion.Precision(), "recall": confusion.Recall(), "f1": confusion.F1(),
+		"log_loss": LogLoss(r.Probabilities, r.Labels), "brier": Brier(r.Probabilities, r.Labels),
+		"majority_accuracy": max(float64(c.positives), float64(c.negatives)) / float64(c.positives+c.negatives),
+	}
+	if r.Weights != nil {
+		m["weighted_accuracy"] = WeightedAccuracy(r.Probabilities, r.Labels, r.Weights, threshold)
+	}
+	maps.DeleteFunc(m, func(_ string, v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	return m
+}
+
+// Judge makes the report of a set of held-out rows. Importance, Folds, Training and Warnings are left to the caller.
+func Judge(r Rows, threshold float64) Report {
+	c, confusion := NewCurve(r.Probabilities, r.Labels), Confuse(r.Probabilities, r.Labels, threshold)
+	return Report{
+		Rows: int64(len(r.Labels)), Positives: c.positives, Threshold: threshold,
+		Metrics: basic(r, c, confusion, threshold), Confusion: confusion,
+		ROC: c.ROC(curvePoints), PR: c.PR(curvePoints),
+		Calibration: Calibration(r.Probabilities, r.Labels, 10),
+		Importance:  []Importance{},
+		Segments:    judgeSegments(r, threshold), ByGroup: judgeGroups(r, threshold),
+	}
+}
+
+// JudgeFolds makes the report of a cross-validation; fold gives each row's fold, from 0 to k-1.
+func JudgeFolds(r Rows, fold []int, k int, threshold float64) *Folds {
+	same(len(fold), len(r.Labels))
+	c, confusion := NewCurve(r.Probabilities, r.Labels), Confuse(r.Probabilities, r.Labels, threshold)
+	f := &Folds{
+		K: k, Rows: int64(len(r.Labels)), Metrics: basic(r, c, confusion, threshold),
+		Segments: judgeSegments(r, threshold), ByGroup: judgeGroups(r, threshold),
+	}
+	for part := range k {
+		var own Rows
+		groups := map[string]bool{}
+		for i := range fold {
+			if fold[i] != part {
+				continue
+			}
+			own.Probabilities, own.Labels = append(own.Probabilities, r.Probabilities[i]), append(own.Labels, r.Labels[i])
+			if r.Groups != nil {
+				groups[r.Groups[i]] = true
+			}
+		}
+		line := Fold{Rows: int64(len(own.Labels)), Groups: int64(len(groups)), Accuracy: Confuse(own.Probabilities, own.Labels, threshold).Accuracy()}
+		if auc := NewCurve(own.Probabilities, own.Labels).AUC(); !math.IsNaN(auc) {
+			line.AUC = &auc
+		}
+		f.ByFold = append(f.ByFold, line)
+		f.Groups += line.Groups
+	}
+	return f
+}
+
+// judgeSegments gives nil when the rows have no segments.
+func judgeSegments(r Rows, threshold float64) *Segments {
+	if r.Segments == nil {
+		return nil
+	}
+	type sums struct{ weight, probability, positive float64 }
+	total := map[string]float64{}
+	for i, name := range r.Segments {
+		total[name] += weightOf(r.Weights, i)
+	}
+	bySegment := map[string]*sums{}
+	var names []string
+	for i, name := range r.Segments {
+		s := bySegment[name]
+		if s == nil {
+			s = new(sums)
+			bySegment[name] = s
+			names = append(names, name)
+		}
+		w := 1.0
+		if total[name] > 0 {
+			w = weightOf(r.Weights, i)
+		}
+		s.weight += w
+		s.probability += float64(w * r.Probabilities[i])
+		s.positive += float64(w * float64(r.Labels[i]))
+	}
+	slices.Sort(names)
+	out := &Segments{Segments: int64(len(names))}
+	var one Rows
+	for _, name := range names {
+		s := bySegment[name]
+		label := uint8(0)
+		if 2*s.positive >= s.weight {
+			label = 1
+		}
+		if s.positive != 0 && s.positive != s.weight {
+			out.Mixed++
+		}
+		one.Probabilities, one.Labels = append(one.Probabilities, s.probability/s.weight), append(one.Labels, label)
+	}
+	out.Confusion = Confuse(one.Probabilities, one.Labels, threshold)
+	out.Metrics = basic(one, NewCurve(one.Probabilities, one.Labels), out.Confusion, threshold)
+	return out
+}
+
+// judgeGroups gives one line for each group, by name; nil when there are none.
+func judgeGroups(r Rows, threshold float64) []Group {
+	if r.Groups == nil {
+		return nil
+	}
+	byName := map[string]*Group{}
+	for i, name := range r.Groups {
+		g := byName[name]
+		if g == nil {
+			g = &Group{Group: name}
+			byName[name] = g
+		}
+		g.Rows++
+		g.Positive += int64(r.Labels[i])
+		if (r.Probabilities[i] >= threshold) == (r.Labels[i] == 1) {
+			g.Accuracy++ // a count until all are seen
+		}
+	}
+	out := make([]Group, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		g := byName[name]
+		g.Accuracy /= float64(g.Rows)
+		out = append(out, *g)
+	}
+	return out
+}
+
+// plainNames are the metrics of a set of rows; weighted_accuracy needs a weight column.
+var plainNames = []string{
+	"auc", "pr_auc", "accuracy", "weighted_accuracy", "majority_accuracy", "precision", "recall", "f1", "log_loss", "brier",
+}
+
+// Names lists what Value understands: the metrics of the held-out rows, of their segments ("segment.auc"), of a
+// cross-validation ("cv.auc", "cv.segment.auc"), and the counts "rows" and "positives".
+func Names() []string {
+	names := []string{"rows", "positives"}
+	for _, prefix := range []string{"", "segment.", "cv.", "cv.segment."} {
+		for _, name := range plainNames {
+			if !strings.HasSuffix(prefix, "segment.") || name != "weighted_accuracy" {
+				names = append(names, prefix+name)
+			}
+		}
+	}
+	return names
+}
+
+// Value gives a metric by its name; false when the report does not have it.
+func (r Report) Value(name string) (float64, bool) {
+	switch name {
+	case "rows":
+		return float64(r.Rows), true
+	case "positives":
+		return float64(r.Positives), true
+	}
+	metrics, segments := r.Metrics, r.Segments
+	if rest, ok := strings.CutPrefix(name, "cv."); ok {
+		if r.Folds == nil {
+			return 0, false
+		}
+		name, metrics, segments = rest, r.Folds.Metrics, r.Folds.Segments
+	}
+	if rest, ok := strings.CutPrefix(name, "segment."); ok {
+		if segments == nil {
+			return 0, false
+		}
+		name, metrics = rest, segments.Metrics
+	}
+	v, ok := metrics[name]
+	return v, ok
+}
