@@ -1,0 +1,333 @@
+package schedule_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"damson/internal/diag"
+	"damson/internal/schedule"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func parse(t testing.TB, expr, zone string) schedule.Schedule {
+	t.Helper()
+	s, err := schedule.Parse(expr, zone)
+	if err != nil {
+		t.Fatalf("Parse(%q, %q): %v", expr, zone, err)
+	}
+	return s
+}
+
+func at(t testing.TB, text string) time.Time {
+	t.Helper()
+	v, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestTicks(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/ticks.txt"
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(golden), "\n"), "\n") {
+		if strings.HasPrefix(line, "    ") {
+			continue
+		}
+		got.WriteString(line + "\n")
+		parts := strings.Split(line, " | ")
+		if strings.HasPrefix(line, "#") || len(parts) != 4 {
+			continue
+		}
+		s := parse(t, parts[0], parts[1])
+		var n int
+		if _, err := fmt.Sscan(parts[3], &n); err != nil {
+			t.Fatal(err)
+		}
+		tick := at(t, parts[2]).Add(-1)
+		for range n {
+			tick = s.Next(tick)
+			fmt.Fprintf(&got, "    %s  %s\n", tick.Format(time.RFC3339), tick.In(s.Location()).Format("Mon 2006-01-02 15:04:05 MST"))
+		}
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got.String() != string(golden) && !*update {
+		t.Errorf("ticks differ from %s; now they are:\n%s", file, got.String())
+	}
+}
+
+// TestNeighbours walks random schedules around random instants, changes of clocks above all: Prev undoes Next, intervals
+// meet, and an interval contains what it was asked for.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	zones := []string{"", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"}
+	exprs := []string{
+		"* * * * *", "*/7 * * * *", "30 * * * *", "0 */2 * * *", "30 2 * * *", "*/10 1-3 * * *", "0 0 * * *", "59 23 L * *",
+		"0 0 * * MON#1", "15 2 * * 7L", "0 0 29 2 *", "*/13 * 2 * * *", "0 0 1 */3 *", "every 17m", "36h", "0 0 13 * FRI",
+	}
+	changes := []string{"2007-03-25T01:00:00Z", "2007-10-28T01:00:00Z", "2007-11-04T06:00:00Z", "2007-03-11T07:00:00Z", "2011-12-30T10:00:00Z", "2007-10-14T03:00:00Z", "2007-03-24T15:00:00Z"}
+	rapid.Check(t, func(r *rapid.T) {
+		s := parse(t, rapid.SampledFrom(exprs).Draw(r, "expr"), rapid.SampledFrom(zones).Draw(r, "zone"))
+		base := at(t, rapid.SampledFrom(changes).Draw(r, "change"))
+		u := base.Add(time.Duration(rapid.Int64Range(-int64(3*time.Hour), int64(3*time.Hour)).Draw(r, "offset")))
+		start, end := s.IntervalOf(u)
+		if start.After(u) || !end.After(u) {
+			r.Fatalf("IntervalOf(%s) = %s, %s does not contain it", u, start, end)
+		}
+		if next := s.Next(u); !next.Equal(end) {
+			r.Fatalf("Next(%s) = %s, but its interval ends %s", u, next, end)
+		}
+		if next := s.Next(start); !next.Equal(end) {
+			r.Fatalf("Next(%s) = %s, want %s", start, next, end)
+		}
+		if prev := s.Prev(end); !prev.Equal(start) {
+			r.Fatalf("Prev(%s) = %s, want %s", end, prev, start)
+		}
+		if prev := s.Prev(u); u.Equal(start) == prev.Equal(start) {
+			r.Fatalf("Prev(%s) = %s with start %s", u, prev, start)
+		}
+		if !s.Aligned(start) || s.Aligned(u) != u.Equal(start) {
+			r.Fatalf("Aligned(%s) = %v, Aligned(%s) = %v", start, s.Aligned(start), u, s.Aligned(u))
+		}
+	})
+}
+
+// TestAgainstWallClock compares with a plain simulation that looks at the wall every minute, as cron does.
+func TestAgainstWallClock(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"} {
+		for _, expr := range []string{"30 2 * * *", "*/20 1-3 * * *", "5 * * * *", "*/15 * * * *", "0 */3 * * *", "0 0 * * SUN"} {
+			s := parse(t, expr, zone)
+			from, to := at(t, "2007-03-01T00:00:00Z"), at(t, "2007-11-10T00:00:00Z")
+			want := watchWall(t, expr, s.Location(), from, to)
+			i := 0
+			for start := range s.Intervals(from, to) {
+				if i >= len(want) || !start.Equal(want[i]) {
+					t.Errorf("%q in %s: tick %d is %s, want %s", expr, zone, i, start, want[min(i, len(want)-1)])
+					break
+				}
+				i++
+			}
+			if i < len(want) {
+				t.Errorf("%q in %s: %d ticks, want %d", expr, zone, i, len(want))
+			}
+		}
+	}
+}
+
+// watchWall lists the ticks of expr from one instant to another. It matches the wall's minutes against expr read by another
+// parser (UTC schedules, in which nothing is skipped or doubled), and follows the wall's highest minute shown so far.
+func watchWall(t *testing.T, expr string, loc *time.Location, from, to time.Time) []time.Time {
+	plain := parse(t, expr, "UTC")
+	wallOf := func(u time.Time) time.Time {
+		l := u.In(loc)
+		return time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), 0, 0, time.UTC)
+	}
+	everyHour := strings.Fields(expr)[1] == "*"
+	var ticks []time.Time
+	shown := wallOf(from).Add(-time.Minute)
+	for u := from; !u.After(to); u = u.Add(time.Minute) {
+		wall := wallOf(u)
+		tick := false
+		if everyHour {
+			tick = plain.Aligned(wall)
+		}
+		for !everyHour && shown.Before(wall) { // also the minutes that the wall has skipped
+			shown = shown.Add(time.Minute)
+			tick = tick || plain.Aligned(shown)
+		}
+		if tick {
+			ticks = append(ticks, u)
+		}
+	}
+	return ticks
+}
+
+func TestWithoutTicks(t *testing.T) {
+	t.Parallel()
+	a, b := at(t, "2007-04-12T00:00:00Z"), at(t, "2007-04-14T00:00:00Z")
+	count := func(s schedule.Schedule) (n int, start, end time.Time) {
+		for start, end = range s.Intervals(a, b) {
+			n++
+		}
+		return n, start, end
+	}
+	for _, expr := range []string{"", "none"} {
+		s := parse(t, expr, "")
+		if n, _, _ := count(s); n != 0 || !s.Manual() || !s.Next(a).IsZero() || !s.Prev(a).IsZero() || !s.Aligned(a) {
+			t.Errorf("%q has ticks", expr)
+		}
+	}
+	if s := parse(t, "@once", ""); !s.Once() || s.Manual() {
+		t.Error("@once is not once")
+	} else if n, start, end := count(s); n != 1 || start != a || end != a {
+		t.Errorf("@once has %d intervals, the last %s – %s", n, start, end)
+	}
+	if s := parse(t, "@continuous", ""); !s.Continuous() {
+		t.Error("@continuous is not continuous")
+	} else if n, start, end := count(s); n != 1 || start != a || end != b {
+		t.Errorf("@continuous has %d intervals, the last %s – %s", n, start, end)
+	}
+	var zero schedule.Schedule
+	if !zero.Manual() || zero.Describe() != "only by hand" {
+		t.Error("the zero Schedule is not by hand")
+	}
+}
+
+func TestIntervalsStartWithinBounds(t *testing.T) {
+	t.Parallel()
+	s := parse(t, "@daily", "")
+	var got []string
+	for start, end := range s.Intervals(at(t, "2007-04-12T00:00:00Z"), at(t, "2007-04-14T00:00:00Z")) {
+		got = append(got, start.Format(time.DateOnly)+"–"+end.Format(time.DateOnly))
+	}
+	if want := "[2007-04-12–2007-04-13 2007-04-13–2007-04-14 2007-04-14–2007-04-15]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	for start := range s.Intervals(at(t, "2007-04-14T00:00:00Z"), at(t, "2007-04-12T00:00:00Z")) {
+		t.Errorf("a reversed stretch has the interval %s", start)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ expr, zone, detail, fix string }{
+		{"@dayly", "", `"@dayly" is not a preset`, `Did you mean "@daily"?`},
+		{"@x", "", "not a preset", "@hourly"},
+		{"0 25 * * *", "", `In "0 25 * * *", the hour field is "25": 25 is not from 0 to 23.`, ""},
+		{"60 * * * *", "", "the minute field", ""},
+		{"0 0 0 * *", "", "the day-of-month field", ""},
+		{"0 0 * 13 *", "", "the month field", ""},
+		{"0 0 * JAM *", "", `"JAM" is neither a number nor a name`, `Did you mean "JAN"?`},
+		{"0 0 * * MOM", "", "the day-of-week field", `Did you mean "MON"?`},
+		{"0 0 * * MON#6", "", "the day-of-week field", ""},
+		{"0 0 * * 8", "", "8 is not from 0 to 7", ""},
+		{"*/0 * * * *", "", `the step "0"`, ""},
+		{"*/x * * * *", "", `the step "x"`, ""},
+		{"1,,2 * * * *", "", "a value is missing", ""},
+		{"-1 * * * *", "", "a value is missing", ""},
+		{"0 22-2 * * *", "", "the range ends (2) before it starts (22)", `"22-23,0-2"`},
+		{"0 0 15W * *", "", "nearest working day", ""},
+		{"0 0 30 2 *", "", "never comes", `"L"`},
+		{"0 0 31 4,6 *", "", "never comes", ""},
+		{"* * * *", "", "has 4 fields", "@daily"},
+		{"* * * * * * *", "", "has 7 fields", ""},
+		{"daily", "", "has 1 field.", "@daily"},
+		{"every day", "", `"day" is not a length of time`, "every 15m"},
+		{"every 0s", "", "not a whole number of seconds", ""},
+		{"every 1500ms", "", "not a whole number of seconds", ""},
+		{"every -5m", "", "not a whole number", ""},
+		{"@daily", "Europe/Berln", `"Europe/Berln" is no time zone`, `Did you mean "Europe/Berlin"?`},
+		{"@daily", "europe/berlin", "no time zone", `"Europe/Berlin"`},
+		{"@daily", "Local", "no time zone", "IANA"},
+	}
+	for _, tt := range tests {
+		_, err := schedule.Parse(tt.expr, tt.zone)
+		f, ok := err.(diag.Finding)
+		if !ok {
+			t.Errorf("Parse(%q, %q) gives %v, want a finding", tt.expr, tt.zone, err)
+			continue
+		}
+		if !strings.Contains(f.Detail, tt.detail) || !strings.Contains(f.Fix, tt.fix) {
+			t.Errorf("Parse(%q, %q) says\n%v\nwant detail %q and fix %q", tt.expr, tt.zone, f, tt.detail, tt.fix)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ expr, zone, want string }{
+		{"@hourly", "", "every hour (UTC)"},
+		{"@daily", "", "at 00:00 every day (UTC)"},
+		{"@weekly", "", "at 00:00 on Sunday (UTC)"},
+		{"@monthly", "", "at 00:00 on day 1 of the month (UTC)"},
+		{"@quarterly", "", "at 00:00 on day 1 of the month in January, April, July, October (UTC)"},
+		{"30 6 * * MON-FRI", "Europe/Berlin", "at 06:30 on Monday to Friday (Europe/Berlin)"},
+		{"0 6,18 * * FRI-SUN", "", "at 06:00, 18:00 on Friday to Sunday (UTC)"},
+		{"0 9 * * MON#1,5L", "", "at 09:00 on the first Monday of the month or on the last Friday of the month (UTC)"},
+		{"0 0 L * *", "", "at 00:00 on the last day of the month (UTC)"},
+		{"0 0 13 * FRI", "", "at 00:00 on day 13 of the month or on Friday (UTC)"},
+		{"*/15 * * * *", "", "every 15 minutes (UTC)"},
+		{"* * * * *", "", "every minute (UTC)"},
+		{"5 * * * *", "", "at minute 5, every hour (UTC)"},
+		{"0,30 9-17 * * 1-5", "", "at minutes 0, 30, hours 9 to 17 on Monday to Friday (UTC)"},
+		{"*/30 * * * * *", "", "at seconds 0, 30, every minute, every hour (UTC)"},
+		{"every 15m", "", "every 15 minutes"},
+		{"1h", "", "every hour"},
+		{"36h", "", "every 36 hours"},
+		{"@once", "", "once, at the pipeline's start"},
+		{"@continuous", "", "continuously, one run after the other"},
+		{"", "", "only by hand"},
+	}
+	for _, tt := range tests {
+		if got := parse(t, tt.expr, tt.zone).Describe(); got != tt.want {
+			t.Errorf("%q is described as %q, want %q", tt.expr, got, tt.want)
+		}
+	}
+}
+
+// TestZoneNames proves that every zone offered as a correction can be loaded.
+func TestZoneNames(t *testing.T) {
+	t.Parallel()
+	names, err := os.ReadFile("zones.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.FieldsSeq(string(names)) {
+		if _, err := time.LoadLocation(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"@daily", "*/5 1-3,L * MON#1 5L", "0 0 30 2 *", "every 15m", "1 2 3 4 5 6", "FRI-MON/2 * * * *", "L-1 * * * *", "1h30m"} {
+		f.Add(seed, "Europe/Berlin")
+	}
+	base := at(f, "2007-03-25T00:30:00Z")
+	f.Fuzz(func(t *testing.T, expr, zone string) {
+		s, err := schedule.Parse(expr, zone)
+		if err != nil {
+			if _, ok := err.(diag.Finding); !ok {
+				t.Errorf("Parse(%q, %q) gives %T", expr, zone, err)
+			}
+			return
+		}
+		s.Describe()
+		if next := s.Next(base); !next.IsZero() && (!next.After(base) || !s.Aligned(next)) {
+			t.Errorf("%q: Next(%s) = %s", expr, base, next)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for b.Loop() {
+		if _, err := schedule.Parse("*/15 6-18 * JAN-JUN MON-FRI", "Europe/Berlin"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	s := parse(b, "30 2 * * *", "Europe/Berlin")
+	t := at(b, "2007-01-01T00:00:00Z")
+	for b.Loop() {
+		t = s.Next(t)
+	}
+}
