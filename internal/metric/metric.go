@@ -11,6 +11,7 @@ package metric
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // Confusion counts rows by what they are and what they were predicted to be.
@@ -107,7 +108,7 @@ func Brier(probabilities []float64, labels []uint8) float64 {
 	return total / float64(len(labels))
 }
 
-// Bin is one line of a calibration table: the rows whose probability lies in [From, To), the last bin including 1.
+// Bin is one line of a calibration table: the rows whose probability lies above From and up to To, the first bin including 0.
 type Bin struct {
 	From      float64 `json:"from"`
 	To        float64 `json:"to"`
@@ -121,7 +122,8 @@ func Calibration(probabilities []float64, labels []uint8, bins int) []Bin {
 	same(len(probabilities), len(labels))
 	table := make([]Bin, bins)
 	for i, p := range probabilities {
-		b := &table[min(max(int(p*float64(bins)), 0), bins-1)]
+		at := sort.Search(bins-1, func(i int) bool { return p <= float64(i+1)/float64(bins) })
+		b := &table[at]
 		b.Rows++
 		b.Predicted += p
 		b.Observed += float64(labels[i])
