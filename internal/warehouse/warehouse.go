@@ -6,19 +6,17 @@
 //  1. What Do's function writes and the ledger rows of its claims commit together or not at all.
 //  2. A claim commits at most once.
 //  3. Into leaves every row outside its data interval as it was.
-//  4. Every error of the database leads to a line of the user's file when the database says where.
+//  4. Every error of the database leads to a line of the user's file: where the database says, else where the statement
+//     begins.
 package warehouse
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	"damson/internal/pipeline"
-	"damson/internal/run"
+	"damson/internal/diag"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
 )
@@ -26,25 +24,41 @@ import (
 // ErrCommitted says that the ledger already has one of the claims: that attempt's writes are in the warehouse.
 var ErrCommitted = errors.New("this attempt has already committed to the warehouse")
 
+// Schema, Ledger and Rejects name what Damson keeps for itself in every warehouse.
+const (
+	Schema  = "damson"
+	Ledger  = "damson.ledger"
+	Rejects = "damson.rejects"
+)
+
 // Warehouse is one open database. All methods may be called at the same time.
 type Warehouse struct {
 	driver driver.Warehouse
 }
 
-// Interval is a data interval: Start belongs to it, End does not. Zero width means the moment Start.
-type Interval struct{ Start, End time.Time }
-
-// Written tells what Into did.
-type Written struct {
-	Rows     int64 `json:"rows"`              // rows the SELECT gave, all of them now in the table
-	Replaced int64 `json:"replaced"`          // rows that made way for them
-	Created  bool  `json:"created,omitempty"` // the table did not exist before
-}
-
-var errUnfinished = errors.New("warehouse: not written yet")
-
 // New prepares an open database for use: it makes schema damson with the tables ledger and rejects when they are absent.
-func New(ctx context.Context, w driver.Warehouse) (*Warehouse, error) { return &Warehouse{driver: w}, nil }
+func New(ctx context.Context, d driver.Warehouse) (*Warehouse, error) {
+	w := &Warehouse{driver: d}
+	have, err := d.Table(ctx, d, driver.Name{Schema: Schema, Table: "rejects"})
+	if err != nil {
+		return nil, finding(sqltext.Text{}, err)
+	}
+	if have != nil {
+		return w, nil
+	}
+	for _, sql := range []string{
+		`CREATE SCHEMA IF NOT EXISTS damson`,
+		`CREATE TABLE IF NOT EXISTS damson.ledger (run_id text, task text, attempt bigint, committed_at timestamp, result text,
+			PRIMARY KEY (run_id, task, attempt))`,
+		`CREATE TABLE IF NOT EXISTS damson.rejects (run_id text, task text, file text, line bigint, "text" text, reason text,
+			at timestamp)`,
+	} {
+		if _, err := d.Exec(ctx, sql); err != nil {
+			return nil, finding(sqltext.Plain("", sql), err)
+		}
+	}
+	return w, nil
+}
 
 // Kind is the kind of database, for example "duckdb".
 func (w *Warehouse) Kind() string { return w.driver.Capabilities().Kind }
@@ -57,80 +71,72 @@ func (w *Warehouse) Close() error { return w.driver.Close() }
 
 // Query streams the rows of one statement, outside of any transaction. The reader must be released.
 func (w *Warehouse) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {
-	return nil, errUnfinished
+	return query(ctx, w.driver, text)
 }
 
 // Describe gives the columns of a SELECT without running it.
 func (w *Warehouse) Describe(ctx context.Context, text sqltext.Text) ([]driver.Column, error) {
-	return nil, errUnfinished
+	return describe(ctx, w.driver, w.driver, text)
 }
 
 // Table gives the columns of a table or view, nil when there is none.
 func (w *Warehouse) Table(ctx context.Context, name string) ([]driver.Column, error) {
-	return nil, errUnfinished
+	return table(ctx, w.driver, w.driver, name)
 }
 
-// Do runs f in one transaction and commits its writes together with a ledger row for each claim, whose result is what f
-// gives, as JSON. A claim that the ledger already has makes Do return ErrCommitted, and nothing is written. When another
-// transaction gets in the way, f runs again from the start, so it must do nothing that cannot be done twice outside tx.
-func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
-	return errUnfinished
+// query runs one statement on q and makes the errors of its stream findings.
+func query(ctx context.Context, q driver.Querier, text sqltext.Text) (array.RecordReader, error) {
+	one, err := single(text)
+	if err != nil {
+		return nil, err
+	}
+	r, err := q.Query(ctx, one.SQL())
+	if err != nil {
+		return nil, finding(one, err)
+	}
+	return &reader{RecordReader: r, text: one}, nil
 }
 
-// Committed gives the results of those of the claims that the ledger has.
-func (w *Warehouse) Committed(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	return nil, errUnfinished
+// reader is a driver's reader whose error is a finding.
+type reader struct {
+	array.RecordReader
+	text sqltext.Text
 }
 
-// Checksum gives the number of rows of a table and a sum over their values that depends neither on the rows' order nor on
-// the database.
-func (w *Warehouse) Checksum(ctx context.Context, table string) (rows int64, sum string, err error) {
-	return 0, "", errUnfinished
+// Err tells how the stream ended.
+func (r *reader) Err() error { return finding(r.text, r.RecordReader.Err()) }
+
+func describe(ctx context.Context, d driver.Warehouse, q driver.Querier, text sqltext.Text) ([]driver.Column, error) {
+	one, err := single(text)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := d.Describe(ctx, q, one.SQL())
+	return columns, finding(one, err)
 }
 
-// Tx is a transaction inside Do. A reader that Query gives must be read to its end or released before the next statement.
-type Tx struct {
-	w  *Warehouse
-	tx driver.Tx
+func table(ctx context.Context, d driver.Warehouse, q driver.Querier, name string) ([]driver.Column, error) {
+	n, err := parseName(name)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := d.Table(ctx, q, n)
+	return columns, finding(sqltext.Text{}, err)
 }
 
-// Exec runs one statement and gives the number of rows it changed, -1 when the database does not say.
-func (tx *Tx) Exec(ctx context.Context, text sqltext.Text) (int64, error) { return 0, errUnfinished }
-
-// Query streams the rows of one statement.
-func (tx *Tx) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {
-	return nil, errUnfinished
+// parseName reads a table's name as users write it.
+func parseName(name string) (driver.Name, error) {
+	schema, table, err := sqltext.ParseName(name)
+	if err != nil {
+		return driver.Name{}, diag.Finding{Severity: diag.Error, Summary: "Not a table's name", Detail: err.Error() + "."}
+	}
+	return driver.Name{Schema: schema, Table: table}, nil
 }
 
-// Describe gives the columns of a SELECT without running it.
-func (tx *Tx) Describe(ctx context.Context, text sqltext.Text) ([]driver.Column, error) {
-	return nil, errUnfinished
-}
-
-// Table gives the columns of a table or view, nil when there is none.
-func (tx *Tx) Table(ctx context.Context, name string) ([]driver.Column, error) {
-	return nil, errUnfinished
-}
-
-// CreateTable makes a table, and its schema when that is absent; each column's Type decides, its Native is not looked at.
-func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Column) error {
-	return errUnfinished
-}
-
-// Append adds the reader's rows to a table, matching columns by name, and gives their number.
-func (tx *Tx) Append(ctx context.Context, table string, rows array.RecordReader) (int64, error) {
-	return 0, errUnfinished
-}
-
-// Into writes the rows of a SELECT into the target's table.
-func (tx *Tx) Into(ctx context.Context, sel sqltext.Text, target pipeline.Target, interval Interval) (Written, error) {
-	return Written{}, errUnfinished
-}
-
-// Progress is told of each finished statement of a script: statement i of n (from 1) changed rows rows (-1: not known) in d.
-type Progress func(i, n int, rows int64, d time.Duration)
-
-// Script runs the statements of a text one after the other and gives the number of rows they changed.
-func (tx *Tx) Script(ctx context.Context, text sqltext.Text, progress Progress) (rows int64, err error) {
-	return 0, errUnfinished
+// quoted gives a table's name as SQL.
+func quoted(n driver.Name) string {
+	if n.Schema == "" {
+		return sqltext.QuoteIdent(n.Table)
+	}
+	return sqltext.QuoteIdent(n.Schema) + "." + sqltext.QuoteIdent(n.Table)
 }

@@ -1,0 +1,297 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"damson/internal/diag"
+	"damson/internal/pipeline"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse/driver"
+)
+
+// Interval is a data interval: Start belongs to it, End does not. Zero width means the moment Start.
+type Interval struct{ Start, End time.Time }
+
+// Written tells what Into did.
+type Written struct {
+	Rows     int64 `json:"rows"`              // rows the SELECT gave, all of them now in the table
+	Replaced int64 `json:"replaced"`          // rows that made way for them
+	Created  bool  `json:"created,omitempty"` // the table did not exist before
+}
+
+// Into writes the rows of a SELECT into the target's table, which it makes from the SELECT's columns when it is absent.
+//
+// Replace with PartitionBy replaces the data interval's rows: on a date column the days from Start's to before End's, at
+// least Start's day; on a timestamp column the moments from Start to before End. A row of the SELECT outside of that is an
+// error. Replace without PartitionBy replaces all rows, Append adds, and Merge replaces the rows that have the same keys.
+//
+// Columns match by name. A SELECT whose columns or types differ from the table's is an error, except that NewColumns lets
+// it add columns.
+func (tx *Tx) Into(ctx context.Context, sel sqltext.Text, target pipeline.Target, interval Interval) (Written, error) {
+	one, err := single(sel)
+	if err != nil {
+		return Written{}, err
+	}
+	name, err := parseName(target.Into)
+	if err != nil {
+		return Written{}, err
+	}
+	columns, err := tx.w.driver.Describe(ctx, tx.tx, one.SQL())
+	if err != nil {
+		return Written{}, finding(one, err)
+	}
+	if err := checkColumns(one, columns); err != nil {
+		return Written{}, err
+	}
+	in := &into{tx: tx, sel: one, target: target, name: name, columns: columns}
+	if err := in.check(interval); err != nil {
+		return Written{}, err
+	}
+	if err := in.prepareTable(ctx); err != nil {
+		return Written{}, err
+	}
+	err = in.write(ctx)
+	return in.written, err
+}
+
+// into is one call of Into.
+type into struct {
+	tx      *Tx
+	sel     sqltext.Text // one SELECT
+	target  pipeline.Target
+	name    driver.Name
+	columns []driver.Column // of the SELECT
+	names   []string        // the table's names of these columns
+	part    *partition      // nil: no PartitionBy that matters
+	written Written
+}
+
+func (in *into) finding(summary, detail, fix string) diag.Finding {
+	return diag.Finding{Severity: diag.Error, At: place(in.sel, -1), Summary: summary, Detail: detail, Fix: fix}
+}
+
+// checkColumns refuses columns that a table cannot have.
+func checkColumns(sel sqltext.Text, columns []driver.Column) error {
+	seen := map[string]bool{}
+	for _, c := range columns {
+		key := strings.ToLower(c.Name)
+		if seen[key] {
+			return diag.Finding{
+				Severity: diag.Error,
+				At:       place(sel, -1),
+				Summary:  "Two columns of one name",
+				Detail:   fmt.Sprintf("The SELECT gives the column %q twice; a table has a name once.", c.Name),
+				Fix:      "Name one of them differently with AS, or leave one out.",
+			}
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// check refuses a target that does not go with the SELECT's columns.
+func (in *into) check(interval Interval) error {
+	switch in.target.Mode {
+	case pipeline.Replace, "":
+		if in.target.PartitionBy == "" {
+			return nil
+		}
+		c, err := in.column(in.target.PartitionBy, "partition_by")
+		if err != nil {
+			return err
+		}
+		in.part, err = newPartition(c, interval)
+		if err != nil {
+			return in.finding("No partition", err.Error(), "Partition by a date column, or give the pipeline a schedule.")
+		}
+	case pipeline.Append:
+	case pipeline.Merge:
+		if len(in.target.Keys) == 0 {
+			return in.finding("No keys to merge on", "mode merge replaces the rows that have the same keys, and no keys are named.", "Add keys = [\"…\"].")
+		}
+		for _, key := range in.target.Keys {
+			if _, err := in.column(key, "keys"); err != nil {
+				return err
+			}
+		}
+	default:
+		return in.finding("Unknown mode", fmt.Sprintf("There is no mode %q.", in.target.Mode), `Use "replace", "append" or "merge".`)
+	}
+	return nil
+}
+
+// column gives the SELECT's column of that name.
+func (in *into) column(name, setting string) (driver.Column, error) {
+	names := make([]string, len(in.columns))
+	for i, c := range in.columns {
+		if strings.EqualFold(c.Name, name) {
+			return c, nil
+		}
+		names[i] = c.Name
+	}
+	fix := diag.DidYouMean(name, names)
+	if fix == "" {
+		fix = "Add the column to the SELECT."
+	}
+	return driver.Column{}, in.finding("Unknown column in "+setting,
+		fmt.Sprintf("%s names the column %q, and the SELECT gives %s.", setting, name, strings.Join(names, ", ")), fix)
+}
+
+// prepareTable makes the table, or finds that it fits the SELECT.
+func (in *into) prepareTable(ctx context.Context) error {
+	have, err := in.tx.w.driver.Table(ctx, in.tx.tx, in.name)
+	if err != nil {
+		return finding(in.sel, err)
+	}
+	in.names = make([]string, len(in.columns))
+	for i, c := range in.columns {
+		in.names[i] = c.Name
+	}
+	if have == nil {
+		in.written.Created = true
+		return finding(in.sel, in.tx.createTable(ctx, in.name, in.columns))
+	}
+	d := compare(have, in.columns, in.names)
+	if d.none() {
+		return nil
+	}
+	if !in.target.NewColumns || !d.onlyAdds() {
+		return in.finding("The columns have changed", d.describe(in.name), d.fix())
+	}
+	for _, c := range d.added {
+		sql := "ALTER TABLE " + quoted(in.name) + " ADD COLUMN " + sqltext.QuoteIdent(c.Name) + " " + sqlTypes[c.Type]
+		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {
+			return finding(in.sel, err)
+		}
+	}
+	return nil
+}
+
+func (in *into) write(ctx context.Context) error {
+	switch {
+	case in.target.Mode == pipeline.Merge:
+		return in.merge(ctx)
+	case in.target.Mode == pipeline.Append || in.written.Created:
+	default:
+		where := ""
+		if in.part != nil {
+			where = " WHERE " + in.part.inside()
+		}
+		n, err := in.tx.tx.Exec(ctx, "DELETE FROM "+quoted(in.name)+where)
+		if err != nil {
+			return finding(in.sel, err)
+		}
+		in.written.Replaced = max(n, 0)
+	}
+	return in.insert(ctx)
+}
+
+// insert adds the SELECT's rows to the table.
+func (in *into) insert(ctx context.Context) error {
+	values := make([]string, len(in.columns))
+	for i, c := range in.columns {
+		values[i] = sqltext.QuoteIdent(c.Name)
+		if in.part != nil && c.Name == in.part.column.Name {
+			values[i] = in.part.guard()
+		}
+	}
+	var b sqltext.Builder
+	b.Add("INSERT INTO " + quoted(in.name) + " (" + in.columnList() + ") SELECT " + strings.Join(values, ", ") + " FROM (\n")
+	b.Append(in.sel)
+	b.Add("\n) AS damson_source")
+	text := b.Text()
+	n, err := in.tx.tx.Exec(ctx, text.SQL())
+	if err != nil {
+		if in.part != nil && in.part.isOutside(err) {
+			return in.outside(ctx, err)
+		}
+		return finding(text, err)
+	}
+	in.written.Rows = max(n, 0)
+	return nil
+}
+
+// columnList gives the table's names of the SELECT's columns.
+func (in *into) columnList() string {
+	quoted := make([]string, len(in.names))
+	for i, n := range in.names {
+		quoted[i] = sqltext.QuoteIdent(n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// merge puts the SELECT's rows into a temporary table, so that they can be looked at twice, and from there in place of
+// those with the same keys.
+func (in *into) merge(ctx context.Context) error {
+	temp := "damson_merge_" + strings.ReplaceAll(in.name.Table, `"`, "")
+	var b sqltext.Builder
+	b.Add("CREATE TEMPORARY TABLE " + sqltext.QuoteIdent(temp) + " AS SELECT * FROM (\n")
+	b.Append(in.sel)
+	b.Add("\n) AS damson_source")
+	text := b.Text()
+	if _, err := in.tx.tx.Exec(ctx, text.SQL()); err != nil {
+		return finding(text, err)
+	}
+	if err := in.checkKeys(ctx, temp); err != nil {
+		return err
+	}
+	target, source := quoted(in.name), sqltext.QuoteIdent(temp)
+	same := make([]string, len(in.target.Keys))
+	for i, key := range in.target.Keys {
+		same[i] = target + "." + sqltext.QuoteIdent(key) + " = " + source + "." + sqltext.QuoteIdent(key)
+	}
+	selected := make([]string, len(in.columns))
+	for i, c := range in.columns {
+		selected[i] = sqltext.QuoteIdent(c.Name)
+	}
+	for _, step := range []struct {
+		sql   string
+		count *int64
+	}{
+		{"DELETE FROM " + target + " USING " + source + " WHERE " + strings.Join(same, " AND "), &in.written.Replaced},
+		{"INSERT INTO " + target + " (" + in.columnList() + ") SELECT " + strings.Join(selected, ", ") + " FROM " + source, &in.written.Rows},
+		{"DROP TABLE " + source, new(int64)},
+	} {
+		n, err := in.tx.tx.Exec(ctx, step.sql)
+		if err != nil {
+			return finding(in.sel, err)
+		}
+		*step.count = max(n, 0)
+	}
+	return nil
+}
+
+// checkKeys refuses keys that are NULL, which equal nothing and would be added again by each run, and keys that come twice.
+func (in *into) checkKeys(ctx context.Context, temp string) error {
+	keys := make([]string, len(in.target.Keys))
+	nulls := make([]string, len(keys))
+	shown := make([]string, len(keys))
+	for i, key := range in.target.Keys {
+		keys[i] = sqltext.QuoteIdent(key)
+		nulls[i] = keys[i] + " IS NULL"
+		shown[i] = sqltext.QuoteLiteral(key+" = ") + " || COALESCE(CAST(" + keys[i] + " AS text), 'NULL')"
+	}
+	source := sqltext.QuoteIdent(temp)
+	some := strings.Join(shown, " || ', ' || ")
+	count, example, err := in.ask(ctx, in.tx.tx, "SELECT count(*), min("+some+") FROM "+source+" WHERE "+strings.Join(nulls, " OR "))
+	if err != nil {
+		return err
+	}
+	if count > 0 {
+		return in.finding("A key is NULL", fmt.Sprintf("%s of the SELECT %s NULL in a key, for example %s; NULL equals nothing, so the row could never be replaced.",
+			plural(count, "row"), have(count), example), "Leave such rows out, or give the key a value with COALESCE.")
+	}
+	count, example, err = in.ask(ctx, in.tx.tx, "SELECT count(*), min(example) FROM (SELECT "+some+" AS example FROM "+source+
+		" GROUP BY "+strings.Join(keys, ", ")+" HAVING count(*) > 1) AS damson_twice")
+	if err != nil {
+		return err
+	}
+	if count > 0 {
+		return in.finding("A key comes twice", fmt.Sprintf("%s in more than one row of the SELECT, for example %s; the table can keep only one of them.",
+			plural(count, "key")+map[bool]string{true: " comes", false: " come"}[count == 1], example), "Let the SELECT give one row for each key, or name more keys.")
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"damson/internal/diag"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse/driver"
+)
+
+// Tx is a transaction inside Do, for one goroutine. A reader that Query gives must be read to its end or released before
+// the next statement; to copy rows through Go while they are read, query the Warehouse rather than the Tx.
+type Tx struct {
+	w  *Warehouse
+	tx driver.Tx
+}
+
+// Exec runs one statement and gives the number of rows it changed, -1 when the database does not say.
+func (tx *Tx) Exec(ctx context.Context, text sqltext.Text) (int64, error) {
+	one, err := single(text)
+	if err != nil {
+		return 0, err
+	}
+	return tx.run(ctx, one)
+}
+
+// run runs a text that is one statement of the user's.
+func (tx *Tx) run(ctx context.Context, one sqltext.Text) (int64, error) {
+	if err := noTransaction(one); err != nil {
+		return 0, err
+	}
+	n, err := tx.tx.Exec(ctx, one.SQL())
+	return n, finding(one, err)
+}
+
+// Query streams the rows of one statement.
+func (tx *Tx) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {
+	return query(ctx, tx.tx, text)
+}
+
+// Describe gives the columns of a SELECT without running it.
+func (tx *Tx) Describe(ctx context.Context, text sqltext.Text) ([]driver.Column, error) {
+	return describe(ctx, tx.w.driver, tx.tx, text)
+}
+
+// Table gives the columns of a table or view, nil when there is none.
+func (tx *Tx) Table(ctx context.Context, name string) ([]driver.Column, error) {
+	return table(ctx, tx.w.driver, tx.tx, name)
+}
+
+// sqlTypes are the portable types as all databases write them.
+var sqlTypes = map[driver.Type]string{
+	driver.Text:      "text",
+	driver.Bigint:    "bigint",
+	driver.Double:    "double precision",
+	driver.Boolean:   "boolean",
+	driver.Date:      "date",
+	driver.Time:      "time",
+	driver.Timestamp: "timestamp",
+}
+
+// CreateTable makes a table, and its schema when that is absent. Each column's Type decides; its Native is not looked at.
+func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Column) error {
+	n, err := parseName(name)
+	if err != nil {
+		return err
+	}
+	return finding(sqltext.Text{}, tx.createTable(ctx, n, columns))
+}
+
+func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column) error {
+	if n.Schema != "" {
+		if _, err := tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema)); err != nil {
+			return err
+		}
+	}
+	sql := "CREATE TABLE " + quoted(n) + " ("
+	for i, c := range columns {
+		if i > 0 {
+			sql += ", "
+		}
+		sqlType, ok := sqlTypes[c.Type]
+		if !ok {
+			return diag.Finding{
+				Severity: diag.Error,
+				Summary:  "Unknown type",
+				Detail:   fmt.Sprintf("Column %q of table %s has the type %q.", c.Name, n, c.Type),
+				Fix:      "Use text, bigint, double, boolean, date, time or timestamp.",
+			}
+		}
+		sql += sqltext.QuoteIdent(c.Name) + " " + sqlType
+	}
+	_, err := tx.tx.Exec(ctx, sql+")")
+	return err
+}
+
+// Append adds the reader's rows to a table, matching columns by name, and gives their number.
+func (tx *Tx) Append(ctx context.Context, table string, rows array.RecordReader) (int64, error) {
+	n, err := parseName(table)
+	if err != nil {
+		return 0, err
+	}
+	count, err := tx.tx.Append(ctx, n, rows)
+	return count, finding(sqltext.Text{}, err)
+}
+
+// Progress is told of each finished statement of a script: statement i of n (from 1) changed rows rows (-1: not known) in d.
+type Progress func(i, n int, rows int64, d time.Duration)
+
+// Script runs the statements of a text one after the other and gives the number of rows they changed. progress may be nil.
+func (tx *Tx) Script(ctx context.Context, text sqltext.Text, progress Progress) (rows int64, err error) {
+	statements := text.Split()
+	for i, statement := range statements {
+		began := time.Now()
+		n, err := tx.run(ctx, statement)
+		if err != nil {
+			return rows, err
+		}
+		rows += max(n, 0)
+		if progress != nil {
+			progress(i+1, len(statements), n, time.Since(began))
+		}
+	}
+	return rows, nil
+}
