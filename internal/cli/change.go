@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"damson/internal/diag"
+	"damson/internal/engine"
+	"damson/internal/pipeline"
+	"damson/internal/project"
+	"damson/internal/run"
+	"damson/internal/store"
+)
+
+// changeOptions choose the task runs that clear and mark touch.
+type changeOptions struct {
+	from, to             string
+	tasks                []string
+	upstream, downstream bool
+	past, future         bool
+	failed               bool
+	yes                  bool
+}
+
+func (o *changeOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&o.tasks, "task", nil, "only this `task`; may be given more than once")
+	f.StringVar(&o.from, "from", "", "with a pipeline: first `date`")
+	f.StringVar(&o.to, "to", "", "with a pipeline: last `date`")
+	f.BoolVar(&o.upstream, "upstream", false, "and the tasks before them")
+	f.BoolVar(&o.downstream, "downstream", false, "and the tasks after them")
+	f.BoolVar(&o.past, "past", false, "and all earlier runs")
+	f.BoolVar(&o.future, "future", false, "and all later runs")
+	f.BoolVar(&o.failed, "failed", false, "only in failed runs")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+}
+
+func (a *app) clearCommand() *cobra.Command {
+	var o changeOptions
+	cmd := &cobra.Command{
+		Use:   "clear RUN|PIPELINE",
+		Short: "forget outcomes, so that task runs run again",
+		Long: `Shows which task runs it would clear and asks. Cleared task runs wait: the next run or backfill over their dates
+executes them.`,
+		Example: `  damson clear geolife@2007-05-13 --task clean_daily_trajectory --downstream
+  damson clear geolife --from 2007-05-01 --to 2007-05-07 --yes`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.change(cmd.Context(), args[0], o, "clear", func(s *store.Store, pl *pipeline.Pipeline, sel engine.Selection) ([]run.Change, error) {
+				return engine.Clear(cmd.Context(), s, pl, sel, a.clock.Now())
+			})
+		},
+		ValidArgsFunction: a.completePipelines,
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (a *app) markCommand() *cobra.Command {
+	var o changeOptions
+	cmd := &cobra.Command{
+		Use:     "mark RUN|PIPELINE success|failed|skipped",
+		Short:   "set the state of task runs by hand",
+		Example: `  damson mark geolife@2007-05-13 success --task clean_daily_trajectory`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			states := []string{"success", "failed", "skipped"}
+			if !slices.Contains(states, args[1]) {
+				return usage("Unknown state", fmt.Sprintf("%q is none of %s.", args[1], strings.Join(states, ", ")), diag.DidYouMean(args[1], states))
+			}
+			return a.change(cmd.Context(), args[0], o, "mark "+args[1], func(s *store.Store, pl *pipeline.Pipeline, sel engine.Selection) ([]run.Change, error) {
+				return engine.Mark(cmd.Context(), s, pl, sel, run.State(args[1]), a.clock.Now())
+			})
+		},
+		ValidArgsFunction: a.completePipelines,
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+// change works out the changes, shows them, asks, and applies them under the project's lock.
+func (a *app) change(ctx context.Context, what string, o changeOptions, verb string,
+	plan func(*store.Store, *pipeline.Pipeline, engine.Selection) ([]run.Change, error)) error {
+	return a.withStore(ctx, func(p *project.Project, s *store.Store) (err error) {
+		lock, err := a.lockProject(p, verb+" "+what)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		pl, ids, err := a.chooseRuns(ctx, p, s, what, o)
+		if err != nil {
+			return err
+		}
+		if _, err := choosePipeline(p, pl.Name, o.tasks); err != nil {
+			return err
+		}
+		changes, err := plan(s, pl, engine.Selection{RunIDs: ids, Tasks: o.tasks, Upstream: o.upstream, Downstream: o.downstream})
+		if err != nil {
+			return err
+		}
+		if n := a.printChanges(changes); n == 0 {
+			a.printf("Nothing to %s.\n", verb)
+			return nil
+		}
+		if !o.yes {
+			if err := a.confirm(); err != nil {
+				return err
+			}
+		}
+		if err := s.Apply(ctx, changes); err != nil {
+			return err
+		}
+		if verb == "clear" {
+			a.printf("Cleared. `damson backfill %s` runs them.\n", pl.Name)
+		} else {
+			a.printf("Marked.\n")
+		}
+		return nil
+	})
+}
+
+// chooseRuns gives the pipeline and the runs that the argument and flags mean.
+func (a *app) chooseRuns(ctx context.Context, p *project.Project, s *store.Store, what string, o changeOptions) (*pipeline.Pipeline, []string, error) {
+	filter := store.RunFilter{}
+	if strings.Contains(what, "@") {
+		r, err := findRun(ctx, p, s, what)
+		if err != nil {
+			return nil, nil, err
+		}
+		filter.Pipeline, filter.From, filter.To = r.Pipeline, r.Start, r.Start
+	} else {
+		filter.Pipeline = what
+	}
+	pl, err := choosePipeline(p, filter.Pipeline, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.from != "" {
+		if filter.From, err = a.parseDate("--from", o.from, pl.Timezone); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.to != "" {
+		if filter.To, err = a.parseDate("--to", o.to, pl.Timezone); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !filter.To.IsZero() && filter.To.Before(filter.From) {
+		return nil, nil, usage("The dates are in reverse", fmt.Sprintf("--from %s is after --to %s.", o.from, o.to), "Swap them.")
+	}
+	if o.past {
+		filter.From = filter.From.AddDate(-9999, 0, 0)
+	}
+	if o.future {
+		filter.To = filter.To.AddDate(9999, 0, 0)
+	}
+	if o.failed {
+		filter.States = []run.State{run.Failed}
+	}
+	runs, err := s.Runs(ctx, filter)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	return pl, ids, nil
+}
+
+// printChanges shows the task runs that would change, a line a task, and gives their number.
+func (a *app) printChanges(changes []run.Change) int {
+	type line struct {
+		from, to run.State
+		runs     []string
+	}
+	var order []string
+	lines := map[string]*line{}
+	n := 0
+	for _, c := range changes {
+		if c.Task == "" {
+			continue
+		}
+		n++
+		key := c.Task + "\x00" + string(c.From) + "\x00" + string(c.To)
+		if lines[key] == nil {
+			lines[key] = &line{from: c.From, to: c.To}
+			order = append(order, key)
+		}
+		lines[key].runs = append(lines[key].runs, c.RunID)
+	}
+	g := newGrid("task", "now", "then", ">runs", "which")
+	for _, key := range order {
+		task, _, _ := strings.Cut(key, "\x00")
+		l := lines[key]
+		which := l.runs[0]
+		if len(l.runs) > 1 {
+			which += " … " + l.runs[len(l.runs)-1]
+		}
+		g.add(task, a.state(string(l.from)), a.state(string(l.to)), fmt.Sprint(len(l.runs)), which)
+	}
+	if n > 0 {
+		g.print(a)
+	}
+	return n
+}
+
+// confirm asks on the terminal; without one, --yes must say it.
+func (a *app) confirm() error {
+	a.printf("Go on? [y/N] ")
+	answer, _ := bufio.NewReader(a.in).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	if !a.terminal {
+		a.printf("\n")
+	}
+	return usage("Nothing was changed", "The question was not answered with y.", "Answer y, or add --yes.")
+}

@@ -1,0 +1,13 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// addCommands puts the commands together, grouped as the help page shows them.
+func (a *app) addCommands(root *cobra.Command) {
+	addGroup(root, "start", "Start:", a.demoCommand(), a.initCommand())
+	addGroup(root, "write", "Write:", a.validateCommand(), a.renderCommand(), a.queryCommand())
+	addGroup(root, "run", "Run:", a.runCommand(), a.backfillCommand(), a.clearCommand(), a.markCommand())
+	addGroup(root, "look", "Look:", a.runsCommand(), a.tasksCommand(), a.logsCommand(), a.modelCommand())
+	root.RunE = unknownCommand
+	root.Args = cobra.ArbitraryArgs
+}

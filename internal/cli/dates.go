@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"damson/internal/diag"
+	"damson/internal/pipeline"
+	"damson/internal/run"
+	"damson/internal/schedule"
+)
+
+// dateForms are the ways a date may be written on the command line.
+var dateForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05", time.RFC3339}
+
+// parseDate reads a date or moment in the pipeline's time zone; today and yesterday are understood.
+func (a *app) parseDate(flag, text, timezone string) (time.Time, error) {
+	zone := time.UTC
+	if timezone != "" {
+		loaded, err := time.LoadLocation(timezone)
+		if err != nil {
+			return time.Time{}, diag.AsFinding("Unknown time zone", err)
+		}
+		zone = loaded
+	}
+	now := a.clock.Now().In(zone)
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, zone)
+	switch text {
+	case "today":
+		return today.UTC(), nil
+	case "yesterday":
+		return today.AddDate(0, 0, -1).UTC(), nil
+	}
+	for _, form := range dateForms {
+		if t, err := time.ParseInLocation(form, text, zone); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, usage("Unreadable date", fmt.Sprintf("%s %q is not a date.", flag, text),
+		"Write it as 2007-04-12, 2007-04-12T05:00, today or yesterday.")
+}
+
+// intervalOf gives the data interval that a manual run is for.
+func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error) {
+	s, err := schedule.Parse(p.Schedule, p.Timezone)
+	if err != nil {
+		return run.Interval{}, err
+	}
+	if date == "" {
+		if !s.Manual() {
+			start, end := s.IntervalOf(a.clock.Now())
+			example := start
+			if earlier := s.Prev(start); end.After(a.clock.Now()) && !earlier.IsZero() {
+				example = earlier
+			}
+			return run.Interval{}, usage("Which date?", fmt.Sprintf("Pipeline %q runs %s; a run is for one of its data intervals.", p.Name, s.Describe()),
+				fmt.Sprintf("Say which: damson run %s --date %s", p.Name, example.Format(time.DateOnly)))
+		}
+		now := a.clock.Now().Truncate(time.Second)
+		return run.Interval{Start: now, End: now}, nil
+	}
+	t, err := a.parseDate("--date", date, p.Timezone)
+	if err != nil {
+		return run.Interval{}, err
+	}
+	start, end := s.IntervalOf(t)
+	return run.Interval{Start: start, End: end}, nil
+}
+
+// intervalsBetween gives the pipeline's data intervals from one date to another, both included, within the pipeline's own
+// start and end.
+func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Interval, error) {
+	s, err := schedule.Parse(p.Schedule, p.Timezone)
+	if err != nil {
+		return nil, err
+	}
+	if s.Manual() {
+		return nil, usage("Nothing to backfill", fmt.Sprintf("Pipeline %q has no schedule, so it has no data intervals.", p.Name),
+			fmt.Sprintf("Run it by hand: damson run %s", p.Name))
+	}
+	first, last := p.Start, p.End
+	if from != "" {
+		if first, err = a.parseDate("--from", from, p.Timezone); err != nil {
+			return nil, err
+		}
+	}
+	if to != "" {
+		if last, err = a.parseDate("--to", to, p.Timezone); err != nil {
+			return nil, err
+		}
+	}
+	if last.IsZero() {
+		last = s.Prev(a.clock.Now())
+	}
+	if last.Before(first) {
+		return nil, usage("The dates are in reverse", fmt.Sprintf("--from %s is after --to %s.", dateText(first), dateText(last)), "Swap them.")
+	}
+	var intervals []run.Interval
+	for start, end := range s.Intervals(first, last) {
+		if start.Before(p.Start) || (!p.End.IsZero() && start.After(p.End)) {
+			continue
+		}
+		intervals = append(intervals, run.Interval{Start: start, End: end})
+	}
+	if len(intervals) == 0 {
+		bounds := "from " + dateText(p.Start)
+		if !p.End.IsZero() {
+			bounds += " to " + dateText(p.End)
+		}
+		return nil, usage("No data interval in that range", fmt.Sprintf("Pipeline %q runs %s, %s; none of its data intervals starts between %s and %s.",
+			p.Name, s.Describe(), bounds, dateText(first), dateText(last)), "Choose other dates, or change start and end in the pipeline's file.")
+	}
+	return intervals, nil
+}

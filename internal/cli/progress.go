@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"damson/internal/engine"
+	"damson/internal/run"
+)
+
+// progress shows how a plan advances: a bar on a terminal, a line now and then elsewhere. It is an engine.Observer.
+type progress struct {
+	app      *app
+	name     string
+	out      io.Writer
+	bars     *mpb.Progress
+	bar      *mpb.Bar
+	started  time.Time
+	nextLine time.Time
+	tasks    map[string]*taskTime
+	order    []string
+}
+
+// taskTime sums up the executions of one task.
+type taskTime struct {
+	ended, failed int
+	busy          time.Duration
+	rows          int64
+}
+
+// lineEvery is how often progress is told where there is no terminal.
+const lineEvery = 5 * time.Second
+
+func (a *app) newProgress(name string, tasks int) *progress {
+	p := &progress{app: a, name: name, out: a.err, started: a.clock.Now(), tasks: map[string]*taskTime{}}
+	p.nextLine = p.started.Add(lineEvery)
+	if live, width := terminal(a.err); live {
+		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithWidth(min(width-50, 40)), mpb.WithRefreshRate(100*time.Millisecond))
+		p.bar = p.bars.AddBar(int64(tasks),
+			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), decor.CountersNoUnit("%d/%d", decor.WCSyncSpace)),
+			mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), decor.Name("  "), decor.Elapsed(decor.ET_STYLE_MMSS)))
+	}
+	return p
+}
+
+// Observe notes an event of the engine.
+func (p *progress) Observe(e engine.Event) {
+	if e.Kind == engine.TaskEnded {
+		p.note(e.Task)
+	}
+	if p.bar != nil {
+		p.bar.SetTotal(int64(e.Progress.Tasks), false)
+		p.bar.SetCurrent(int64(e.Progress.TasksEnded))
+		return
+	}
+	if !e.At.Before(p.nextLine) && e.Progress.Tasks > 0 {
+		p.nextLine = e.At.Add(lineEvery)
+		fmt.Fprintf(p.out, "%s: %d of %d tasks, %d of %d runs, %s\n", p.name, e.Progress.TasksEnded, e.Progress.Tasks,
+			e.Progress.RunsEnded, e.Progress.Runs, seconds(e.At.Sub(p.started)))
+	}
+}
+
+func (p *progress) note(t run.TaskRun) {
+	sum := p.tasks[t.Task]
+	if sum == nil {
+		sum = &taskTime{}
+		p.tasks[t.Task] = sum
+		p.order = append(p.order, t.Task)
+	}
+	sum.ended++
+	if t.State == run.Failed {
+		sum.failed++
+	}
+}
+
+// stop ends the live bar, leaving it as it stands.
+func (p *progress) stop() {
+	if p.bar != nil {
+		if !p.bar.Completed() {
+			p.bar.Abort(false)
+		}
+		p.bars.Wait()
+	}
+}
+
+// fail prints the failed task runs of a report, each once, with what to do next.
+func (a *app) printFailures(pipeline string, failures []engine.Failure) {
+	for i, f := range failures {
+		if i == 5 {
+			a.printf("… and %d more: damson runs %s --state failed\n", len(failures)-5, pipeline)
+			break
+		}
+		a.printf("%s %s, attempt %d\n  %s\n", a.style(styleBad, "failed"), f.RunID+" "+f.Task, f.Attempt, strings.ReplaceAll(f.Reason, "\n", "\n  "))
+	}
+}

@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"damson/examples"
+	"damson/internal/diag"
+	"damson/internal/project"
+	"damson/internal/run"
+	"damson/internal/store"
+	"damson/internal/tasks"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "validate",
+		Short: "check the whole project and list every finding",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, findings, err := a.loadProject()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = a.printJSON(emptyNotNull(findings))
+			} else {
+				a.printFindings(p, findings)
+			}
+			if findings.HasErrors() {
+				return errors.Join(err, errSilent)
+			}
+			return err
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (a *app) printFindings(p *project.Project, findings diag.Findings) {
+	wrong, doubtful := 0, 0
+	for _, f := range findings {
+		a.printf("%s\n", p.Redact(f.Error()))
+		if f.IsError() {
+			wrong++
+		} else {
+			doubtful++
+		}
+	}
+	n := 0
+	for _, pl := range p.Pipelines {
+		n += len(pl.Tasks)
+	}
+	summary := fmt.Sprintf("%s: %s, %s, %s", p.Name, plural(len(p.Pipelines), "pipeline"), plural(n, "task"), plural(len(p.Models), "model"))
+	switch {
+	case wrong > 0:
+		a.printf("%s: %s, %s\n", summary, a.style(styleBad, plural(wrong, "error")), plural(doubtful, "warning"))
+	case doubtful > 0:
+		a.printf("%s: %s\n", summary, plural(doubtful, "warning"))
+	default:
+		a.printf("%s: %s\n", summary, a.style(styleGood, "no findings"))
+	}
+}
+
+func (a *app) renderCommand() *cobra.Command {
+	var date string
+	var params []string
+	cmd := &cobra.Command{
+		Use:   "render PIPELINE.TASK",
+		Short: "print a task's SQL as it would run for a date",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, task, ok := strings.Cut(args[0], ".")
+			if !ok {
+				return usage("Unreadable task", fmt.Sprintf("%q names no task.", args[0]), "Write PIPELINE.TASK, for example geolife.clean_daily_trajectory.")
+			}
+			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+				pl, err := choosePipeline(p, name, []string{task})
+				if err != nil {
+					return err
+				}
+				interval, err := a.intervalOf(pl, date)
+				if err != nil {
+					return err
+				}
+				values, err := parseParams(pl, params)
+				if err != nil {
+					return err
+				}
+				r := run.Run{ID: run.NewID(pl.Name, interval.Start), Pipeline: pl.Name, Trigger: "manual", Start: interval.Start, End: interval.End, Params: values}
+				shop := &tasks.Shop{Project: p, Past: s, Clock: a.clock}
+				text, err := shop.Preview(cmd.Context(), pl, pl.Task(task), r)
+				if err != nil {
+					return err
+				}
+				a.printf("%s\n", strings.TrimRight(p.Redact(text), "\n"))
+				return nil
+			})
+		},
+		ValidArgsFunction: a.completeTasks,
+	}
+	cmd.Flags().StringVar(&date, "date", "", "the `date` whose data interval is rendered")
+	cmd.Flags().StringArrayVar(&params, "param", nil, "a parameter of the pipeline as `key=value`")
+	return cmd
+}
+
+// completeTasks offers PIPELINE.TASK to the shell.
+func (a *app) completeTasks(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	p, _, err := a.loadProject()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, pl := range p.Pipelines {
+		for _, t := range pl.TaskNames() {
+			names = append(names, pl.Name+"."+t)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) initCommand() *cobra.Command {
+	example := "empty"
+	cmd := &cobra.Command{
+		Use:   "init DIR",
+		Short: "make a new project",
+		Example: `  damson init sales
+  damson init geolife --example geolife`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			files, err := exampleFiles(example)
+			if err != nil {
+				return err
+			}
+			if err := project.Init(args[0], files); err != nil {
+				return err
+			}
+			a.printf("Made %s. Next:\n  cd %s\n  damson validate\n", args[0], args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&example, "example", example, "start from this `project`: empty or geolife")
+	_ = cmd.RegisterFlagCompletionFunc("example", cobra.FixedCompletions([]string{"empty", "geolife"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// exampleFiles gives the files of a project that ships with damson.
+func exampleFiles(name string) (fs.FS, error) {
+	switch name {
+	case "empty":
+		return project.Empty(), nil
+	case "geolife":
+		return examples.GeoLife(), nil
+	}
+	return nil, usage("Unknown example", fmt.Sprintf("There is no example %q; there are empty and geolife.", name),
+		diag.DidYouMean(name, []string{"empty", "geolife"}))
+}
+
+// inside shortens a path for people: relative to the working directory when it lies below it.
+func inside(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}

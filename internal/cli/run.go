@@ -1,0 +1,259 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"damson/internal/diag"
+	"damson/internal/engine"
+	"damson/internal/pipeline"
+	"damson/internal/project"
+	"damson/internal/registry"
+	"damson/internal/run"
+	"damson/internal/tasks"
+	"damson/internal/warehouse/duckdb"
+)
+
+// defaultBatch is how many adjacent runs a backfill opens together unless told otherwise; bench/geolife has the measurements.
+const defaultBatch = 92
+
+// driveOptions are the flags that run and backfill share.
+type driveOptions struct {
+	tasks    []string
+	params   []string
+	parallel int
+	batch    int
+	rerun    string
+	json     bool
+}
+
+func (o *driveOptions) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&o.tasks, "task", nil, "only this `task`; may be given more than once")
+	cmd.Flags().IntVar(&o.parallel, "parallel", runtime.NumCPU(), "at most this many `tasks` at a time")
+	jsonFlag(cmd, &o.json)
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o driveOptions
+	var date string
+	cmd := &cobra.Command{
+		Use:   "run PIPELINE",
+		Short: "run a pipeline for one data interval, now, to its end",
+		Long: `Runs a pipeline for the data interval that holds --date, whether it ran before or not: its rows are replaced, never
+doubled. A pipeline without a schedule needs no date.`,
+		Example: `  damson run geolife --date 2007-04-12
+  damson run geolife --date 2007-04-12 --task predict_walk`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.openProject()
+			if err != nil {
+				return err
+			}
+			pl, err := choosePipeline(p, args[0], o.tasks)
+			if err != nil {
+				return err
+			}
+			interval, err := a.intervalOf(pl, date)
+			if err != nil {
+				return err
+			}
+			params, err := parseParams(pl, o.params)
+			if err != nil {
+				return err
+			}
+			return a.drive(cmd.Context(), p, o, engine.Plan{
+				Pipeline: pl, Intervals: []run.Interval{interval}, Tasks: o.tasks, Rerun: engine.RerunAll, Params: params, Trigger: "manual",
+			})
+		},
+		ValidArgsFunction: a.completePipelines,
+	}
+	cmd.Flags().StringVar(&date, "date", "", "the `date` whose data interval is run")
+	cmd.Flags().StringArrayVar(&o.params, "param", nil, "a parameter of the pipeline as `key=value`; may be given more than once")
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (a *app) backfillCommand() *cobra.Command {
+	var o driveOptions
+	var from, to string
+	cmd := &cobra.Command{
+		Use:   "backfill PIPELINE",
+		Short: "run a pipeline for all data intervals between two dates, both included",
+		Long: `Runs every data interval of the range that has not ended yet, and goes on where an earlier backfill was stopped,
+whether by Ctrl-C or by a crash. Intervals that are done stay as they are unless --rerun says otherwise.
+Tasks that allow it (batch = True) are executed for several adjacent intervals at once.`,
+		Example: `  damson backfill geolife --from 2007-04-12 --to 2007-05-07
+  damson backfill geolife --rerun failed`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.openProject()
+			if err != nil {
+				return err
+			}
+			pl, err := choosePipeline(p, args[0], o.tasks)
+			if err != nil {
+				return err
+			}
+			rerun, err := parseRerun(o.rerun)
+			if err != nil {
+				return err
+			}
+			intervals, err := a.intervalsBetween(pl, from, to)
+			if err != nil {
+				return err
+			}
+			return a.drive(cmd.Context(), p, o, engine.Plan{
+				Pipeline: pl, Intervals: intervals, Tasks: o.tasks, Rerun: rerun, Trigger: "backfill", Batch: o.batch,
+			})
+		},
+		ValidArgsFunction: a.completePipelines,
+	}
+	cmd.Flags().StringVar(&from, "from", "", "first `date` (default: the pipeline's start)")
+	cmd.Flags().StringVar(&to, "to", "", "last `date` (default: the pipeline's end, or its latest data interval)")
+	cmd.Flags().StringVar(&o.rerun, "rerun", "none", "run again what has ended: `none`, failed or all")
+	cmd.Flags().IntVar(&o.batch, "batch", defaultBatch, "execute at most this many adjacent `runs` at once; 1 = each alone")
+	_ = cmd.RegisterFlagCompletionFunc("rerun", cobra.FixedCompletions([]string{"none", "failed", "all"}, cobra.ShellCompDirectiveNoFileComp))
+	o.addFlags(cmd)
+	return cmd
+}
+
+// choosePipeline finds the pipeline and checks that it has the tasks.
+func choosePipeline(p *project.Project, name string, taskNames []string) (*pipeline.Pipeline, error) {
+	pl, err := p.Pipeline(name)
+	if err != nil {
+		return nil, usageError{diag.AsFinding("Unknown pipeline", err)}
+	}
+	for _, t := range taskNames {
+		if pl.Task(t) == nil {
+			return nil, usage("Unknown task", fmt.Sprintf("Pipeline %q has no task %q. It has: %s.", name, t, strings.Join(pl.TaskNames(), ", ")),
+				diag.DidYouMean(t, pl.TaskNames()))
+		}
+	}
+	return pl, nil
+}
+
+func parseRerun(text string) (engine.Rerun, error) {
+	switch r := engine.Rerun(text); r {
+	case engine.RerunNone, engine.RerunFailed, engine.RerunAll:
+		return r, nil
+	}
+	return "", usage("Unreadable --rerun", fmt.Sprintf("%q is none of none, failed, all.", text), diag.DidYouMean(text, []string{"none", "failed", "all"}))
+}
+
+// parseParams reads key=value pairs over the pipeline's declared parameters.
+func parseParams(p *pipeline.Pipeline, pairs []string) (map[string]any, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	params := map[string]any{}
+	var names []string
+	for name, value := range p.Params {
+		params[name] = value
+		names = append(names, name)
+	}
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usage("Unreadable --param", fmt.Sprintf("%q has no '='.", pair), "Write --param name=value.")
+		}
+		if _, declared := p.Params[name]; !declared {
+			return nil, usage("Unknown parameter", fmt.Sprintf("Pipeline %q declares no parameter %q.", p.Name, name),
+				strings.TrimSpace(diag.DidYouMean(name, names)+" Parameters are declared with params = {…} in the pipeline's file."))
+		}
+		params[name] = value
+	}
+	return params, nil
+}
+
+// drive opens the workspace, runs the plan to its end and says how it ended.
+func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, plan engine.Plan) error {
+	w, err := a.workspaceOf(ctx, p, plan.Trigger+" "+plan.Pipeline.Name)
+	if err != nil {
+		return err
+	}
+	report, err := a.runPlan(ctx, w, o.parallel, plan)
+	if err := joinClose(err, w); err != nil {
+		return err
+	}
+	if o.json {
+		if err := a.printJSON(report); err != nil {
+			return err
+		}
+	} else {
+		a.printReport(plan, report)
+	}
+	if report.Failed > 0 || report.Interrupted {
+		return errSilent
+	}
+	return nil
+}
+
+// joinClose closes the workspace and keeps the first error in front.
+func joinClose(err error, w *workspace) error {
+	if closeErr := w.Close(); err == nil {
+		return closeErr
+	}
+	return err
+}
+
+// runPlan drives a plan with a progress display.
+func (a *app) runPlan(ctx context.Context, w *workspace, parallel int, plan engine.Plan) (engine.Report, error) {
+	shop := &tasks.Shop{
+		Project: w.project, Warehouse: w.warehouse, Registry: registry.New(w.store, a.clock), Past: w.store, Clock: a.clock,
+		Parquet: duckdb.ReadParquet,
+	}
+	n := len(plan.Pipeline.Tasks)
+	if plan.Tasks != nil {
+		n = len(plan.Tasks)
+	}
+	watch := a.newProgress(plan.Pipeline.Name, n*len(plan.Intervals))
+	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Logs: w.store, Observer: watch})
+	report, err := e.Run(ctx, plan)
+	watch.stop()
+	return report, err
+}
+
+// printReport says how a plan ended, in words.
+func (a *app) printReport(plan engine.Plan, r engine.Report) {
+	a.printFailures(plan.Pipeline.Name, r.Failures)
+	name := a.style(styleHead, plan.Pipeline.Name)
+	ran := r.Tasks.Success + r.Tasks.Failed + r.Tasks.UpstreamFailed + r.Tasks.Skipped
+	if ran == 0 && !r.Interrupted && r.Open == 0 {
+		a.printf("%s: nothing to do, %s already complete. --rerun all runs them again.\n", name, plural(r.Untouched, "run"))
+		return
+	}
+	a.printf("%s: %s, %s of %d", name, a.outcome(r), plural(r.Succeeded, "run"), len(plan.Intervals))
+	if r.Untouched > 0 {
+		a.printf(" (%d done before)", r.Untouched)
+	}
+	a.printf("; tasks: %d succeeded", r.Tasks.Success)
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{r.Tasks.Failed, "failed"}, {r.Tasks.UpstreamFailed, "not run because of that"}, {r.Tasks.Skipped, "skipped"}} {
+		if c.n > 0 {
+			a.printf(", %d %s", c.n, c.word)
+		}
+	}
+	if r.Recovered > 0 {
+		a.printf(", %d taken over from a process that died", r.Recovered)
+	}
+	a.printf("; %s\n", seconds(r.Ended.Sub(r.Started)))
+	if r.Resume != "" {
+		a.printf("%s\n", r.Resume)
+	}
+}
+
+func (a *app) outcome(r engine.Report) string {
+	switch {
+	case r.Interrupted:
+		return a.style(styleBad, "interrupted")
+	case r.Failed > 0:
+		return a.style(styleBad, "failed")
+	}
+	return a.style(styleGood, "done")
+}

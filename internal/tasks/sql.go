@@ -1,0 +1,41 @@
+package tasks
+
+import (
+	"context"
+	"time"
+
+	"damson/internal/engine"
+	"damson/internal/warehouse"
+)
+
+// sqlExecutor runs a SQL file: a SELECT into a table, or a script.
+type sqlExecutor struct{ *Shop }
+
+// scriptResult is what a script reports: the rows its statements changed.
+type scriptResult struct {
+	Rows int64 `json:"rows"`
+}
+
+// Execute renders the file and writes its rows, or runs its statements, in one transaction with the ledger.
+func (e sqlExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+	text, err := e.render(ctx, w)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	var outcome engine.Outcome
+	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
+		if target := w.Task.SQL.Target; target != nil {
+			written, err := tx.Into(ctx, text, *target, interval(w))
+			outcome.Result = written
+			return written, err
+		}
+		rows, err := tx.Script(ctx, text, func(i, n int, rows int64, d time.Duration) {
+			if n > 1 {
+				w.Log.Infof("statement %d of %d: %d rows, %s", i, n, max(rows, 0), d.Round(time.Millisecond))
+			}
+		})
+		outcome.Result = scriptResult{rows}
+		return outcome.Result, err
+	})
+	return outcome, err
+}
