@@ -96,7 +96,7 @@ func (e *evaluation) evaluate(files []*sourceFile) {
 // compile parses one file. Its calls are indexed, so that findings can point at an argument; its repetitions are bounded.
 func (e *evaluation) compile(file *sourceFile) (*module, diag.Findings) {
 	m := &module{file: file, calls: map[[2]int32]*syntax.CallExpr{}}
-	parsed, err := fileOptions.Parse(file.path, file.text, 0)
+	parsed, err := fileOptions.Parse(file.path, freeLoad(file.text), 0)
 	if err == nil {
 		syntax.Walk(parsed, func(n syntax.Node) bool {
 			switch n := n.(type) {
@@ -119,11 +119,11 @@ func (e *evaluation) compile(file *sourceFile) (*module, diag.Findings) {
 		return m, nil
 	}
 	m.state, m.err = evaluated, err
-	return m, syntaxFindings(file.path, err)
+	return m, syntaxFindings(file.path, err, e.builtins.Keys())
 }
 
 // syntaxFindings turns what the parser and the resolver say into findings.
-func syntaxFindings(file string, err error) diag.Findings {
+func syntaxFindings(file string, err error, builtins []string) diag.Findings {
 	var fs diag.Findings
 	add := func(pos syntax.Position, message string) {
 		f := diag.Finding{At: starPos(pos), Severity: diag.Error, Summary: "Not valid Starlark", Detail: message + ".", Fix: syntaxFix(message)}
@@ -131,6 +131,9 @@ func syntaxFindings(file string, err error) diag.Findings {
 			name, hint, _ := strings.Cut(name, " (")
 			f.Summary, f.Detail = "Undefined name", fmt.Sprintf("Nothing is called %s here.", name)
 			f.Fix = "Define it above, or load() it from another file."
+			if near := diag.Nearest(name, builtins); hint == "" && near != "" {
+				hint = near
+			}
 			if hint = strings.TrimSuffix(strings.TrimPrefix(hint, "did you mean "), "?)"); hint != "" {
 				f.Fix = fmt.Sprintf("Did you mean %q?", hint)
 			}
@@ -247,7 +250,7 @@ func (e *evaluation) runtimeFinding(m *module, err error) diag.Finding {
 		message = evalErr.Msg
 		f.At, f.Detail = e.place(evalErr.CallStack)
 	}
-	message = strings.TrimPrefix(message, "Starlark computation cancelled: ")
+	message = strings.ReplaceAll(strings.TrimPrefix(message, "Starlark computation cancelled: "), loadMethod, "load")
 	switch ops := unknownBinary.FindStringSubmatch(message); {
 	case message == tooManySteps:
 		f.Summary = "Too many steps"

@@ -89,6 +89,9 @@ func (c *call) checkSchedule(p *pipeline.Pipeline) {
 	if err != nil {
 		f := diag.AsFinding("Bad schedule", err)
 		f.At, f.Severity = c.place("schedule"), diag.Error
+		if f.Fix == "" {
+			f.Fix = `Write a preset such as "@daily", a cron expression such as "0 6 * * *", or an interval such as "every 15m".`
+		}
 		c.e.findings = append(c.e.findings, f)
 		return
 	}
@@ -249,6 +252,9 @@ func (c *call) checkModel(m *pipeline.Model) {
 		if err := c.e.checkGate(gate); err != nil {
 			f := diag.AsFinding("Bad gate", err)
 			f.At, f.Severity = c.place("gates"), diag.Error
+			if f.Fix == "" {
+				f.Fix = `Write a metric, a comparison and a number, for example "auc >= 0.85".`
+			}
 			c.e.findings = append(c.e.findings, f)
 		}
 	}

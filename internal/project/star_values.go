@@ -69,6 +69,9 @@ func (v *pipelineValue) Attr(name string) (starlark.Value, error) {
 	if name == "name" {
 		return starlark.String(v.decl.pipeline.Name), nil
 	}
+	if name == loadMethod {
+		name = "load"
+	}
 	if m := v.methods[name]; m != nil {
 		return m.BindReceiver(v), nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/sqltext"
 	"damson/internal/template"
 )
 
@@ -75,6 +76,10 @@ func parseTemplates(t *tree) *templates {
 		f := files[i]
 		problems[i] = append(problems[i], f.template.Check(known)...)
 		f.refs = f.template.Names()
+		if isBlank(f.text) {
+			problems[i] = append(problems[i], diag.Finding{At: diag.Pos{File: f.path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty SQL file",
+				Detail: fmt.Sprintf("%s has no statement.", f.path), Fix: "Write the SQL, or delete the file and its task."})
+		}
 		f.macros = macrosIn(f.text, owners, nil)
 		f.includes = ts.included(f)
 	})
@@ -82,6 +87,18 @@ func parseTemplates(t *tree) *templates {
 		ts.findings = append(ts.findings, fs...)
 	}
 	return ts
+}
+
+// isBlank reports whether a file has neither SQL nor template: only blanks and comments.
+func isBlank(text string) bool {
+	for at := 0; at < len(text); {
+		tok := sqltext.Next(text, at)
+		if tok.Significant() {
+			return false
+		}
+		at = tok.To
+	}
+	return true
 }
 
 // macrosIn finds the macro files whose macros a text names. Reading words instead of Jinja, it may find one too many and

@@ -24,6 +24,9 @@ const maxYAMLDepth = 20
 // yamlErrorLine finds the line in the YAML library's own messages.
 var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// countsFromZero are the messages whose line the library counts from 0: those of its parser, not of its scanner.
+var countsFromZero = regexp.MustCompile(`^did not find expected (key|node content|'|<)`)
+
 // parse gives the top node of the document, nil when the file is empty or broken.
 func (y *yamlFile) parse(text string) *yaml.Node {
 	dec := yaml.NewDecoder(strings.NewReader(text))
@@ -36,6 +39,9 @@ func (y *yamlFile) parse(text string) *yaml.Node {
 		if m := yamlErrorLine.FindStringSubmatch(message); m != nil {
 			at.Line, _ = strconv.Atoi(m[1])
 			message = m[2]
+			if countsFromZero.MatchString(message) {
+				at.Line++
+			}
 		}
 		y.report(diag.Finding{At: at, Summary: "Not valid YAML", Detail: message + ".",
 			Fix: "Check indentation (spaces only), colons followed by a space, and quotes around texts with special characters."})

@@ -1,0 +1,71 @@
+package project
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBounds stops declarations that eat the machine, with bounds small enough for a test.
+func TestBounds(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"steps", "def f():\n    for i in range(900000):\n        for j in range(900000):\n            pass\nf()\n", "Too many steps"},
+		{"memory by doubling a text", "def f():\n    s = \"0123456789\"\n    for i in range(28):\n        s = s + s\n    x = 0\n    for i in range(900000):\n        x += i\nf()\n", "Too much memory"},
+		{"tasks", "p = pipeline(name = \"p\")\n[p.sql(\"t%d\" % i) for i in range(20)]\n", "more than 10 tasks"},
+		{"pipelines", "[pipeline(name = \"p%d\" % i) for i in range(20)]\n", "more than 5 pipelines"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := bounds{steps: 4_000_000, heap: 256 << 20, elements: 1_000_000, tasks: 10, pipelines: 5}
+			if test.name == "memory by doubling a text" {
+				b.steps = 1 << 40
+			}
+			e := &evaluation{bounds: b}
+			e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: test.text}})
+			if len(e.findings) == 0 || !strings.Contains(e.findings.Error(), test.want) {
+				t.Errorf("want %q, have %v", test.want, e.findings)
+			}
+		})
+	}
+}
+
+// TestFreeLoad leaves strings and comments alone.
+func TestFreeLoad(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ text, want string }{
+		{`p.load("a.load")`, `p.` + loadMethod + `("a.load")`},
+		{"load(\"x.star\", \"y\")", "load(\"x.star\", \"y\")"},
+		{"p. load(1) # p.load", "p. " + loadMethod + "(1) # p.load"},
+		{"p.loader(1); p.load_all", "p.loader(1); p.load_all"},
+		{`"\".load" + '''x.load''' + p.load`, `"\".load" + '''x.load''' + p.` + loadMethod},
+		{"\"\"\"\n.load\n\"\"\"\np.load", "\"\"\"\n.load\n\"\"\"\np." + loadMethod},
+		{"\"open\np.load", "\"open\np." + loadMethod},
+		{"# p.load", "# p.load"},
+	}
+	for _, test := range tests {
+		if got := freeLoad(test.text); got != test.want {
+			t.Errorf("freeLoad(%q) = %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// FuzzStarlark looks for declarations that crash the reader.
+func FuzzStarlark(f *testing.F) {
+	f.Add("p = pipeline(name = \"p\")\np.load(\"a\", files = [\"x.csv\"], into = \"a.b\") >> p.sql(\"x\")\n")
+	f.Add("m = model(name = \"m\", algorithm = random_forest(bins = 3), id = \"i\", target = \"y\", gates = [1])\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		e := &evaluation{bounds: bounds{steps: 10_000, heap: 1 << 30, elements: 1000, tasks: 100, pipelines: 10}}
+		e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: text}})
+		l := &loader{project: &Project{}, tree: &tree{broken: map[string]bool{}}, templates: parseTemplates(&tree{})}
+		l.check(e)
+	})
+}
+
+// FuzzConfig looks for a damson.yaml that crashes the reader.
+func FuzzConfig(f *testing.F) {
+	f.Add("name: a\nenvironments: {dev: {warehouse: \"${env:A:-x}\", memory: 4GB, vars: {a: [1, {b: .nan}]}}}\n")
+	f.Add("defaults: {retries: 1}\nconnections: {a: {port: 1, extra: {x: y}}}\n? [a]\n: b\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		p := &Project{Dir: "/p"}
+		readConfig(text, p, Options{Getenv: func(string) (string, bool) { return "v", true }, ReadFile: func(string) ([]byte, error) { return nil, nil }})
+	})
+}

@@ -1,0 +1,66 @@
+package project
+
+import "strings"
+
+// loadMethod stands for load after a dot while a file is parsed: load is a keyword of the language, and p.load(…) a task.
+// It has as many characters, so that columns stay right.
+const loadMethod = "lo\u00e4d"
+
+// freeLoad writes loadMethod for every .load in the code of a file, outside of strings and comments.
+func freeLoad(text string) string {
+	if !strings.Contains(text, "load") {
+		return text
+	}
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		end := i + 1
+		switch c := text[i]; {
+		case c == '#':
+			if end = i + strings.IndexByte(text[i:], '\n'); end < i {
+				end = len(text)
+			}
+		case c == '"' || c == '\'':
+			end = stringEnd(text, i)
+		case c == '.':
+			word := i + 1 + len(text[i+1:]) - len(strings.TrimLeft(text[i+1:], " \t"))
+			if strings.HasPrefix(text[word:], "load") && !wordAt(text, word+len("load")) {
+				out.WriteString(text[i:word] + loadMethod)
+				i = word + len("load")
+				continue
+			}
+		}
+		out.WriteString(text[i:end])
+		i = end
+	}
+	return out.String()
+}
+
+// stringEnd gives the place behind the string that begins at from. One without an end reaches to the line's end, or with
+// three quotes to the file's.
+func stringEnd(text string, from int) int {
+	quote := text[from : from+1]
+	triple := strings.HasPrefix(text[from:], quote+quote+quote)
+	if triple {
+		quote += quote[:1] + quote[:1]
+	}
+	for i := from + len(quote); i < len(text); i++ {
+		switch {
+		case text[i] == '\\':
+			i++
+		case strings.HasPrefix(text[i:], quote):
+			return i + len(quote)
+		case text[i] == '\n' && !triple:
+			return i
+		}
+	}
+	return len(text)
+}
+
+// wordAt reports whether a letter, digit or _ stands at i.
+func wordAt(text string, i int) bool {
+	if i >= len(text) {
+		return false
+	}
+	c := text[i]
+	return c == '_' || c >= 0x80 || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}

@@ -1,0 +1,1 @@
+{% macro mph(x) %}({{ x }} / 1.609344){% endmacro %}

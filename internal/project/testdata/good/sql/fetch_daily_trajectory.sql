@@ -1,0 +1,2 @@
+select * from {{ var.value.schema }}.landing
+where tdate >= '{{ data_interval_start | ds }}' and tdate < '{{ data_interval_end | ds }}'

@@ -1,0 +1,2 @@
+delete from geolife.trajectory where tdate < '{{ macros.ds_add(ds, -30) }}';
+analyze;

@@ -1,0 +1,1 @@
+select * from geolife.features where tdate = '{{ ds }}'
