@@ -10,8 +10,10 @@ import (
 type Key struct{ hi, lo uint32 }
 
 // KeyOf gives the key of a text.
-func KeyOf(text string) Key {
-	sum := md5.Sum([]byte(text))
+func KeyOf(text string) Key { return KeyOfMD5(md5.Sum([]byte(text))) }
+
+// KeyOfMD5 gives the key of the text with that MD5.
+func KeyOfMD5(sum [md5.Size]byte) Key {
 	bits := binary.BigEndian.Uint64(sum[:]) >> 8
 	return Key{uint32(bits >> 28), uint32(bits & (1<<28 - 1))}
 }
