@@ -51,7 +51,7 @@ func New(ctx context.Context, d driver.Warehouse) (*Warehouse, error) {
 		`CREATE TABLE IF NOT EXISTS damson.ledger (run_id text, task text, attempt bigint, committed_at timestamp, result text,
 			PRIMARY KEY (run_id, task, attempt))`,
 		`CREATE TABLE IF NOT EXISTS damson.rejects (run_id text, task text, file text, line bigint, "text" text, reason text,
-			at timestamp)`,
+			"at" timestamp)`,
 	} {
 		if _, err := d.Exec(ctx, sql); err != nil {
 			return nil, finding(sqltext.Plain("", sql), err)

@@ -74,6 +74,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (s bindings.PreparedStat
 		if bindings.Prepare(c.c, sql, &s) == bindings.StateError {
 			err := newError(bindings.PrepareError(s))
 			bindings.DestroyPrepare(&s)
+			err.Position = byteOffset(sql, err)
 			return err
 		}
 		return nil

@@ -23,7 +23,7 @@ type report struct {
 	Type     string `json:"exception_type"`
 	Message  string `json:"exception_message"`
 	Subtype  string `json:"error_subtype"`
-	Position string `json:"position"` // in bytes from 0
+	Position string `json:"position"` // from 0, see byteOffset
 	Errno    string `json:"errno"`
 }
 
@@ -51,6 +51,22 @@ func newError(text string) *driver.Error {
 		e.Hint = "Make room on the disk that holds the database and its temporary files, then run again."
 	}
 	return e
+}
+
+// byteOffset gives the byte of the statement at which an error of preparing it stands. DuckDB's parser, unlike what comes
+// after it, counts characters.
+func byteOffset(sql string, e *driver.Error) int {
+	if e.Code != "Parser" || e.Position < 0 {
+		return e.Position
+	}
+	characters := 0
+	for i := range sql {
+		if characters == e.Position {
+			return i
+		}
+		characters++
+	}
+	return len(sql)
 }
 
 // classify tells the kind of failure.

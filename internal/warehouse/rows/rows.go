@@ -46,13 +46,13 @@ func Column(schema *arrow.Schema, name string) (int, error) {
 	}
 }
 
-// Text gives row i of a text column; false means NULL. The string stands on the batch's memory: strings.Clone it to keep it
-// longer than the batch.
+// Text gives row i of a text column; false means NULL. The string is a copy, because a batch's own strings stand on memory
+// that the database takes back with the batch.
 func Text(column arrow.Array, i int) (string, bool) {
 	if column.IsNull(i) {
 		return "", false
 	}
-	return column.(*array.String).Value(i), true
+	return strings.Clone(column.(*array.String).Value(i)), true
 }
 
 // Int gives row i of a bigint column; false means NULL.
