@@ -30,7 +30,7 @@ const (
 // judge it is the pipeline's work.
 type plt struct {
 	lines
-	fields [pltFields][]byte
+	ends [pltFields]int // of the fields of the line at hand
 }
 
 func newPLT(spec pipeline.Load) *plt {
@@ -72,7 +72,7 @@ func (p *plt) parse(data []byte, last bool, o *out) (int, error) {
 func (p *plt) checkHeader(data []byte, o *out) error {
 	for i := 0; i < p.skip && len(data) > 0; i++ {
 		line, taken := firstLine(data)
-		isPoint := p.split(line) == pltFields && p.set(o) == ""
+		isPoint := p.split(line) == pltFields && p.set(line, o) == ""
 		o.batch.forget()
 		if isPoint {
 			return diag.Finding{
@@ -92,26 +92,25 @@ func (p *plt) point(line []byte, o *out) error {
 	if n := p.split(line); n != pltFields {
 		return o.reject(p.line, line, fmt.Sprintf("the line has %d fields; a point has %d", n, pltFields))
 	}
-	if reason := p.set(o); reason != "" {
+	if reason := p.set(line, o); reason != "" {
 		return o.reject(p.line, line, reason)
 	}
 	return o.row(p.line)
 }
 
-// split cuts a line at its commas and gives the number of fields.
+// split finds the commas of a line and gives the number of fields.
 func (p *plt) split(line []byte) int {
-	n, from := 0, 0
+	n := 0
 	for i, b := range line {
-		if b != ',' {
-			continue
+		if b == ',' {
+			if n < pltFields {
+				p.ends[n] = i
+			}
+			n++
 		}
-		if n < pltFields {
-			p.fields[n] = line[from:i]
-		}
-		n, from = n+1, i+1
 	}
 	if n < pltFields {
-		p.fields[n] = line[from:]
+		p.ends[n] = len(line)
 	}
 	return n + 1
 }
@@ -119,12 +118,18 @@ func (p *plt) split(line []byte) int {
 // pltField is the field of a line that a column comes from.
 var pltField = [...]int{0, 1, 3, 4, 5, 6}
 
-// set puts the fields into the row at hand, or gives the reason why not.
-func (p *plt) set(o *out) string {
+// set puts the fields of a line that was split into the row at hand, or gives the reason why not.
+func (p *plt) set(line []byte, o *out) string {
 	for column, n := range pltField {
-		field := trim(p.fields[n])
-		if len(field) == 0 {
-			return fmt.Sprintf("column %s: the field is empty", o.layout.columns[column].Name)
+		from := 0
+		if n > 0 {
+			from = p.ends[n-1] + 1
+		}
+		field := line[from:p.ends[n]]
+		if len(field) == 0 || field[0] <= ' ' || field[len(field)-1] <= ' ' {
+			if field = trim(field); len(field) == 0 {
+				return fmt.Sprintf("column %s: the field is empty", o.layout.columns[column].Name)
+			}
 		}
 		v := o.batch.columns[column]
 		if what := v.parse(o.batch.rows, field); what != good {

@@ -18,7 +18,7 @@ import (
 // Damson's own tables that a load keeps, in the warehouse beside the rows, so that they commit together.
 const (
 	filesTable   = "damson.loaded_files" // what each target holds
-	rejectsTable = "damson.rejects"      // lines that could not become rows
+	rejectsTable = warehouse.Rejects     // lines that could not become rows
 	targetsTable = "damson.load_targets" // a row per target, which a load changes first: two at once get in each other's way
 )
 
@@ -29,9 +29,9 @@ var ownTables = map[string][]driver.Column{
 		{Name: "rejects", Type: driver.Bigint}, {Name: "loaded_at", Type: driver.Timestamp},
 	},
 	rejectsTable: {
-		{Name: "run_id", Type: driver.Text}, {Name: "task", Type: driver.Text}, {Name: "target", Type: driver.Text},
-		{Name: "file", Type: driver.Text}, {Name: "line", Type: driver.Bigint}, {Name: "text", Type: driver.Text},
-		{Name: "reason", Type: driver.Text},
+		{Name: "run_id", Type: driver.Text}, {Name: "task", Type: driver.Text}, {Name: "file", Type: driver.Text},
+		{Name: "line", Type: driver.Bigint}, {Name: "text", Type: driver.Text}, {Name: "reason", Type: driver.Text},
+		{Name: "target", Type: driver.Text}, {Name: "rejected_at", Type: driver.Timestamp},
 	},
 	targetsTable: {{Name: "target", Type: driver.Text}, {Name: "loads", Type: driver.Bigint}},
 }

@@ -268,10 +268,11 @@ func (j *job) keep(ctx context.Context, tx *warehouse.Tx, rejects []Reject, done
 	if len(j.claims) > 0 {
 		claim = j.claims[0]
 	}
+	now := j.opts.Clock.Now()
 	if len(rejects) > 0 {
 		rows := table(rejectsTable, len(rejects), func(n int, set func(int, any)) {
 			r := rejects[n]
-			for i, v := range []any{claim.RunID, claim.Task, j.to.key, r.File, r.Line, r.Text, r.Reason} {
+			for i, v := range []any{claim.RunID, claim.Task, r.File, r.Line, r.Text, r.Reason, j.to.key, now} {
 				set(i, v)
 			}
 		})
@@ -283,7 +284,6 @@ func (j *job) keep(ctx context.Context, tx *warehouse.Tx, rejects []Reject, done
 	if len(done) == 0 {
 		return nil
 	}
-	now := j.opts.Clock.Now()
 	rows := table(filesTable, len(done), func(n int, set func(int, any)) {
 		d := done[n]
 		for i, v := range []any{j.to.key, d.file, d.bytes, d.sum, j.print, d.rows, d.rejects, now} {
