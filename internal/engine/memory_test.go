@@ -196,6 +196,12 @@ func (m *memory) task(runID, name string) run.TaskRun {
 	return run.TaskRun{}
 }
 
+func (m *memory) cleared(runID, name string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.clears[runID+" "+name]
+}
+
 // history tells a task run's events in words: "queued started succeeded".
 func (m *memory) history(runID, name string) string {
 	m.mu.Lock()

@@ -30,14 +30,14 @@ func (d *drive) move(r *runState, i int, event run.Event, reason string) {
 	d.count(from, to)
 	if r.opened {
 		r.group.moved(i, from, to)
-		if from == run.Scheduled {
+		if from == run.Scheduled && to != run.Queued { // what is queued comes to release by enqueue
 			d.release(r.group, i)
 		}
 	}
+	d.tell(r, i, event, to)
 	if to.Ended() {
 		d.ended(r, i)
 	}
-	d.tell(r, i, event, to)
 }
 
 // count keeps the progress and the report's numbers.

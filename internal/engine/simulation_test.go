@@ -58,7 +58,8 @@ func simulate(t *testing.T, seed uint64) {
 		w.disturb(rng)
 		ctx, cancel := t.Context(), context.CancelFunc(func() {})
 		if rng.IntN(3) == 0 {
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.Int64N(int64(2*time.Minute))))
+			w.until = time.Now().Add(time.Duration(rng.Int64N(int64(2 * time.Minute))))
+			ctx, cancel = context.WithDeadline(ctx, w.until)
 		}
 		_, err := w.engine(seed).Run(ctx, sc.plan)
 		if err != nil && !w.dead {
@@ -163,6 +164,7 @@ type world struct {
 	failed    map[string]int
 	commits   map[string]int // by run, task and number of clears
 	executing int
+	until     time.Time // when the process is asked to end
 }
 
 func newWorld(t *testing.T, sc *scenario) *world {
@@ -182,7 +184,7 @@ func (w *world) engine(seed uint64) *engine.Engine {
 func (w *world) disturb(rng *rand.Rand) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rng, w.dead, w.executing = rng, false, 0
+	w.rng, w.dead, w.executing, w.until = rng, false, 0, time.Time{}
 	w.calls, w.effect = rng.IntN(60), rng.IntN(2) == 0
 	w.lies = []float64{0, 0, 0.05}[rng.IntN(3)]
 }
@@ -190,7 +192,7 @@ func (w *world) disturb(rng *rand.Rand) {
 func (w *world) calmDown() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls, w.dead, w.lies, w.executing = -1, false, 0, 0
+	w.calls, w.dead, w.lies, w.executing, w.until = -1, false, 0, 0, time.Time{}
 }
 
 var errDead = errors.New("the process is dead")
@@ -290,7 +292,7 @@ func (w *world) Execute(ctx context.Context, work engine.Work) (engine.Outcome, 
 		return engine.Outcome{Skip: "nothing to do"}, nil
 	}
 	for _, claim := range work.Claims {
-		k := fmt.Sprintf("%s %s %d", claim.RunID, claim.Task, w.store.clears[claim.RunID+" "+claim.Task])
+		k := fmt.Sprintf("%s %s %d", claim.RunID, claim.Task, w.store.cleared(claim.RunID, claim.Task))
 		if w.commits[k]++; w.commits[k] > 1 {
 			w.Errorf("seed %d: invariant 5: %+v commits again", w.sc.seed, claim)
 		}
@@ -359,6 +361,15 @@ func (w *world) mustBeAllowed(work engine.Work) {
 				w.Errorf("seed %d: invariant 3: %+v executes although %s", w.sc.seed, claim, d.Reason)
 			}
 		}
+		for k := range max(index, 0) {
+			before := run.NewID("p", plan.Intervals[k].Start)
+			if p.MaxActiveRuns == 1 && !work.Task.Batch && !w.store.task(before, work.Task.Name).State.Ended() {
+				w.Errorf("seed %d: invariant 8: %+v executes before %s has ended", w.sc.seed, claim, before)
+			}
+		}
+	}
+	if w.until != (time.Time{}) && time.Now().After(w.until) {
+		w.Errorf("seed %d: invariant 2: %+v executes after the process was asked to end", w.sc.seed, work.Claims[0])
 	}
 }
 
