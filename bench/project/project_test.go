@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"damson/internal/project"
@@ -50,16 +51,17 @@ func generate(tb testing.TB, shared, oneFile bool) string {
 	}
 	write("damson.yaml", "name: large\nvars: {schema: shop}\ndefaults: {retries: 2}\n")
 	write("macros/share.sql", "{% macro share(c) %}avg(case when {{ c }} then 1.0 else 0.0 end){% endmacro %}\n")
-	body := func(n string, file string) string {
-		return fmt.Sprintf(`p = pipeline(name = "p%%d" %% %s, schedule = "0 %%d * * *" %% (%s %% 24), start = "2024-01-01", catchup = True, params = {"limit": 15})
-t = [p.sql("t%%d" %% i, file = %s, into = "shop.p%%d_t%%d" %% (%s, i), partition_by = "tdate", timeout = "1h") for i in range(%d)]
+	body := func(n string) string {
+		file := `"sql/p%d/t%d.sql" % (N, i)`
+		if shared {
+			file = `"sql/t%d.sql" % i`
+		}
+		text := `p = pipeline(name = "p%d" % N, schedule = "0 %d * * *" % (N % 24), start = "2024-01-01", catchup = True, params = {"limit": 15})
+t = [p.sql("t%d" % i, file = FILE, into = "shop.p%d_t%d" % (N, i), partition_by = "tdate", timeout = "1h") for i in range(12)]
 [t[0], t[1]] >> t[2]
 chain(*t[2:])
-`, n, n, file, n, tasks)
-	}
-	file := fmt.Sprintf(`"sql/p%%d/t%%d.sql" %% (%s, i)`, "%s")
-	if shared {
-		file = `"sql/t%d.sql" % i`
+`
+		return strings.ReplaceAll(strings.ReplaceAll(text, "FILE", file), "N", n)
 	}
 	for i := range tasks {
 		if shared {
@@ -73,33 +75,14 @@ chain(*t[2:])
 			}
 		}
 		if !oneFile {
-			number, path := fmt.Sprint(n), file
-			if !shared {
-				path = fmt.Sprintf(file, number)
-			}
-			write(fmt.Sprintf("pipelines/p%04d.star", n), body(number, path))
+			write(fmt.Sprintf("pipelines/p%04d.star", n), body(fmt.Sprint(n)))
 		}
 	}
 	if oneFile {
-		path := file
-		if !shared {
-			path = fmt.Sprintf(file, "n")
-		}
-		write("pipelines/all.star", "def declare(n):\n    "+indent(body("n", path))+fmt.Sprintf("\nfor n in range(%d):\n    declare(n)\n", pipelines))
+		body := strings.ReplaceAll(strings.TrimSpace(body("n")), "\n", "\n    ")
+		write("pipelines/all.star", fmt.Sprintf("def declare(n):\n    %s\n\nfor n in range(%d):\n    declare(n)\n", body, pipelines))
 	}
 	return dir
-}
-
-// indent moves lines into a function.
-func indent(text string) string {
-	out := ""
-	for _, r := range text {
-		out += string(r)
-		if r == '\n' {
-			out += "    "
-		}
-	}
-	return out
 }
 
 func BenchmarkValidate(b *testing.B) {

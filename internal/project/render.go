@@ -3,7 +3,9 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
+	"time"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
@@ -63,6 +65,7 @@ func (p *Project) LoadFiles(t *pipeline.Task, ctx template.Context) (root string
 // bind completes a run's context with what the project knows.
 func (p *Project) bind(t *pipeline.Task, ctx template.Context) template.Context {
 	ctx.Task = t.Name
+	p.bindPipeline(&ctx)
 	ctx.Environment = p.Environment.Name
 	ctx.WarehouseKind = p.Environment.Kind()
 	ctx.Vars = make(map[string]string, len(p.Vars))
@@ -79,6 +82,27 @@ func (p *Project) bind(t *pipeline.Task, ctx template.Context) template.Context 
 			Password: c.Password.Reveal(), Schema: c.Schema.Reveal(), Port: c.Port, Extra: extra}
 	}
 	return ctx
+}
+
+// bindPipeline fills in what the pipeline of the run declares: a run's own params stand over the declared ones.
+func (p *Project) bindPipeline(ctx *template.Context) {
+	pl, err := p.Pipeline(ctx.Pipeline)
+	if err != nil {
+		return // the context belongs to no pipeline of the project; it must bring all that its template reads
+	}
+	if ctx.Owner == "" {
+		ctx.Owner = pl.Owner
+	}
+	if ctx.Schedule == "" {
+		ctx.Schedule = pl.Schedule
+	}
+	if loc, err := time.LoadLocation(pl.Timezone); err == nil && ctx.Location == nil {
+		ctx.Location = loc
+	}
+	params := make(map[string]any, len(pl.Params)+len(ctx.Params))
+	maps.Copy(params, pl.Params)
+	maps.Copy(params, ctx.Params)
+	ctx.Params = params
 }
 
 // Kind is the kind of the environment's warehouse: "duckdb", "postgres" or "greenplum".

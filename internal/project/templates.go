@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
@@ -108,10 +107,17 @@ func macrosIn(text string, owners map[string]*macroFile, self *macroFile) []*mac
 		return nil
 	}
 	var found []*macroFile
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if m := owners[word]; m != nil && m != self && !slices.Contains(found, m) {
-			found = append(found, m)
+	for from := 0; from < len(text); {
+		to := from
+		for wordAt(text, to) {
+			to++
 		}
+		if to > from {
+			if m := owners[text[from:to]]; m != nil && m != self && !slices.Contains(found, m) {
+				found = append(found, m)
+			}
+		}
+		from = to + 1
 	}
 	return found
 }
