@@ -128,6 +128,10 @@ func (s *scorer) score(ctx context.Context, batch arrow.RecordBatch, schema *arr
 	for _, c := range s.outputs {
 		columns = append(columns, batch.Column(c))
 	}
-	columns = append(columns, probability.NewArray(), prediction.NewArray(), name.NewArray(), version.NewArray())
+	for _, b := range []array.Builder{probability, prediction, name, version} {
+		own := b.NewArray()
+		defer own.Release() // the batch holds it
+		columns = append(columns, own)
+	}
 	return array.NewRecordBatch(schema, columns, int64(n)), nil
 }

@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"damson/internal/diag"
+	"damson/internal/metric"
+	"damson/internal/model"
+)
+
+// Decision is a person's word on a version.
+type Decision struct {
+	By  string // who
+	Why string
+	// DespiteGates approves a version whose gates failed; without it that is refused.
+	DespiteGates bool
+}
+
+// Approve makes a candidate the champion.
+func (r *Registry) Approve(ctx context.Context, name string, number int, d Decision) (*model.Version, error) {
+	v, err := r.Show(ctx, name, number)
+	if err != nil {
+		return nil, err
+	}
+	if v.State != model.Candidate {
+		return nil, refused("approved", v, "Only candidates are approved; to go back to an older champion, roll back.")
+	}
+	if bad := failed(v.Gates); len(bad) > 0 && !d.DespiteGates {
+		return nil, diag.Finding{Summary: "Gates failed", Detail: fmt.Sprintf("Version %d of model %q failed %s.", number, name, strings.Join(bad, "; ")),
+			Fix: "Train a better version; or approve it despite its gates, with a reason."}
+	}
+	return r.move(ctx, v, model.Champion, d)
+}
+
+// Reject refuses a candidate, or a retired version so that no rollback takes it.
+func (r *Registry) Reject(ctx context.Context, name string, number int, d Decision) (*model.Version, error) {
+	v, err := r.Show(ctx, name, number)
+	if err != nil {
+		return nil, err
+	}
+	switch v.State {
+	case model.Champion:
+		return nil, refused("rejected", v, "Roll back to an older version first, or approve a newer one.")
+	case model.Rejected:
+		return nil, refused("rejected", v, "Nothing is to be done.")
+	}
+	return r.move(ctx, v, model.Rejected, d)
+}
+
+// Rollback makes a retired version champion again; number 0 = the newest retired one that is older than the champion.
+func (r *Registry) Rollback(ctx context.Context, name string, number int, d Decision) (*model.Version, error) {
+	if number == 0 {
+		older, err := r.olderChampion(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		number = older
+	}
+	v, err := r.Show(ctx, name, number)
+	if err != nil {
+		return nil, err
+	}
+	if v.State != model.Retired {
+		return nil, refused("rolled back to", v, "Roll back to a version that was champion before; a candidate needs approval.")
+	}
+	return r.move(ctx, v, model.Champion, d)
+}
+
+func (r *Registry) olderChampion(ctx context.Context, name string) (int, error) {
+	versions, err := r.List(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	champion := 0
+	for _, v := range versions {
+		if v.State == model.Champion {
+			champion = v.Number
+		}
+	}
+	for _, v := range versions {
+		if v.State == model.Retired && (champion == 0 || v.Number < champion) {
+			return v.Number, nil
+		}
+	}
+	return 0, diag.Finding{Summary: "Nothing to roll back to", Detail: fmt.Sprintf("No version of model %q older than the champion was champion before.", name),
+		Fix: "Name a version, or approve a candidate."}
+}
+
+func refused(what string, v *model.Version, fix string) error {
+	return diag.Finding{Summary: "Version cannot be " + what, Detail: fmt.Sprintf("Version %d of model %q is %s.", v.Number, v.Model, v.State), Fix: fix}
+}
+
+// move sets the state and gives the version as it is then.
+func (r *Registry) move(ctx context.Context, v *model.Version, to model.State, d Decision) (*model.Version, error) {
+	if strings.TrimSpace(d.By) == "" {
+		return nil, diag.Finding{Summary: "Nobody decided", Detail: fmt.Sprintf("Version %d of model %q is to become %s, and no name is given for who decides.", v.Number, v.Model, to), Fix: "Give a name."}
+	}
+	at := r.clock.Now()
+	if err := r.store.SetState(ctx, v.Model, v.Number, to, d.By, d.Why, at); err != nil {
+		return nil, fmt.Errorf("make version %d of model %s %s: %w", v.Number, v.Model, to, err)
+	}
+	v.State, v.DecidedBy, v.DecidedWhy, v.DecidedTime = to, d.By, d.Why, at
+	return v, nil
+}
+
+// Comparison sets two versions side by side.
+type Comparison struct {
+	A        model.Version `json:"a"`
+	B        model.Version `json:"b"`
+	SameData bool          `json:"same_data"` // trained from the same rows
+	SameSQL  bool          `json:"same_sql"`
+	Metrics  []Difference  `json:"metrics"` // those that one of them has, in the order of metric.Names
+	Features []string      `json:"features_changed,omitempty"`
+	Spec     []string      `json:"parameters_changed,omitempty"` // "random_forest.trees: 20 → 50"
+}
+
+// Difference is one metric of both versions; nil where a version does not have it.
+type Difference struct {
+	Metric string   `json:"metric"`
+	A      *float64 `json:"a"`
+	B      *float64 `json:"b"`
+}
+
+// Compare gives the differences between two versions of a model; number 0 = the champion. Each was judged on its own
+// held-out rows, which are the same ones when SameData.
+func (r *Registry) Compare(ctx context.Context, name string, a, b int) (*Comparison, error) {
+	va, err := r.Show(ctx, name, a)
+	if err != nil {
+		return nil, err
+	}
+	vb, err := r.Show(ctx, name, b)
+	if err != nil {
+		return nil, err
+	}
+	var ra, rb metric.Report
+	if err := json.Unmarshal(va.Report, &ra); err != nil {
+		return nil, fmt.Errorf("read the report of version %d of model %s: %w", va.Number, name, err)
+	}
+	if err := json.Unmarshal(vb.Report, &rb); err != nil {
+		return nil, fmt.Errorf("read the report of version %d of model %s: %w", vb.Number, name, err)
+	}
+	c := &Comparison{A: *va, B: *vb, SameData: va.Data == vb.Data, SameSQL: va.SQL == vb.SQL, Spec: specChanges(va.Spec, vb.Spec)}
+	for _, n := range metric.Names() {
+		x, inA := ra.Value(n)
+		y, inB := rb.Value(n)
+		d := Difference{Metric: n}
+		if inA {
+			d.A = &x
+		}
+		if inB {
+			d.B = &y
+		}
+		if inA || inB {
+			c.Metrics = append(c.Metrics, d)
+		}
+	}
+	for _, f := range va.Features {
+		if !slices.Contains(vb.Features, f) {
+			c.Features = append(c.Features, "-"+f)
+		}
+	}
+	for _, f := range vb.Features {
+		if !slices.Contains(va.Features, f) {
+			c.Features = append(c.Features, "+"+f)
+		}
+	}
+	return c, nil
+}
+
+// specChanges lists what differs between two declarations, apart from where they stand in a file.
+func specChanges(a, b json.RawMessage) []string {
+	x, y := map[string]string{}, map[string]string{}
+	flatten("", a, x)
+	flatten("", b, y)
+	keys := slices.Sorted(maps.Keys(x))
+	for k := range y {
+		if _, ok := x[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	var out []string
+	for _, k := range keys {
+		if x[k] != y[k] && !strings.HasPrefix(k, "at.") {
+			out = append(out, fmt.Sprintf("%s: %s → %s", k, or(x[k], "none"), or(y[k], "none")))
+		}
+	}
+	return out
+}
+
+// flatten writes the leaves of a JSON object under their dotted names.
+func flatten(name string, text json.RawMessage, into map[string]string) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) != nil || object == nil {
+		into[name] = string(text)
+		return
+	}
+	for k, v := range object {
+		flatten(strings.TrimPrefix(name+"."+k, "."), v, into)
+	}
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,240 @@
+package registry
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"damson/internal/diag"
+	"damson/internal/metric"
+	"damson/internal/model"
+)
+
+// Gate is a condition that a version must meet before it goes live.
+//
+//	gate  = metric op sum
+//	op    = ">=" | ">" | "<=" | "<"
+//	sum   = ["-"] term { ("+" | "-") term }
+//	term  = number | "champion." metric
+//
+// Metrics are those of metric.Names. "auc >= 0.85", "log_loss < champion.log_loss + 0.02".
+type Gate struct {
+	Expr   string
+	metric string
+	op     string
+	right  []term
+}
+
+// term is a number, or (metric set) the champion's value of a metric, times sign.
+type term struct {
+	sign   float64
+	number float64
+	metric string
+}
+
+// ParseGate reads a gate; what is wrong comes back as a diag.Finding without a place, which is the caller's to add.
+func ParseGate(text string) (Gate, error) {
+	p := &gateParser{text: text, words: gateWords(text)}
+	g := Gate{Expr: strings.TrimSpace(text), metric: p.take()}
+	if err := p.checkMetric(g.metric); err != nil {
+		return Gate{}, err
+	}
+	switch g.op = p.take(); g.op {
+	case ">=", ">", "<=", "<":
+	default:
+		return Gate{}, p.fail(fmt.Sprintf("after %s comes %s, and not a comparison", g.metric, quoted(g.op)))
+	}
+	for first := true; first || len(p.words) > 0; first = false {
+		t, err := p.term(first)
+		if err != nil {
+			return Gate{}, err
+		}
+		g.right = append(g.right, t)
+	}
+	return g, nil
+}
+
+// CheckGate says what is wrong with a gate's text, nil when nothing is.
+func CheckGate(text string) error {
+	_, err := ParseGate(text)
+	return err
+}
+
+type gateParser struct {
+	text  string
+	words []string
+}
+
+// take gives the next word, "" at the end.
+func (p *gateParser) take() string {
+	if len(p.words) == 0 {
+		return ""
+	}
+	w := p.words[0]
+	p.words = p.words[1:]
+	return w
+}
+
+func (p *gateParser) fail(why string) error {
+	return diag.Finding{Summary: "Bad gate", Detail: fmt.Sprintf("In the gate %q, %s.", p.text, why),
+		Fix: `Write a metric, >=, >, <= or <, and a number or the champion's metric: "auc >= 0.85", "auc >= champion.auc - 0.01".`}
+}
+
+func (p *gateParser) checkMetric(name string) error {
+	names := metric.Names()
+	for _, n := range names {
+		if n == name {
+			return nil
+		}
+	}
+	if name == "" || !isWord(name[0]) || isDigit(name[0]) {
+		return p.fail(fmt.Sprintf("%s stands where a metric should", quoted(name)))
+	}
+	fix := diag.DidYouMean(name, names)
+	if fix == "" {
+		fix = "Metrics are " + strings.Join(names, ", ") + "."
+	}
+	return diag.Finding{Summary: "Unknown metric", Detail: fmt.Sprintf("The gate %q compares %q, which no report has.", p.text, name), Fix: fix}
+}
+
+func (p *gateParser) term(first bool) (term, error) {
+	t := term{sign: 1}
+	w := p.take()
+	if w == "+" || w == "-" {
+		if w == "-" {
+			t.sign = -1
+		}
+		if first && w == "+" {
+			return t, p.fail(`"+" stands before the first number`)
+		}
+		w = p.take()
+	} else if !first {
+		return t, p.fail(fmt.Sprintf("%s stands where + or - should", quoted(w)))
+	}
+	if name, ok := strings.CutPrefix(w, "champion."); ok {
+		t.metric = name
+		return t, p.checkMetric(name)
+	}
+	number, err := strconv.ParseFloat(w, 64)
+	if err != nil || w == "" || !isDigit(w[0]) && w[0] != '.' {
+		return t, p.fail(fmt.Sprintf("%s stands where a number or champion.metric should", quoted(w)))
+	}
+	t.number = number
+	return t, nil
+}
+
+func quoted(w string) string {
+	if w == "" {
+		return "the end"
+	}
+	return strconv.Quote(w)
+}
+
+// gateWords cuts a text into names, numbers, comparisons and single other characters.
+func gateWords(text string) []string {
+	var words []string
+	for i := 0; i < len(text); {
+		from := i
+		switch c := text[i]; {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			i++
+			continue
+		case isDigit(c) || c == '.':
+			for i < len(text) && (isWord(text[i]) || (text[i] == '-' || text[i] == '+') && (text[i-1] == 'e' || text[i-1] == 'E')) {
+				i++
+			}
+		case isWord(c):
+			for i < len(text) && isWord(text[i]) {
+				i++
+			}
+		case strings.HasPrefix(text[i:], ">=") || strings.HasPrefix(text[i:], "<="):
+			i += 2
+		default:
+			i++
+		}
+		words = append(words, text[from:i])
+	}
+	return words
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isWord(c byte) bool {
+	return isDigit(c) || c == '_' || c == '.' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= 0x80
+}
+
+// Judge compares a report with the gate. champion is the present champion's report, nil when there is none: then a gate
+// that compares with it passes. A metric that a report does not have fails the gate.
+func (g Gate) Judge(report metric.Report, champion *metric.Report) model.Gate {
+	out := model.Gate{Expr: g.Expr}
+	value, ok := report.Value(g.metric)
+	if !ok {
+		out.Detail = g.metric + " is not known: " + whyUnknown(g.metric)
+		return out
+	}
+	bound, parts := 0.0, ""
+	for i, t := range g.right {
+		number, name := t.number, ""
+		if t.metric != "" {
+			if champion == nil {
+				out.Passed, out.Detail = true, fmt.Sprintf("%s is %s; there is no champion to compare with", g.metric, figure(value))
+				return out
+			}
+			if number, ok = champion.Value(t.metric); !ok {
+				out.Detail = fmt.Sprintf("%s is %s, but the champion's %s is not known: %s", g.metric, figure(value), t.metric, whyUnknown(t.metric))
+				return out
+			}
+			name = "champion's "
+		}
+		bound += float64(t.sign * number)
+		parts += operator(i == 0, t.sign) + name + figure(number)
+	}
+	passed, relation := compare(value, g.op, bound)
+	out.Passed, out.Detail = passed, fmt.Sprintf("%s is %s, %s %s", g.metric, figure(value), relation, figure(bound))
+	if len(g.right) > 1 || g.right[0].metric != "" {
+		out.Detail += " (" + parts + ")"
+	}
+	return out
+}
+
+func operator(first bool, sign float64) string {
+	switch {
+	case first && sign > 0:
+		return ""
+	case first:
+		return "-"
+	case sign > 0:
+		return " + "
+	}
+	return " - "
+}
+
+// compare says whether the gate holds and how the numbers stand to each other.
+func compare(value float64, op string, bound float64) (passed bool, relation string) {
+	switch {
+	case value == bound:
+		return op == ">=" || op == "<=", "equal to"
+	case value > bound:
+		return op == ">=" || op == ">", "above"
+	}
+	return op == "<=" || op == "<", "below"
+}
+
+// whyUnknown explains an absent metric by its name.
+func whyUnknown(name string) string {
+	rest, cv := strings.CutPrefix(name, "cv.")
+	rest, segment := strings.CutPrefix(rest, "segment.")
+	switch {
+	case cv && segment:
+		return "it needs cross_validation and a segment column, and rows of both classes"
+	case cv:
+		return "it needs cross_validation, and rows of both classes"
+	case segment:
+		return "it needs a segment column, and segments of both classes"
+	case rest == "weighted_accuracy":
+		return "it needs a weight column"
+	}
+	return "the held-out rows do not define it"
+}
+
+func figure(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
