@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"damson/internal/run"
+)
+
+// Apply makes the changes, in order, all or none: a change that does not fit what is stored is a *StaleError. The times
+// queued, started and ended follow from To and At.
+func (s *Store) Apply(ctx context.Context, changes []run.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return s.write(ctx, func(ses *session) error {
+		for i := range changes {
+			if err := ses.change(&changes[i]); err != nil {
+				return err
+			}
+		}
+		return ses.remember(changes)
+	})
+}
+
+func (ses *session) change(c *run.Change) error {
+	update := ses.changeTask
+	if c.Task == "" {
+		update = ses.changeRun
+	}
+	n, err := update(c)
+	if err == nil && n == 1 {
+		return nil
+	}
+	if err == nil {
+		err = ses.stale(c)
+	}
+	var stale *StaleError
+	if errors.As(err, &stale) {
+		return stale
+	}
+	return fmt.Errorf("recording that task %q of run %s is %s: %w", c.Task, c.RunID, c.To, err)
+}
+
+func (ses *session) changeRun(c *run.Change) (int64, error) {
+	at := c.At.UnixMicro()
+	switch {
+	case c.To == run.Running:
+		return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = ?, ended = NULL WHERE id = ? AND state = ?`,
+			string(c.To), c.Reason, at, c.RunID, string(c.From))
+	case c.To.Ended():
+		return ses.exec(`UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ? AND state = ?`,
+			string(c.To), c.Reason, at, c.RunID, string(c.From))
+	}
+	return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL WHERE id = ? AND state = ?`,
+		string(c.To), c.Reason, c.RunID, string(c.From))
+}
+
+// taskTimes says what becomes of a task run's times in a state; "?" is the time of the change.
+func taskTimes(to run.State) string {
+	switch {
+	case to == run.Scheduled:
+		return `queued = NULL, started = NULL, ended = NULL`
+	case to == run.Queued:
+		return `queued = ?, started = NULL, ended = NULL`
+	case to == run.Running:
+		return `started = ?, ended = NULL`
+	case to == run.UpForRetry || to.Ended():
+		return `ended = ?`
+	}
+	return `ended = NULL`
+}
+
+func (ses *session) changeTask(c *run.Change) (int64, error) {
+	times := taskTimes(c.To)
+	args := make([]any, 0, 11)
+	args = append(args, string(c.To), c.Attempt, c.Failures, c.Token, micros(c.NotBefore), c.Reason, jsonText(c.Result))
+	if c.To != run.Scheduled && c.To != run.Deferred {
+		args = append(args, c.At.UnixMicro())
+	}
+	args = append(args, c.RunID, c.Task, string(c.From), c.Token)
+	return ses.exec(`UPDATE task_runs SET state = ?, attempt = ?, failures = ?, token = ?, not_before = ?, reason = ?, result = ?, `+
+		times+` WHERE run_id = ? AND task = ? AND state = ? AND token <= ?`, args...)
+}
+
+// stale says why a change did not fit.
+func (ses *session) stale(c *run.Change) error {
+	e := &StaleError{Change: *c}
+	var err error
+	if c.Task == "" {
+		err = ses.row(`SELECT state FROM runs WHERE id = ?`, []any{c.RunID}, &e.State)
+	} else {
+		err = ses.row(`SELECT state, token FROM task_runs WHERE run_id = ? AND task = ?`, []any{c.RunID, c.Task}, &e.State, &e.Token)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		e.Missing = true
+		return e
+	}
+	if err != nil {
+		return err
+	}
+	return e
+}
+
+const (
+	historyColumns = `run_id, task, from_state, to_state, event, at, attempt, failures, token, not_before, reason, result`
+	historyRows    = 32 // rows of one INSERT
+)
+
+// remember adds changes to the history.
+func (ses *session) remember(changes []run.Change) error {
+	args := make([]any, 0, 12*min(len(changes), historyRows))
+	for len(changes) > 0 {
+		n := 1
+		if len(changes) >= historyRows {
+			n = historyRows
+		}
+		args = args[:0]
+		for i := range changes[:n] {
+			c := &changes[i]
+			args = append(args, c.RunID, c.Task, string(c.From), string(c.To), string(c.Event), c.At.UnixMicro(), c.Attempt, c.Failures,
+				c.Token, micros(c.NotBefore), c.Reason, jsonText(c.Result))
+		}
+		query := historyOne
+		if n > 1 {
+			query = historyMany
+		}
+		if _, err := ses.exec(query, args...); err != nil {
+			return fmt.Errorf("adding to the history of run %s: %w", changes[0].RunID, err)
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+var (
+	historyOne  = `INSERT INTO history (` + historyColumns + `) VALUES ` + valuesList(1, 12)
+	historyMany = `INSERT INTO history (` + historyColumns + `) VALUES ` + valuesList(historyRows, 12)
+)
+
+// History lists the changes of one task run, or (task empty) of the run itself, oldest first.
+func (s *Store) History(ctx context.Context, runID, task string) ([]run.Change, error) {
+	changes, err := s.history(ctx, runID, task)
+	if err != nil {
+		return nil, fmt.Errorf("reading the history of run %s: %w", runID, s.db.Explain(err))
+	}
+	return changes, nil
+}
+
+func (s *Store) history(ctx context.Context, runID, task string) ([]run.Change, error) {
+	rows, err := s.db.Reader().QueryContext(ctx, s.rebind(`SELECT `+historyColumns+` FROM history WHERE run_id = ? AND task = ? ORDER BY id`), runID, task)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var changes []run.Change
+	for rows.Next() {
+		var c run.Change
+		var at int64
+		var notBefore sql.NullInt64
+		var result []byte
+		if err := rows.Scan(&c.RunID, &c.Task, &c.From, &c.To, &c.Event, &at, &c.Attempt, &c.Failures, &c.Token, &notBefore,
+			&c.Reason, &result); err != nil {
+			return nil, err
+		}
+		c.At, c.NotBefore, c.Result = fromMicros(at), optionalTime(notBefore), result
+		changes = append(changes, c)
+	}
+	return changes, rows.Err()
+}
+
+// jsonText is JSON as it is stored: NULL for none.
+func jsonText(text json.RawMessage) any {
+	if text == nil {
+		return nil
+	}
+	return string(text)
+}

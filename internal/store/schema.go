@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"damson/internal/diag"
+	"damson/internal/store/driver"
+)
+
+// migrations bring a database from one version of the schema to the next; the version is how many have run. A migration
+// that has been released never changes. Times are microseconds since 1970, NULL where there is none.
+var migrations = [][]string{
+	{
+		`CREATE TABLE runs (
+			id         TEXT NOT NULL PRIMARY KEY,
+			pipeline   TEXT NOT NULL,
+			cause      TEXT NOT NULL,
+			data_start BIGINT NOT NULL,
+			data_end   BIGINT NOT NULL,
+			state      TEXT NOT NULL,
+			params     TEXT,
+			version    TEXT NOT NULL,
+			created    BIGINT NOT NULL,
+			started    BIGINT,
+			ended      BIGINT,
+			reason     TEXT NOT NULL
+		) CLUSTERED`,
+		`CREATE UNIQUE INDEX runs_interval ON runs (pipeline, data_start)`,
+		`CREATE INDEX runs_start ON runs (data_start)`,
+		`CREATE INDEX runs_state ON runs (state, data_start)`,
+		`CREATE TABLE task_runs (
+			run_id     TEXT NOT NULL,
+			task       TEXT NOT NULL,
+			state      TEXT NOT NULL,
+			attempt    BIGINT NOT NULL DEFAULT 0,
+			failures   BIGINT NOT NULL DEFAULT 0,
+			token      BIGINT NOT NULL DEFAULT 0,
+			not_before BIGINT,
+			queued     BIGINT,
+			started    BIGINT,
+			ended      BIGINT,
+			reason     TEXT NOT NULL DEFAULT '',
+			result     TEXT,
+			PRIMARY KEY (run_id, task)
+		) CLUSTERED`,
+		`CREATE TABLE history (
+			id         SERIAL_KEY,
+			run_id     TEXT NOT NULL,
+			task       TEXT NOT NULL,
+			from_state TEXT NOT NULL,
+			to_state   TEXT NOT NULL,
+			event      TEXT NOT NULL,
+			at         BIGINT NOT NULL,
+			attempt    BIGINT NOT NULL,
+			failures   BIGINT NOT NULL,
+			token      BIGINT NOT NULL,
+			not_before BIGINT,
+			reason     TEXT NOT NULL,
+			result     TEXT
+		)`,
+		`CREATE INDEX history_task ON history (run_id, task)`,
+		`CREATE TABLE logs (
+			id      SERIAL_KEY,
+			run_id  TEXT NOT NULL,
+			task    TEXT NOT NULL,
+			attempt BIGINT NOT NULL,
+			at      BIGINT NOT NULL,
+			level   TEXT NOT NULL,
+			text    TEXT NOT NULL
+		)`,
+		`CREATE INDEX logs_task ON logs (run_id, task)`,
+		`CREATE TABLE versions (
+			model        TEXT NOT NULL,
+			number       BIGINT NOT NULL,
+			state        TEXT NOT NULL,
+			created      BIGINT NOT NULL,
+			body         TEXT NOT NULL,
+			decided_by   TEXT NOT NULL,
+			decided_why  TEXT NOT NULL,
+			decided_time BIGINT,
+			artifact     BYTES,
+			PRIMARY KEY (model, number)
+		)`,
+		`CREATE UNIQUE INDEX versions_champion ON versions (model) WHERE state = 'champion'`,
+	},
+}
+
+// migrate brings the schema up to date in one transaction, which also keeps two processes from doing it at once.
+func migrate(ctx context.Context, d driver.DB) (err error) {
+	conn, err := d.Writer().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	exec := func(query string) error {
+		_, err := conn.ExecContext(ctx, query)
+		return err
+	}
+	if current, err := schemaVersion(ctx, conn); err == nil && current == len(migrations) {
+		return nil // without a lock: another process may be writing
+	}
+	if err := exec(d.Dialect().Begin); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+	}()
+	if err := exec(`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)`); err != nil {
+		return err
+	}
+	current, err := schemaVersion(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if current > len(migrations) {
+		return diag.Finding{
+			Summary: "The store is newer than this program",
+			Detail:  fmt.Sprintf("Its schema has version %d; this Damson knows versions up to %d.", current, len(migrations)),
+			Fix:     "Use the Damson that wrote it, or a later one.",
+		}
+	}
+	words := dialectWords(d.Dialect())
+	for _, migration := range migrations[current:] {
+		for _, statement := range migration {
+			if err := exec(words.Replace(statement)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := exec(`DELETE FROM schema_version`); err != nil {
+		return err
+	}
+	if err := exec(fmt.Sprintf(`INSERT INTO schema_version VALUES (%d)`, len(migrations))); err != nil {
+		return err
+	}
+	return exec("COMMIT")
+}
+
+// schemaVersion is how many migrations have run. It fails where the table is not there yet.
+func schemaVersion(ctx context.Context, conn *sql.Conn) (version int, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&version)
+	return version, err
+}
+
+func dialectWords(d driver.Dialect) *strings.Replacer {
+	pairs := make([]string, 0, 2*len(d.Types))
+	for word, own := range d.Types {
+		pairs = append(pairs, word, own)
+	}
+	return strings.NewReplacer(pairs...)
+}

@@ -1,0 +1,110 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"damson/internal/diag"
+	"damson/internal/model"
+	"damson/internal/store"
+)
+
+func checkFinding(t *testing.T, err error, summary string) {
+	t.Helper()
+	var f diag.Finding
+	if !errors.As(err, &f) || !strings.Contains(f.Summary, summary) {
+		t.Errorf("the error is %v, want a finding about %q", err, summary)
+	}
+}
+
+func addVersion(t *testing.T, s *store.Store, name string, created time.Time) model.Version {
+	t.Helper()
+	v, err := s.AddVersion(t.Context(), model.Version{
+		Model: name, Number: 99, State: model.Candidate, Created: created, RunID: "r", Why: "monthly", Algorithm: "random_forest",
+		Spec: json.RawMessage(`{"trees":20}`), Features: []string{"p50", "p90"}, Rows: 1234, Data: "d", SQL: "s", Hash: "h",
+		Report: json.RawMessage(`{"auc":0.97}`), Gates: []model.Gate{{Expr: "auc >= 0.85", Passed: true, Detail: "0.97"}},
+		Artifact: []byte{0, 1, 255},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func testVersions(t *testing.T, open Open) {
+	s := start(t, open)
+	one := addVersion(t, s, "walk", clock)
+	two := addVersion(t, s, "walk", clock.Add(time.Hour))
+	other := addVersion(t, s, "other", clock.Add(time.Minute))
+	if one.Number != 1 || two.Number != 2 || other.Number != 1 {
+		t.Errorf("numbers are %d, %d and %d, want 1, 2 and 1", one.Number, two.Number, other.Number)
+	}
+	got, err := s.Version(t.Context(), "walk", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "version", got, &one)
+	for name, want := range map[string][]model.Version{"walk": {two, one}, "": {two, other, one}, "none": nil} {
+		for i := range want {
+			want[i].Artifact = nil
+		}
+		got, err := s.Versions(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "versions of "+name, got, want)
+	}
+	for _, number := range []int{0, 3} {
+		if v, err := s.Version(t.Context(), "walk", number); v != nil || err != nil {
+			t.Errorf("version %d is %v, %v, want none", number, v, err)
+		}
+	}
+	if _, err := s.AddVersion(t.Context(), model.Version{Model: "walk", State: model.Champion}); err == nil {
+		t.Error("a version was added as champion")
+	}
+}
+
+func testChampion(t *testing.T, open Open) {
+	s := start(t, open)
+	for range 3 {
+		addVersion(t, s, "walk", clock)
+	}
+	addVersion(t, s, "other", clock)
+	set := func(name string, number int, to model.State) {
+		t.Helper()
+		if err := s.SetState(t.Context(), name, number, to, "lee", "gates passed", clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("other", 1, model.Champion)
+	set("walk", 1, model.Champion)
+	set("walk", 2, model.Champion)
+	set("walk", 2, model.Champion)
+	set("walk", 3, model.Rejected)
+	champion, err := s.Version(t.Context(), "walk", 0)
+	if err != nil || champion == nil {
+		t.Fatalf("the champion is %v, %v", champion, err)
+	}
+	if champion.Number != 2 || champion.DecidedBy != "lee" || champion.DecidedWhy != "gates passed" || !champion.DecidedTime.Equal(clock) {
+		t.Errorf("the champion is %+v", champion)
+	}
+	versions, err := s.Versions(t.Context(), "walk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[int]model.State{}
+	for _, v := range versions {
+		states[v.Number] = v.State
+	}
+	equal(t, "states", states, map[int]model.State{1: model.Retired, 2: model.Champion, 3: model.Rejected})
+	if v, err := s.Version(t.Context(), "other", 0); err != nil || v == nil {
+		t.Errorf("the other model's champion is %v, %v", v, err)
+	}
+	checkFinding(t, s.SetState(t.Context(), "walk", 9, model.Champion, "lee", "", clock), "Unknown model version")
+	if v, err := s.Version(t.Context(), "walk", 0); err != nil || v == nil || v.Number != 2 {
+		t.Errorf("a refused decision has changed the champion to %v, %v", v, err)
+	}
+}
