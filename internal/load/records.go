@@ -31,7 +31,7 @@ var ownTables = map[string][]driver.Column{
 	rejectsTable: {
 		{Name: "run_id", Type: driver.Text}, {Name: "task", Type: driver.Text}, {Name: "file", Type: driver.Text},
 		{Name: "line", Type: driver.Bigint}, {Name: "text", Type: driver.Text}, {Name: "reason", Type: driver.Text},
-		{Name: "target", Type: driver.Text}, {Name: "rejected_at", Type: driver.Timestamp},
+		{Name: "target", Type: driver.Text}, {Name: "at", Type: driver.Timestamp},
 	},
 	targetsTable: {{Name: "target", Type: driver.Text}, {Name: "loads", Type: driver.Bigint}},
 }
@@ -87,7 +87,7 @@ func makeTables(ctx context.Context, tx *warehouse.Tx) error {
 		names := strings.Join(columnNames(have), "\n")
 		for _, c := range want {
 			if !strings.Contains("\n"+names+"\n", "\n"+c.Name+"\n") {
-				if _, err := tx.Exec(ctx, plain("alter table %s add column %s %s", name, c.Name, c.Type)); err != nil {
+				if _, err := tx.Exec(ctx, plain("alter table %s add column %s %s", name, sqltext.QuoteIdent(c.Name), c.Type)); err != nil {
 					return err
 				}
 			}
