@@ -28,6 +28,28 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestDepth refuses what would exhaust the parser's stack, and survives what comes near.
+func TestDepth(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text, want string }{
+		{"brackets", "x = 1\ny = " + strings.Repeat("(", 100_000), "Split the expression"},
+		{"minus signs", "x = " + strings.Repeat("-", 1_000_000) + "1\n", "Split the expression"},
+		{"a long sum", "x = 1" + strings.Repeat("+1", 500_000) + "\n", ""},
+		{"not", "x = " + strings.Repeat("not ", 250_000) + "1\n", "Split the expression"},
+		{"attributes", "x = 'a'" + strings.Repeat(".a", 500_000) + "\n", "string has no .a field"},
+		{"large", strings.Repeat("# x\n", 300_000), "pipelines/p.star: File too large"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e := &evaluation{bounds: defaultBounds()}
+			e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: test.text}})
+			if got := e.findings.Error(); test.want == "" && got != "" || !strings.Contains(got, test.want) {
+				t.Errorf("want %q, have %.300s", test.want, got)
+			}
+		})
+	}
+}
+
 // TestFreeLoad leaves strings and comments alone.
 func TestFreeLoad(t *testing.T) {
 	t.Parallel()

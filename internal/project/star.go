@@ -96,6 +96,10 @@ func (e *evaluation) evaluate(files []*sourceFile) {
 // compile parses one file. Its calls are indexed, so that findings can point at an argument; its repetitions are bounded.
 func (e *evaluation) compile(file *sourceFile) (*module, diag.Findings) {
 	m := &module{file: file, calls: map[[2]int32]*syntax.CallExpr{}}
+	if f := tooLarge(file); f != nil {
+		m.state, m.err = evaluated, *f
+		return m, diag.Findings{*f}
+	}
 	parsed, err := fileOptions.Parse(file.path, freeLoad(file.text), 0)
 	if err == nil {
 		syntax.Walk(parsed, func(n syntax.Node) bool {
@@ -162,6 +166,8 @@ func syntaxFix(message string) string {
 	case strings.Contains(message, "import"), strings.Contains(message, "class"), strings.Contains(message, "try"),
 		strings.Contains(message, "lambda"), strings.Contains(message, "with"):
 		return `Starlark is the declarative part of Python: functions, loops and load("lib/file.star", "name"), no import, class, try or with.`
+	case strings.Contains(message, "nesting"):
+		return "Split the expression: give its parts names."
 	case strings.Contains(message, "indent"):
 		return "Indent the lines of a block alike, with spaces."
 	}

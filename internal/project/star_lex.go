@@ -1,6 +1,11 @@
 package project
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"damson/internal/diag"
+)
 
 // loadMethod stands for load after a dot while a file is parsed: load is a keyword of the language, and p.load(…) a task.
 // It has as many characters, so that columns stay right.
@@ -33,6 +38,19 @@ func freeLoad(text string) string {
 		i = end
 	}
 	return out.String()
+}
+
+// maxStarSize bounds a file of declarations: walking a chain of a million operators calls itself as often, and a process
+// cannot recover from a stack that is too deep. Of brackets the parser itself refuses too many.
+const maxStarSize = 1 << 20
+
+// tooLarge says why a file is not given to the parser, or nil.
+func tooLarge(file *sourceFile) *diag.Finding {
+	if len(file.text) <= maxStarSize {
+		return nil
+	}
+	return &diag.Finding{At: diag.Pos{File: file.path}, Severity: diag.Error, Summary: "File too large",
+		Detail: fmt.Sprintf("%s has more than %d MiB.", file.path, maxStarSize>>20), Fix: "Declare with functions and loops; data belongs into the warehouse."}
 }
 
 // stringEnd gives the place behind the string that begins at from. One without an end reaches to the line's end, or with
