@@ -1,61 +1,63 @@
 package cli
 
 import (
-	"encoding/json"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"damson/internal/warehouse/rows"
 )
 
 func isNumber(t arrow.DataType) bool {
-	return arrow.IsInteger(t.ID()) || arrow.IsFloating(t.ID()) || arrow.IsDecimal(t.ID())
+	return t.ID() == rows.BigintType.ID() || t.ID() == rows.DoubleType.ID()
 }
 
 func isTime(t arrow.DataType) bool {
-	return t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP
+	return t.ID() == rows.DateType.ID() || t.ID() == rows.TimestampType.ID()
 }
 
-// cellText writes one value as people and CSV readers expect it: floats with all their digits, times in ISO form.
+// cellText writes one value for people and CSV readers, with its own word for NULL.
 func cellText(col arrow.Array, r int, null string) string {
 	if col.IsNull(r) {
 		return null
 	}
-	switch c := col.(type) {
-	case *array.Float64:
-		return strconv.FormatFloat(c.Value(r), 'g', -1, 64)
-	case *array.Timestamp:
-		return timestampText(c, r)
-	}
-	return col.ValueStr(r)
-}
-
-func timestampText(c *array.Timestamp, r int) string {
-	t := c.Value(r).ToTime(c.DataType().(*arrow.TimestampType).Unit)
-	return t.Format("2006-01-02 15:04:05.999999")
+	return rows.Format(col, r)
 }
 
 // cellJSON gives one value for JSON: numbers and booleans as such, NULL and what JSON cannot say (NaN, infinities) as
-// null, the rest as text.
+// null, timestamps in RFC 3339, the rest as text.
 func cellJSON(col arrow.Array, r int) any {
-	if col.IsNull(r) {
-		return nil
-	}
-	switch c := col.(type) {
-	case *array.Float64:
-		if v := c.Value(r); math.IsNaN(v) || math.IsInf(v, 0) {
+	switch v := rows.Value(col, r).(type) {
+	case nil, int64, bool, string:
+		return v
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil
 		}
-		return c.Value(r)
-	case *array.Boolean:
-		return c.Value(r)
-	case *array.Timestamp:
-		return c.Value(r).ToTime(c.DataType().(*arrow.TimestampType).Unit).Format(time.RFC3339Nano)
+		return v
+	case time.Time:
+		if col.DataType().ID() == rows.TimestampType.ID() {
+			return v.Format(time.RFC3339Nano)
+		}
 	}
-	if isNumber(col.DataType()) {
-		return json.Number(col.ValueStr(r))
+	return rows.Format(col, r)
+}
+
+// cellNumber gives a value to draw: times as Unix seconds, booleans as 0 and 1, NULL and texts as NaN.
+func cellNumber(col arrow.Array, r int) float64 {
+	switch v := rows.Value(col, r).(type) {
+	case float64:
+		return v
+	case int64:
+		return float64(v)
+	case bool:
+		if v {
+			return 1
+		}
+		return 0
+	case time.Time:
+		return float64(v.UnixMicro()) / 1e6
 	}
-	return col.ValueStr(r)
+	return math.NaN()
 }

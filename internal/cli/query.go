@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -346,31 +345,4 @@ func plotColumn(schema *arrow.Schema, name string) (int, error) {
 	}
 	return 0, diag.Finding{Summary: "Unknown column in --plot", Detail: fmt.Sprintf("The result has no column %q. It has: %s.", name, strings.Join(names, ", ")),
 		Fix: diag.DidYouMean(name, names)}
-}
-
-// cellNumber gives a value to draw: times as Unix seconds, booleans as 0 and 1, NULL as NaN.
-func cellNumber(col arrow.Array, r int) float64 {
-	if col.IsNull(r) {
-		return math.NaN()
-	}
-	switch c := col.(type) {
-	case *array.Float64:
-		return c.Value(r)
-	case *array.Int64:
-		return float64(c.Value(r))
-	case *array.Boolean:
-		if c.Value(r) {
-			return 1
-		}
-		return 0
-	case *array.Date32:
-		return float64(c.Value(r)) * 86400
-	case *array.Timestamp:
-		return float64(c.Value(r).ToTime(c.DataType().(*arrow.TimestampType).Unit).UnixMicro()) / 1e6
-	}
-	var f float64
-	if _, err := fmt.Sscan(col.ValueStr(r), &f); err != nil {
-		return math.NaN()
-	}
-	return f
 }

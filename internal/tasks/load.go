@@ -28,7 +28,7 @@ func (e loadExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcom
 	result, err := load.Run(ctx, e.Warehouse, spec, e.Project.Dir, w.Claims, load.Options{
 		Threads: e.Project.Environment.Limits.Threads,
 		Parquet: e.Parquet,
-		Log:     w.Log,
+		Clock:   e.Clock,
 	})
 	if err != nil {
 		return engine.Outcome{}, err

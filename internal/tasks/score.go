@@ -1,0 +1,116 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"damson/internal/engine"
+	"damson/internal/mltrain"
+	"damson/internal/model"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
+)
+
+// scoreExecutor writes the champion's predictions.
+type scoreExecutor struct{ *Shop }
+
+// scoreResult is what a scoring reports.
+type scoreResult struct {
+	warehouse.Written
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+}
+
+// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the forest is too large
+// for that, by streaming the rows through Go. Without a champion the task is skipped.
+func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+	score := *w.Task.Score
+	champion, err := e.Registry.Champion(ctx, score.Model)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	if champion == nil {
+		return engine.Outcome{Skip: fmt.Sprintf("model %s has no champion yet: train it, then run this task again", score.Model)}, nil
+	}
+	source, err := e.source(ctx, w)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	columns, err := e.Warehouse.Describe(ctx, source)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	small, err := mltrain.ScoresInSQL(*champion)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	result := scoreResult{Model: champion.Model, Version: champion.Number}
+	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
+		var err error
+		if small {
+			result.Written, err = e.scoreInSQL(ctx, tx, w, *champion, source, columns)
+		} else {
+			result.Written, err = e.scoreInGo(ctx, tx, w, *champion, source, columns)
+		}
+		return result, err
+	})
+	return engine.Outcome{Result: result}, err
+}
+
+func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (warehouse.Written, error) {
+	scored, err := mltrain.ScoreSQL(v, source, columns, *w.Task.Score, e.Warehouse.Kind())
+	if err != nil {
+		return warehouse.Written{}, err
+	}
+	return tx.Into(ctx, scored, w.Task.Score.Target, interval(w))
+}
+
+// scoreInGo reads the rows beside the transaction, appends the scored ones to a table of their own inside it, and moves
+// them from there.
+func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (warehouse.Written, error) {
+	score := *w.Task.Score
+	rows, err := e.Warehouse.Query(ctx, source)
+	if err != nil {
+		return warehouse.Written{}, err
+	}
+	scored, err := mltrain.ScoreRows(ctx, v, rows, score, source.Pos(0), e.Project.Environment.Limits.Threads)
+	if err != nil {
+		rows.Release()
+		return warehouse.Written{}, err
+	}
+	defer scored.Release()
+	staging := fmt.Sprintf("damson.scored_%s_%d", score.Model, w.Claims[0].Attempt)
+	at := w.Task.At.File
+	if err := tx.CreateTable(ctx, staging, scoredColumns(scored.Schema(), columns)); err != nil {
+		return warehouse.Written{}, err
+	}
+	if _, err := tx.Append(ctx, staging, scored); err != nil {
+		return warehouse.Written{}, err
+	}
+	written, err := tx.Into(ctx, sqltext.Plain(at, "select * from "+staging), score.Target, interval(w))
+	if err != nil {
+		return warehouse.Written{}, err
+	}
+	_, err = tx.Exec(ctx, sqltext.Plain(at, "drop table "+staging))
+	return written, err
+}
+
+// scoredColumns gives the staging table's columns: those of the source that are carried over, with their types, and those
+// that scoring adds.
+func scoredColumns(schema *arrow.Schema, source []driver.Column) []driver.Column {
+	added := map[string]driver.Type{"probability": driver.Double, "prediction": driver.Bigint, "model": driver.Text, "model_version": driver.Bigint}
+	columns := make([]driver.Column, 0, schema.NumFields())
+	for _, f := range schema.Fields() {
+		c := driver.Column{Name: f.Name, Type: added[f.Name]}
+		for _, s := range source {
+			if c.Type == "" && s.Name == f.Name {
+				c.Type = s.Type
+			}
+		}
+		columns = append(columns, c)
+	}
+	return columns
+}

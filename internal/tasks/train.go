@@ -1,0 +1,69 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+
+	"damson/internal/engine"
+	"damson/internal/mltrain"
+	"damson/internal/model"
+	"damson/internal/warehouse"
+)
+
+// trainExecutor trains a model and hands it to the registry.
+type trainExecutor struct{ *Shop }
+
+// trainResult is what a training reports.
+type trainResult struct {
+	Model   string             `json:"model"`
+	Version int                `json:"version"`
+	State   model.State        `json:"state"`
+	Why     string             `json:"why"`
+	Rows    int64              `json:"rows"`
+	Hash    string             `json:"hash"`
+	Metrics map[string]float64 `json:"metrics"` // on held-out rows
+}
+
+// Execute trains on the rows of the source, has the gates judge the version and registers it. A crash between registering
+// and the ledger repeats the training, which the registry recognizes as the same.
+func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+	m, err := e.Project.Model(w.Task.Train.Model)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	source, err := e.source(ctx, w)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	limits := e.Project.Environment.Limits
+	stage := ""
+	trained, err := mltrain.Train(ctx, e.Warehouse, *m, source, mltrain.Options{
+		Threads: limits.Threads, Memory: limits.Memory,
+		Progress: func(p mltrain.Progress) {
+			if p.Stage != stage {
+				stage = p.Stage
+				w.Log.Infof("%s", stage)
+			}
+		},
+	})
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	for _, f := range trained.Warnings {
+		w.Log.Warnf("%s", f.Error())
+	}
+	v := trained.Version
+	v.RunID = w.Runs[0].ID
+	v.Why = fmt.Sprintf("task %s of run %s (%s)", w.Task.Name, v.RunID, w.Runs[0].Trigger)
+	registered, err := e.Registry.Register(ctx, *m, v, trained.Report)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	w.Log.Infof("version %d of model %s is %s: %s", registered.Version.Number, m.Name, registered.Version.State, registered.Reason)
+	result := trainResult{
+		Model: m.Name, Version: registered.Version.Number, State: registered.Version.State, Why: registered.Reason,
+		Rows: v.Rows, Hash: v.Hash, Metrics: trained.Report.Metrics,
+	}
+	err = e.Warehouse.Do(ctx, w.Claims, func(*warehouse.Tx) (any, error) { return result, nil })
+	return engine.Outcome{Result: result}, err
+}
