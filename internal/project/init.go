@@ -27,8 +27,7 @@ func Starter() fs.FS {
 	return files
 }
 
-// ignoreFile is written under this name: a file of files called gitignore, since packages of Go files cannot carry one
-// with a dot everywhere.
+// ignoreFile is what a file called gitignore is written as: go:embed leaves out names that begin with a dot.
 const ignoreFile = ".gitignore"
 
 // Init makes a project of files in dir, which must not exist or be empty. Nothing is left half-written: the files are

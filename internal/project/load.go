@@ -94,7 +94,9 @@ func (l *loader) check(e *evaluation) {
 		l.checkWriters(d)
 		l.checkTemplates(d)
 	}
-	l.unusedFiles()
+	if !e.incomplete() {
+		l.unusedFiles()
+	}
 	l.versions()
 	l.checkEmpty(e)
 }

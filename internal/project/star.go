@@ -319,6 +319,16 @@ func (e *evaluation) callPos(pos syntax.Position) diag.Pos {
 	return starPos(pos)
 }
 
+// incomplete reports whether a file was not read to its end, so that what it would have declared is not known.
+func (e *evaluation) incomplete() bool {
+	for _, m := range e.modules {
+		if m.err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // watchMemory stops the evaluation when the process grows too much. The language bounds steps, but one step may double a
 // text; this looks at the heap while the files run.
 func (e *evaluation) watchMemory() (stop func()) {
