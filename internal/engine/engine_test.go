@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"damson/internal/clock"
 	"damson/internal/diag"
@@ -21,6 +22,8 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/run"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // bench is a place to try pipelines: a store, a ledger, and an executor that notes what it is asked to do.
 type bench struct {
@@ -735,4 +738,67 @@ func TestLinesComeBeforeTheEnd(t *testing.T) {
 			b.Errorf("%+v", b.lines)
 		}
 	})
+}
+
+// recording is a store that takes lines and changes together.
+type recording struct {
+	*memory
+	records []string
+}
+
+func (r *recording) Record(ctx context.Context, lines []run.LogLine, changes []run.Change) error {
+	text := ""
+	for _, l := range lines {
+		text += l.Text + " "
+	}
+	for _, c := range changes {
+		text += c.Task + ":" + string(c.Event) + " "
+	}
+	r.records = append(r.records, strings.TrimSpace(text))
+	return errors.Join(r.AddLogs(ctx, lines), r.Apply(ctx, changes))
+}
+
+func TestLinesAndChangesTogether(t *testing.T) {
+	try(t, func(b *bench) {
+		r := &recording{memory: b.memory}
+		b.do = func(_ context.Context, w engine.Work) (engine.Outcome, error) {
+			w.Log.Infof("7 rows")
+			return engine.Outcome{}, nil
+		}
+		e := engine.New(r, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{}, engine.Options{Logs: r})
+		if _, err := e.Run(b.Context(), engine.Plan{Pipeline: chain("fetch", "clean"), Intervals: days(12, 12)}); err != nil {
+			b.Fatal(err)
+		}
+		b.want("records", strings.Join(r.records, "; "), "7 rows fetch:succeeded clean:queued clean:started; 7 rows clean:succeeded :succeeded")
+	})
+}
+
+// TestStoreThatStops: the engine gives up, says how to go on, and what it left is taken up again.
+func TestStoreThatStops(t *testing.T) {
+	try(t, func(b *bench) {
+		p := chain("fetch", "clean", "score")
+		full := &fullDisk{memory: b.memory, after: 2}
+		e := engine.New(full, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{}, engine.Options{Parallel: 1})
+		plan := engine.Plan{Pipeline: p, Intervals: days(12, 13)}
+		r, err := e.Run(b.Context(), plan)
+		if err == nil || !strings.Contains(err.Error(), "database or disk is full") || !strings.Contains(r.Resume, "Run the same command again") {
+			b.Errorf("%+v, %v", r, err)
+		}
+		b.want("executed", b.took(), "fetch@12 clean@12")
+		b.must(plan)
+		b.want("executed then", b.took(), "score@12 fetch@13 clean@13 score@13")
+	})
+}
+
+// fullDisk takes some changes and then none.
+type fullDisk struct {
+	*memory
+	after int
+}
+
+func (f *fullDisk) Apply(ctx context.Context, changes []run.Change) error {
+	if f.after--; f.after < 0 {
+		return errors.New("database or disk is full")
+	}
+	return f.memory.Apply(ctx, changes)
 }

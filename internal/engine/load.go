@@ -56,6 +56,7 @@ func (d *drive) readRuns(ctx context.Context) error {
 				End: interval.End, State: run.Queued, Params: d.plan.Params, Version: p.Version, Created: d.now}
 			missing = append(missing, r)
 		}
+		r.Start, r.End = interval.Start, r.End.In(interval.End.Location()) // the store keeps instants, not time zones
 		d.runs = append(d.runs, &runState{Run: r, index: k, fresh: !ok, cells: make([]cell, len(d.nodes))})
 	}
 	names := d.selectedNames()
@@ -244,9 +245,6 @@ func (d *drive) again(r *runState) []bool {
 
 // flush records the changes of load so far.
 func (d *drive) flush(ctx context.Context) error {
-	if len(d.changes) == 0 {
-		return nil
-	}
 	err := d.apply(ctx, d.changes)
 	d.changes = nil
 	return err

@@ -21,14 +21,7 @@ func (d *drive) record(ctx context.Context) error {
 	}
 	if len(d.changes) > 0 || d.lines.due {
 		d.lines.due = false
-		if lines := d.lines.take(); len(lines) > 0 {
-			if err := d.persist(ctx, "logs", func() error { return d.opts.Logs.AddLogs(ctx, lines) }, nil); err != nil {
-				return err
-			}
-		}
-	}
-	if len(d.changes) > 0 {
-		if err := d.apply(ctx, d.changes); err != nil {
+		if err := d.write(ctx, d.lines.take()); err != nil {
 			return err
 		}
 		d.changes = d.changes[:0]
@@ -40,8 +33,26 @@ func (d *drive) record(ctx context.Context) error {
 	return nil
 }
 
+// write hands lines and changes to the store, together where it can.
+func (d *drive) write(ctx context.Context, lines []run.LogLine) error {
+	recorder, together := d.opts.Logs.(Recorder)
+	if together && len(lines) > 0 && len(d.changes) > 0 {
+		return d.persist(ctx, "states and logs", func() error { return recorder.Record(ctx, lines, d.changes) },
+			func() bool { return d.applied(ctx, d.changes) })
+	}
+	if len(lines) > 0 {
+		if err := d.persist(ctx, "logs", func() error { return d.opts.Logs.AddLogs(ctx, lines) }, nil); err != nil {
+			return err
+		}
+	}
+	return d.apply(ctx, d.changes)
+}
+
 // apply hands changes to the store.
 func (d *drive) apply(ctx context.Context, changes []run.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	return d.persist(ctx, "states", func() error { return d.store.Apply(ctx, changes) },
 		func() bool { return d.applied(ctx, changes) })
 }
