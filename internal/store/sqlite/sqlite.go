@@ -99,7 +99,7 @@ func (d *database) Dialect() driver.Dialect {
 	return driver.Dialect{
 		Name:        "sqlite",
 		Begin:       "BEGIN IMMEDIATE",
-		Placeholder: func(n int) string { return "?" + strconv.Itoa(n) },
+		Placeholder: func(int) string { return "?" }, // looking up "?1" by name costs a quarter of a write
 		Types:       map[string]string{"SERIAL_KEY": "INTEGER PRIMARY KEY", "BYTES": "BLOB", "CLUSTERED": "WITHOUT ROWID"},
 		MaxParams:   30_000,
 	}
