@@ -135,7 +135,7 @@ func TestInit(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
 	dir := filepath.Join(base, "new", "project")
-	if err := project.Init(dir, project.Starter()); err != nil {
+	if err := project.Init(dir, project.Empty()); err != nil {
 		t.Fatal(err)
 	}
 	p, findings := project.Load(dir, project.Options{})
@@ -145,21 +145,21 @@ func TestInit(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(dir, ".gitignore")); err != nil || !bytes.Contains(data, []byte(".damson/")) {
 		t.Errorf(".gitignore: %q, %v", data, err)
 	}
-	if err := project.Init(dir, project.Starter()); err == nil || !strings.Contains(err.Error(), "is a project already") {
+	if err := project.Init(dir, project.Empty()); err == nil || !strings.Contains(err.Error(), "is a project already") {
 		t.Errorf("a second Init: %v", err)
 	}
 	empty := filepath.Join(base, "empty")
 	if err := os.Mkdir(empty, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := project.Init(empty, project.Starter()); err != nil {
+	if err := project.Init(empty, project.Empty()); err != nil {
 		t.Errorf("into an empty directory: %v", err)
 	}
 	file := filepath.Join(base, "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := project.Init(file, project.Starter()); err == nil {
+	if err := project.Init(file, project.Empty()); err == nil {
 		t.Error("Init over a file succeeds")
 	}
 	if err := project.Init(filepath.Join(base, "broken", "a"), brokenFS{}); err == nil {

@@ -18,8 +18,8 @@ import (
 //go:embed starter
 var starter embed.FS
 
-// Starter is the smallest project there is: one pipeline, one SQL file and a commented damson.yaml.
-func Starter() fs.FS {
+// Empty is the smallest project there is: one pipeline, one SQL file and a commented damson.yaml.
+func Empty() fs.FS {
 	files, err := fs.Sub(starter, "starter")
 	if err != nil {
 		panic(err) // the folder is compiled in
