@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"damson/internal/forest"
 )
@@ -45,6 +46,7 @@ func (c *codes) add(text string) {
 		if c.known == nil {
 			c.known = map[string]int32{}
 		}
+		text = strings.Clone(text) // it may lie in the batch's memory, which the database takes back
 		code = int32(len(c.names))
 		c.known[text] = code
 		c.names = append(c.names, text)
@@ -99,7 +101,7 @@ func (f *frame) addID(text string) [md5.Size]byte {
 	sum := md5.Sum([]byte(text))
 	if _, twin := f.ids[sum]; twin {
 		if f.twice == 0 || text < f.firstTwin {
-			f.firstTwin = text
+			f.firstTwin = strings.Clone(text)
 		}
 		f.twice++
 	}

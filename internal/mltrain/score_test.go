@@ -1,0 +1,196 @@
+package mltrain_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/google/go-cmp/cmp"
+
+	"damson/internal/diag"
+	"damson/internal/forest"
+	"damson/internal/mltrain"
+	"damson/internal/model"
+	"damson/internal/pipeline"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse/driver"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// toScore are rows with NULL, NaN and the infinities in every feature.
+const toScore = `select 'u' || i as "ID", date '2007-04-12' + cast(i % 5 as integer) as tdate, 'it''s' as "Note", i % 2 = 0 as x2, i % 101 as x3,
+  case i % 7 when 0 then null when 1 then cast('NaN' as double) when 2 then cast('Infinity' as double) when 3 then cast('-Infinity' as double) else (i * 7919 % 1000) / 1000.0 end as x0,
+  case i % 11 when 0 then null when 1 then cast('NaN' as double) else (i * 104729 % 1000) / 1000.0 end as x1, (i * 31 % 17) / 17.0 as x4, cast(null as double) as x5
+from range(10000) as r(i)`
+
+var toScoreColumns = []driver.Column{
+	{Name: "ID", Type: driver.Text}, {Name: "tdate", Type: driver.Date}, {Name: "Note", Type: driver.Text}, {Name: "x2", Type: driver.Boolean},
+	{Name: "x3", Type: driver.Bigint}, {Name: "x0", Type: driver.Double}, {Name: "x1", Type: driver.Double}, {Name: "x4", Type: driver.Double}, {Name: "x5", Type: driver.Double},
+}
+
+var scoreTask = pipeline.Score{Model: "late", Keep: []string{"Note", "tdate"}, Target: pipeline.Target{Into: "geo.prediction", PartitionBy: "tdate"}}
+
+// readAll gives the rows as text, by id.
+func readAll(t *testing.T, r array.RecordReader) (columns []string, rows map[string]string) {
+	t.Helper()
+	defer r.Release()
+	rows = map[string]string{}
+	for _, f := range r.Schema().Fields() {
+		columns = append(columns, f.Name+" "+f.Type.String())
+	}
+	for r.Next() {
+		b := r.RecordBatch()
+		for i := range int(b.NumRows()) {
+			var values []string
+			for c := range int(b.NumCols()) {
+				text := strings.Clone(b.Column(c).ValueStr(i)) // which may lie in the batch's memory
+				if f, ok := b.Column(c).(*array.Float64); ok {
+					text = fmt.Sprint(f.Value(i))
+				}
+				values = append(values, text)
+			}
+			rows[values[0]] = strings.Join(values, " | ")
+		}
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	return columns, rows
+}
+
+func TestSQLAndStreamGiveTheSamePredictions(t *testing.T) {
+	t.Parallel()
+	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}).Version)
+	db := newDuck(t)
+	source := sqltext.Plain("sql/to_score.sql", toScore)
+	for _, kind := range []string{"duckdb", "postgres"} {
+		text, err := mltrain.ScoreSQL(v, source, toScoreColumns, scoreTask, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scored, err := db.Query(context.Background(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, bySQL := readAll(t, scored)
+		raw, err := db.Query(context.Background(), source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		streamed, err := mltrain.ScoreRows(context.Background(), v, raw, scoreTask, diag.Pos{}, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		streamColumns, byStream := readAll(t, streamed)
+		if diff := cmp.Diff(columns, streamColumns); diff != "" {
+			t.Error(diff)
+		}
+		if want := "ID utf8, Note utf8, tdate date32, probability float64, prediction int64, model utf8, model_version int64"; strings.Join(columns, ", ") != want {
+			t.Errorf("columns %v", columns)
+		}
+		if len(bySQL) != 10_000 {
+			t.Fatalf("%d rows", len(bySQL))
+		}
+		if diff := cmp.Diff(bySQL, byStream); diff != "" {
+			t.Fatal(diff[:min(len(diff), 2000)])
+		}
+		if want := "u7 | it's | 2007-04-14 | 0."; !strings.HasPrefix(bySQL["u7"], want) || !strings.HasSuffix(bySQL["u7"], " | late | 3") {
+			t.Errorf("row %s", bySQL["u7"])
+		}
+	}
+}
+
+// TestWrittenSQL keeps the SELECT's shape under review, for a forest of two small trees.
+func TestWrittenSQL(t *testing.T) {
+	t.Parallel()
+	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}, func(m *pipeline.Model) {
+		m.Forest.Trees, m.Forest.MaxDepth, m.Forest.Bins = 2, 2, 4
+	}).Version)
+	for _, kind := range []string{"duckdb", "postgres"} {
+		text, err := mltrain.ScoreSQL(v, sqltext.Plain("sql/x.sql", "select * from geo.features"), toScoreColumns, scoreTask, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata", "score."+kind+".golden.sql")
+		if *update {
+			if err := os.WriteFile(golden, []byte(text.SQL()+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), text.SQL()+"\n"); diff != "" {
+			t.Error(diff)
+		}
+		if at := text.Pos(strings.Index(text.SQL(), "geo.features")); at.String() != "sql/x.sql:1:15" {
+			t.Errorf("the source's place is lost: %s", at)
+		}
+	}
+}
+
+func TestWhatCannotBeScored(t *testing.T) {
+	t.Parallel()
+	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}).Version)
+	without := func(names ...string) []driver.Column {
+		var out []driver.Column
+		for _, c := range toScoreColumns {
+			if !strings.Contains(" "+strings.Join(names, " ")+" ", " "+c.Name+" ") {
+				out = append(out, c)
+			}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name    string
+		version model.Version
+		columns []driver.Column
+		score   pipeline.Score
+		want    []string
+	}{
+		{"feature missing", v, append(without("x1", "x4"), driver.Column{Name: "x_1", Type: driver.Double}), scoreTask, []string{`reads the feature "x1"`, `reads the feature "x4"`}},
+		{"feature is text now", v, append(without("x1"), driver.Column{Name: "x1", Type: driver.Text, Native: "VARCHAR"}), scoreTask, []string{"Feature type changed", `"x1"`, "VARCHAR"}},
+		{"id and kept column missing", v, without("ID", "Note"), scoreTask, []string{`column "id"`, `column "Note"`}},
+		{"name taken", v, append(without(), driver.Column{Name: "Probability", Type: driver.Text}), pipeline.Score{Keep: []string{"Probability"}}, []string{"Column name taken"}},
+		{"broken artifact", model.Version{Model: "late", Number: 2, Artifact: []byte("x")}, toScoreColumns, scoreTask, []string{"Version 2 of model \"late\"", "not a forest"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := mltrain.ScoreSQL(c.version, sqltext.Plain("sql/x.sql", "select 1"), c.columns, c.score, "duckdb")
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, part := range c.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q is not in:\n%v", part, err)
+				}
+			}
+		})
+	}
+}
+
+func TestLargeForestsAreStreamed(t *testing.T) {
+	t.Parallel()
+	small := mustTrain(t, rowsSQL(t), mltrain.Options{}).Version
+	large := mustTrain(t, rowsSQL(t), mltrain.Options{}, func(m *pipeline.Model) {
+		m.Forest.Trees, m.Forest.MaxDepth, m.Forest.MinLeaf, m.Forest.MinSplit = 60, 20, 1, 2
+	}).Version
+	for want, v := range map[bool]model.Version{true: small, false: large} {
+		if got, err := mltrain.ScoresInSQL(v); err != nil || got != want {
+			t.Errorf("ScoresInSQL is %v, %v", got, err)
+		}
+	}
+	if _, err := mltrain.ScoreSQL(large, sqltext.Plain("", toScore), toScoreColumns, scoreTask, "duckdb"); err == nil || !strings.Contains(err.Error(), "too large for SQL") {
+		t.Errorf("got %v", err)
+	}
+	if f, _ := forest.Decode(large.Artifact); f.Nodes() <= forest.MaxSQLNodes {
+		t.Errorf("%d nodes are not large", f.Nodes())
+	}
+}

@@ -1,0 +1,6 @@
+select "ID", "Note", "tdate", probability, cast(case when probability >= float8 '0.5' then 1 else 0 end as bigint) as prediction, cast('late' as text) as model, cast(3 as bigint) as model_version
+from (select "ID", "Note", "tdate", ((case when f4 <= float8 '0.2453708779066801' then case when f2 <= float8 '0.5' then float8 '0.39408866995073893' else float8 '0.6140724946695096' end else case when f2 <= float8 '0.5' then float8 '0.24617737003058104' else float8 '0.5225342913128674' end end + case when f1 <= float8 '0.4999923426657915' or f1 is null then case when f2 <= float8 '0.5' then float8 '0.07637231503579953' else float8 '0.31020408163265306' end else case when f5 <= float8 '0.24796869233250618' then float8 '0.6267409470752089' else float8 '0.6880466472303207' end end)) / float8 '2' as probability
+from (select "ID", "Note", "tdate", nullif(cast("x0" as double precision), float8 'NaN') as f0, nullif(cast("x1" as double precision), float8 'NaN') as f1, case when "x2" then float8 '1' when not "x2" then float8 '0' end as f2, nullif(cast("x3" as double precision), float8 'NaN') as f3, nullif(cast("x4" as double precision), float8 'NaN') as f4, nullif(cast("x5" as double precision), float8 'NaN') as f5
+from (
+select * from geo.features
+) as source offset 0) as features offset 0) as scored
