@@ -11,6 +11,7 @@
 package sqltext
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -152,4 +153,10 @@ func (b *Builder) Append(t Text) {
 func (b *Builder) Text() Text {
 	sql := b.sql.String()
 	return Text{whole: sql, to: len(sql), marks: b.marks[:len(b.marks):len(b.marks)]}
+}
+
+// Grow makes room for a text of about so many bytes in so many pieces.
+func (b *Builder) Grow(bytes, pieces int) {
+	b.sql.Grow(bytes)
+	b.marks = slices.Grow(b.marks, pieces)
 }

@@ -1,0 +1,520 @@
+package template
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"damson/internal/diag"
+	"damson/internal/sqltext"
+)
+
+// filter gives the value of {{ x | name(args) }}.
+type filter func(c *filterCall, x starlark.Value) (starlark.Value, error)
+
+// filterCall is one use of a filter.
+type filterCall struct {
+	r      *render
+	at     int
+	name   string
+	args   starlark.Tuple
+	kwargs []starlark.Tuple
+}
+
+// unpack binds the arguments, as starlark.UnpackArgs does.
+func (c *filterCall) unpack(pairs ...any) error {
+	if len(pairs) == 0 && len(c.args)+len(c.kwargs) > 0 {
+		return fmt.Errorf("it takes no arguments")
+	}
+	if len(c.args)+len(c.kwargs) == 0 && allOptional(pairs) {
+		return nil
+	}
+	return starlark.UnpackArgs(c.name, c.args, c.kwargs, pairs...)
+}
+
+func allOptional(pairs []any) bool {
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.HasSuffix(pairs[i].(string), "?") {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *filterCall) items(x starlark.Value) ([]starlark.Value, error) { return c.r.items(c.at, x) }
+
+// missing is an undefined value that a filter gives, for example for the first item of an empty list.
+func (c *filterCall) missing(detail string) (starlark.Value, error) {
+	at := c.r.src.Pos(c.at)
+	return &undefined{why: func() diag.Finding {
+		return diag.Finding{At: at, Summary: "No value", Detail: detail, Fix: "Give a default: | default(…)."}
+	}}, nil
+}
+
+// filters are Jinja's, as far as they make sense for SQL, Airflow's, and two for quoting.
+var filters map[string]filter
+
+// refusedFilters say what to do instead.
+var refusedFilters = map[string]string{
+	"random":      "A rendering must give the same text again; take macros.random(), which the run's id seeds.",
+	"escape":      "HTML escapes have no place in SQL; the literal filter quotes a value.",
+	"e":           "HTML escapes have no place in SQL; the literal filter quotes a value.",
+	"forceescape": "HTML escapes have no place in SQL; the literal filter quotes a value.",
+	"striptags":   "HTML has no place in SQL.",
+	"urlize":      "HTML has no place in SQL.",
+	"xmlattr":     "HTML has no place in SQL.",
+}
+
+func unknownFilter(name string) error {
+	f := diag.Finding{Severity: diag.Error, Summary: "Unknown filter", Detail: fmt.Sprintf("There is no filter %q.", name), Fix: diag.DidYouMean(name, sortedKeys(filters))}
+	if why := refusedFilters[name]; why != "" {
+		f.Summary, f.Detail, f.Fix = "Filter not supported", fmt.Sprintf("%q: %s", name, why), ""
+	}
+	return f
+}
+
+func init() {
+	filters = map[string]filter{
+		"abs": absFilter, "attr": attrFilter, "batch": batchFilter, "capitalize": onString(capitalize), "center": centerFilter,
+		"count": lengthFilter, "d": defaultFilter, "default": defaultFilter, "dictsort": dictsortFilter, "first": firstFilter,
+		"float": floatFilter, "format": formatFilter, "groupby": groupbyFilter, "ident": onString(sqltext.QuoteIdent),
+		"indent": indentFilter, "int": intFilter, "items": itemsFilter, "join": joinFilter, "last": lastFilter,
+		"length": lengthFilter, "list": listFilter, "literal": literalFilter, "lower": onString(strings.ToLower), "map": mapFilter,
+		"max": extremeFilter(syntax.GT), "min": extremeFilter(syntax.LT), "reject": selectFilter(false, false),
+		"rejectattr": selectFilter(true, false), "replace": replaceFilter, "reverse": reverseFilter, "round": roundFilter,
+		"safe": func(_ *filterCall, x starlark.Value) (starlark.Value, error) { return x, nil }, "select": selectFilter(false, true),
+		"selectattr": selectFilter(true, true), "slice": sliceFilter, "sort": sortFilter, "string": onString(func(s string) string { return s }),
+		"sum": sumFilter, "title": onString(title), "tojson": tojsonFilter, "trim": trimFilter, "truncate": truncateFilter,
+		"unique": uniqueFilter, "upper": onString(strings.ToUpper), "wordcount": wordcountFilter,
+		"ds": dateFilter("%Y-%m-%d"), "ds_nodash": dateFilter("%Y%m%d"), "ts": tsFilter,
+		"ts_nodash": dateFilter("%Y%m%dT%H%M%S"), "ts_nodash_with_tz": dateFilter("%Y%m%dT%H%M%S%z"),
+	}
+}
+
+func defaultFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	var other starlark.Value = starlark.String("")
+	falsy := false
+	if err := c.unpack("default_value?", &other, "boolean?", &falsy); err != nil {
+		return nil, err
+	}
+	if _, ok := x.(*undefined); ok || falsy && !bool(x.Truth()) {
+		return other, nil
+	}
+	return x, nil
+}
+
+func lengthFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	if err := c.unpack(); err != nil {
+		return nil, err
+	}
+	if s, ok := x.(starlark.String); ok {
+		return starlark.MakeInt(runes(string(s))), nil
+	}
+	if n := starlark.Len(x); n >= 0 {
+		return starlark.MakeInt(n), nil
+	}
+	items, err := c.items(x)
+	return starlark.MakeInt(len(items)), err
+}
+
+func firstFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return c.missing("An empty list has no first item.")
+	}
+	return items[0], nil
+}
+
+func lastFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return c.missing("An empty list has no last item.")
+	}
+	return items[len(items)-1], nil
+}
+
+func listFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	items, err := c.items(x)
+	return starlark.NewList(append([]starlark.Value(nil), items...)), err
+}
+
+func reverseFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	backwards := make([]starlark.Value, len(items))
+	for i, item := range items {
+		backwards[len(items)-1-i] = item
+	}
+	if _, ok := x.(starlark.String); ok {
+		return joined(backwards, ""), nil
+	}
+	return starlark.NewList(backwards), nil
+}
+
+func joined(items []starlark.Value, sep string) starlark.String {
+	var b strings.Builder
+	for i, item := range items {
+		if i > 0 {
+			b.WriteString(sep)
+		}
+		b.WriteString(display(item))
+	}
+	return starlark.String(b.String())
+}
+
+func joinFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	var sep, attribute starlark.Value = starlark.String(""), nil
+	if err := c.unpack("d?", &sep, "attribute?", &attribute); err != nil {
+		return nil, err
+	}
+	items, err := c.picked(x, attribute, nil)
+	if err != nil {
+		return nil, err
+	}
+	if weight(starlark.Tuple(items))+int64(len(items))*weight(sep) > maxWork {
+		return nil, c.r.tooLarge(c.at)
+	}
+	return joined(items, display(sep)), nil
+}
+
+// picked gives the items, or that attribute of each.
+func (c *filterCall) picked(x, attribute, other starlark.Value) ([]starlark.Value, error) {
+	items, err := c.items(x)
+	if err != nil || attribute == nil || attribute == starlark.None {
+		return items, err
+	}
+	values := make([]starlark.Value, len(items))
+	for i, item := range items {
+		if values[i], err = c.pick(item, attribute, other); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// pick reads an attribute such as "a.b" or "0" of an item, or its item of that number; other stands in when it is not
+// there.
+func (c *filterCall) pick(item, attribute, other starlark.Value) (starlark.Value, error) {
+	if i, ok := attribute.(starlark.Int); ok {
+		attribute = starlark.String(i.String())
+	}
+	name, ok := starlark.AsString(attribute)
+	if !ok {
+		return nil, fmt.Errorf("an attribute is a name or a number, not %s", kindOf(attribute))
+	}
+	for _, part := range strings.Split(name, ".") {
+		var key starlark.Value = starlark.String(part)
+		if i, problem := starlark.NumberToInt(numberOf(part)); problem == nil {
+			key = i
+		}
+		v, found, err := c.pickOne(item, key)
+		if err != nil || !found && other != nil {
+			return other, err
+		}
+		if !found {
+			return nil, fmt.Errorf("an item (%s) has no %s", kindOf(item), key)
+		}
+		item = v
+	}
+	return item, nil
+}
+
+// numberOf reads digits as a number, all else as None.
+func numberOf(s string) starlark.Value {
+	if tok, n, problem := readNumberIn(s); problem == "" && n == len(s) {
+		return tok.val
+	}
+	return starlark.None
+}
+
+func readNumberIn(s string) (token, int, string) {
+	if s == "" || s[0] < '0' || s[0] > '9' {
+		return token{}, 0, "no number"
+	}
+	return readNumber(s)
+}
+
+func (c *filterCall) pickOne(item, key starlark.Value) (v starlark.Value, found bool, err error) {
+	switch key := key.(type) {
+	case starlark.String:
+		v, err = attr(item, string(key))
+	case starlark.Int:
+		if list, ok := item.(starlark.Indexable); ok {
+			if i, err := starlark.AsInt32(key); err == nil && i >= 0 && i < list.Len() {
+				v = list.Index(i)
+			}
+		}
+	}
+	return v, v != nil, err
+}
+
+func attrFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	var name string
+	if err := c.unpack("name", &name); err != nil {
+		return nil, err
+	}
+	v, err := attr(x, name)
+	if err != nil || v != nil {
+		return v, err
+	}
+	return c.missing(fmt.Sprintf("The value has no attribute %q.", name))
+}
+
+// folded gives strings in lower case, so that order and equality ignore case.
+func folded(v starlark.Value, caseSensitive bool) starlark.Value {
+	if s, ok := v.(starlark.String); ok && !caseSensitive {
+		return starlark.String(strings.ToLower(string(s)))
+	}
+	return v
+}
+
+// sorted orders values by keys, stably.
+func sorted(values, keys []starlark.Value, reverse bool) ([]starlark.Value, error) {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	var failed error
+	sort.SliceStable(order, func(i, j int) bool {
+		x, y := keys[order[i]], keys[order[j]]
+		if reverse {
+			x, y = y, x
+		}
+		less, err := starlark.Compare(syntax.LT, x, y)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		return less
+	})
+	out := make([]starlark.Value, len(values))
+	for i, k := range order {
+		out[i] = values[k]
+	}
+	return out, failed
+}
+
+func sortFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	reverse, caseSensitive := false, false
+	var attribute starlark.Value
+	if err := c.unpack("reverse?", &reverse, "case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
+		return nil, err
+	}
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]starlark.Value, len(items))
+	for i, item := range items {
+		if keys[i], err = c.sortKey(item, attribute, caseSensitive); err != nil {
+			return nil, err
+		}
+	}
+	out, err := sorted(items, keys, reverse)
+	return starlark.NewList(out), err
+}
+
+// sortKey is the attribute, or several of them ("a,b"), that an item is ordered by.
+func (c *filterCall) sortKey(item, attribute starlark.Value, caseSensitive bool) (starlark.Value, error) {
+	if attribute == nil || attribute == starlark.None {
+		return folded(item, caseSensitive), nil
+	}
+	names, ok := starlark.AsString(attribute)
+	if !ok || !strings.Contains(names, ",") {
+		v, err := c.pick(item, attribute, nil)
+		return folded(v, caseSensitive), err
+	}
+	var key starlark.Tuple
+	for _, name := range strings.Split(names, ",") {
+		v, err := c.pick(item, starlark.String(strings.TrimSpace(name)), nil)
+		if err != nil {
+			return nil, err
+		}
+		key = append(key, folded(v, caseSensitive))
+	}
+	return key, nil
+}
+
+func uniqueFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	caseSensitive := false
+	var attribute starlark.Value
+	if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
+		return nil, err
+	}
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	seen := starlark.NewDict(len(items))
+	var kept []starlark.Value
+	for _, item := range items {
+		key, err := c.sortKey(item, attribute, caseSensitive)
+		if err != nil {
+			return nil, err
+		}
+		if _, found, err := seen.Get(key); err != nil {
+			return nil, err
+		} else if !found {
+			kept = append(kept, item)
+			if err := seen.SetKey(key, starlark.True); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return starlark.NewList(kept), nil
+}
+
+func extremeFilter(op syntax.Token) filter {
+	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
+		caseSensitive := false
+		var attribute starlark.Value
+		if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
+			return nil, err
+		}
+		items, err := c.items(x)
+		if err != nil {
+			return nil, err
+		}
+		var best, bestKey starlark.Value
+		for _, item := range items {
+			key, err := c.sortKey(item, attribute, caseSensitive)
+			if err != nil {
+				return nil, err
+			}
+			better := best == nil
+			if !better {
+				if better, err = starlark.Compare(op, key, bestKey); err != nil {
+					return nil, err
+				}
+			}
+			if better {
+				best, bestKey = item, key
+			}
+		}
+		if best == nil {
+			return c.missing("An empty list has no " + c.name + ".")
+		}
+		return best, nil
+	}
+}
+
+func sumFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	var attribute, total starlark.Value = nil, starlark.MakeInt(0)
+	if err := c.unpack("attribute?", &attribute, "start?", &total); err != nil {
+		return nil, err
+	}
+	items, err := c.picked(x, attribute, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if total, err = starlark.Binary(syntax.PLUS, total, item); err != nil {
+			return nil, err
+		}
+		if err := c.r.bounded(c.at, total); err != nil {
+			return nil, err
+		}
+	}
+	return total, nil
+}
+
+// mapFilter applies a filter to every item, or takes an attribute of each.
+func mapFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+	items, err := c.items(x)
+	if err != nil {
+		return nil, err
+	}
+	var attribute, other starlark.Value
+	var rest []starlark.Tuple
+	for _, kv := range c.kwargs {
+		switch kv[0] {
+		case starlark.String("attribute"):
+			attribute = kv[1]
+		case starlark.String("default"):
+			other = kv[1]
+		default:
+			rest = append(rest, kv)
+		}
+	}
+	if attribute != nil {
+		values, err := c.picked(starlark.Tuple(items), attribute, other)
+		return starlark.NewList(values), err
+	}
+	if len(c.args) == 0 {
+		return nil, fmt.Errorf("it needs the name of a filter, or attribute=")
+	}
+	name, _ := starlark.AsString(c.args[0])
+	fn := filters[name]
+	if fn == nil {
+		return nil, unknownFilter(name)
+	}
+	inner := &filterCall{r: c.r, at: c.at, name: name, args: c.args[1:], kwargs: rest}
+	values := make([]starlark.Value, len(items))
+	for i, item := range items {
+		v, err := fn(inner, item)
+		if err != nil {
+			return nil, err
+		}
+		if u, ok := v.(*undefined); ok {
+			return u, nil
+		}
+		if err := c.r.bounded(c.at, v); err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return starlark.NewList(values), nil
+}
+
+// selectFilter keeps the items that pass a test, or fail it; byAttr tests an attribute of each.
+func selectFilter(byAttr, keep bool) filter {
+	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
+		items, err := c.items(x)
+		if err != nil {
+			return nil, err
+		}
+		args := c.args
+		var attribute starlark.Value
+		if byAttr {
+			if len(args) == 0 {
+				return nil, fmt.Errorf("it needs the name of an attribute")
+			}
+			attribute, args = args[0], args[1:]
+		}
+		passes := test(func(_ *render, x starlark.Value, _ starlark.Tuple) (bool, error) { return bool(x.Truth()), nil })
+		if len(args) > 0 {
+			name, _ := starlark.AsString(args[0])
+			if passes = tests[name]; passes == nil {
+				return nil, unknownTest(name)
+			}
+			args = args[1:]
+		}
+		var kept []starlark.Value
+		for _, item := range items {
+			v := item
+			if byAttr {
+				if v, err = c.pick(item, attribute, &undefined{why: func() diag.Finding { return diag.Finding{Summary: "Unknown attribute"} }}); err != nil {
+					return nil, err
+				}
+			}
+			ok, err := passes(c.r, v, args)
+			if err != nil {
+				return nil, err
+			}
+			if ok == keep {
+				kept = append(kept, item)
+			}
+		}
+		return starlark.NewList(kept), nil
+	}
+}
