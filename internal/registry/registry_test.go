@@ -1,0 +1,298 @@
+package registry_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"damson/internal/diag"
+	"damson/internal/metric"
+	"damson/internal/model"
+	"damson/internal/pipeline"
+	"damson/internal/registry"
+)
+
+// memory is a registry.Store for tests.
+type memory struct {
+	versions  []model.Version
+	failState error // what the next SetState returns
+}
+
+func (m *memory) AddVersion(_ context.Context, v model.Version) (model.Version, error) {
+	v.Number = 1
+	for _, old := range m.versions {
+		if old.Model == v.Model {
+			v.Number = max(v.Number, old.Number+1)
+		}
+	}
+	m.versions = append(m.versions, v)
+	return v, nil
+}
+
+func (m *memory) Versions(_ context.Context, name string) ([]model.Version, error) {
+	var out []model.Version
+	for _, v := range slices.Backward(m.versions) {
+		if name == "" || v.Model == name {
+			v.Artifact = nil
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) Version(_ context.Context, name string, number int) (*model.Version, error) {
+	for _, v := range m.versions {
+		if v.Model == name && (v.Number == number || number == 0 && v.State == model.Champion) {
+			return &v, nil
+		}
+	}
+	return nil, nil
+}
+
+func (m *memory) SetState(_ context.Context, name string, number int, to model.State, by, why string, at time.Time) error {
+	if err := m.failState; err != nil {
+		m.failState = nil
+		return err
+	}
+	for i := range m.versions {
+		v := &m.versions[i]
+		if v.Model != name {
+			continue
+		}
+		if to == model.Champion && v.State == model.Champion {
+			v.State = model.Retired
+		}
+		if v.Number == number {
+			v.State, v.DecidedBy, v.DecidedWhy, v.DecidedTime = to, by, why, at
+		}
+	}
+	return nil
+}
+
+// ticking is a clock that advances by a second each time it is read.
+type ticking struct{ now time.Time }
+
+func (c *ticking) Now() time.Time {
+	c.now = c.now.Add(time.Second)
+	return c.now
+}
+func (c *ticking) Sleep(context.Context, time.Duration) error { return nil }
+
+// world is a registry with its store, and the model that tests register versions of.
+type world struct {
+	*registry.Registry
+	store *memory
+	model pipeline.Model
+}
+
+func newWorld(gates ...string) *world {
+	s := &memory{}
+	return &world{registry.New(s, &ticking{now: time.Date(2007, 4, 12, 0, 0, 0, 0, time.UTC)}), s, pipeline.Model{Name: "walk", Gates: gates, Approval: "none"}}
+}
+
+// register registers a version of the given AUC.
+func (w *world) register(t *testing.T, auc float64) *registry.Outcome {
+	t.Helper()
+	v, report := trained(auc)
+	got, err := w.Register(context.Background(), w.model, v, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func trained(auc float64) (model.Version, metric.Report) {
+	report := metric.Report{Rows: 100, Metrics: map[string]float64{"auc": auc, "log_loss": 1 - auc}}
+	text, err := json.Marshal(report)
+	if err != nil {
+		panic(err)
+	}
+	hash := fmt.Sprint(auc)
+	return model.Version{Model: "walk", Report: text, Hash: hash, Data: "d", RunID: "run " + hash, Spec: json.RawMessage(`{"random_forest":{"trees":20}}`), Artifact: []byte(hash)}, report
+}
+
+// states gives the state of each version, by number.
+func (w *world) states() string {
+	var out []string
+	for _, v := range w.store.versions {
+		out = append(out, fmt.Sprintf("%d %s", v.Number, v.State))
+	}
+	return strings.Join(out, ", ")
+}
+
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	var f diag.Finding
+	if !errors.As(err, &f) || f.Fix == "" {
+		t.Fatalf("not a finding with a fix: %v", err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("%q is not in:\n%v", p, err)
+		}
+	}
+}
+
+func TestTheFirstVersionThatPassesIsChampion(t *testing.T) {
+	t.Parallel()
+	w := newWorld("auc >= 0.85", "auc >= champion.auc - 0.01")
+	got := w.register(t, 0.9)
+	if got.Version.State != model.Champion || got.Version.Number != 1 || got.Previous != 0 || got.Reason != "all 2 gates passed" {
+		t.Errorf("%+v", got)
+	}
+	want := []model.Gate{
+		{Expr: "auc >= 0.85", Passed: true, Detail: "auc is 0.9, above 0.85"},
+		{Expr: "auc >= champion.auc - 0.01", Passed: true, Detail: "auc is 0.9; there is no champion to compare with"},
+	}
+	if diff := cmp.Diff(want, got.Version.Gates); diff != "" {
+		t.Error(diff)
+	}
+	champion, err := w.Champion(context.Background(), "walk")
+	if err != nil || champion.Number != 1 || champion.DecidedBy != "gates" || string(champion.Artifact) != "0.9" {
+		t.Errorf("%+v, %v", champion, err)
+	}
+}
+
+func TestAWorseChallengerStaysCandidate(t *testing.T) {
+	t.Parallel()
+	w := newWorld("auc >= champion.auc - 0.01")
+	w.register(t, 0.9)
+	got := w.register(t, 0.8)
+	if got.Version.State != model.Candidate || got.Previous != 1 {
+		t.Errorf("%+v", got)
+	}
+	if want := "1 of 1 gates failed: auc >= champion.auc - 0.01: auc is 0.8, below 0.89 (champion's 0.9 - 0.01)"; got.Reason != want {
+		t.Errorf("reason %s", got.Reason)
+	}
+	w.register(t, 0.895)
+	if want := "1 retired, 2 candidate, 3 champion"; w.states() != want {
+		t.Error(w.states())
+	}
+	_, err := w.Approve(context.Background(), "walk", 2, registry.Decision{By: "ada"})
+	wantError(t, err, "Gates failed", "auc is 0.8")
+	if _, err := w.Approve(context.Background(), "walk", 2, registry.Decision{By: "ada", Why: "holiday", DespiteGates: true}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "1 retired, 2 champion, 3 retired"; w.states() != want {
+		t.Error(w.states())
+	}
+}
+
+func TestApprovalIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld("auc >= 0.5")
+	w.model.Approval = "required"
+	if got := w.register(t, 0.9); got.Version.State != model.Candidate || got.Reason != "waits for a person's approval; its gate passed" {
+		t.Errorf("%+v", got)
+	}
+	_, err := w.Show(context.Background(), "walk", 0)
+	wantError(t, err, "No champion", "waits for a person's approval")
+	_, err = w.Approve(context.Background(), "walk", 1, registry.Decision{})
+	wantError(t, err, "Nobody decided")
+	got, err := w.Approve(context.Background(), "walk", 1, registry.Decision{By: "ada", Why: "looks right"})
+	if err != nil || got.State != model.Champion || got.DecidedBy != "ada" || got.DecidedWhy != "looks right" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = w.Approve(context.Background(), "walk", 1, registry.Decision{By: "ada"})
+	wantError(t, err, "is champion", "roll back")
+}
+
+// TestRegisteringAgainMakesNoSecondVersion is what happens when a process dies between storing and promoting.
+func TestRegisteringAgainMakesNoSecondVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld("auc >= 0.5")
+	w.store.failState = errors.New("power cut")
+	v, report := trained(0.9)
+	if _, err := w.Register(context.Background(), w.model, v, report); err == nil {
+		t.Fatal("the store's error was lost")
+	}
+	if w.states() != "1 candidate" {
+		t.Fatal(w.states())
+	}
+	for range 2 {
+		if got := w.register(t, 0.9); got.Version.Number != 1 || got.Version.State != model.Champion {
+			t.Errorf("%+v", got)
+		}
+	}
+	if w.states() != "1 champion" {
+		t.Error(w.states())
+	}
+}
+
+func TestRollbackGoesToOlderChampionsAndNotBack(t *testing.T) {
+	t.Parallel()
+	ctx, d := context.Background(), registry.Decision{By: "ada", Why: "predicts nonsense"}
+	w := newWorld()
+	for _, auc := range []float64{0.7, 0.8, 0.9} {
+		w.register(t, auc)
+	}
+	for _, want := range []string{"1 retired, 2 champion, 3 retired", "1 champion, 2 retired, 3 retired"} {
+		if _, err := w.Rollback(ctx, "walk", 0, d); err != nil {
+			t.Fatal(err)
+		}
+		if w.states() != want {
+			t.Fatal(w.states())
+		}
+	}
+	_, err := w.Rollback(ctx, "walk", 0, d)
+	wantError(t, err, "Nothing to roll back to")
+	if _, err := w.Reject(ctx, "walk", 3, d); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Rollback(ctx, "walk", 3, d)
+	wantError(t, err, "is rejected")
+	_, err = w.Reject(ctx, "walk", 1, d)
+	wantError(t, err, "is champion")
+	if got, err := w.Rollback(ctx, "walk", 2, d); err != nil || got.Number != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestUnknownNames(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld()
+	w.register(t, 0.9)
+	_, err := w.Show(ctx, "wakl", 1)
+	wantError(t, err, `named "wakl"`, `Did you mean "walk"?`)
+	_, err = w.Show(ctx, "walk", 7)
+	wantError(t, err, "no version 7", "newest is 1")
+	if all, err := w.List(ctx, ""); err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if none, err := newWorld().List(ctx, ""); err != nil || len(none) != 0 {
+		t.Errorf("%v, %v", none, err)
+	}
+}
+
+func TestCompareSetsMetricsSideBySide(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.register(t, 0.8)
+	v, report := trained(0.9)
+	v.Spec, v.Features, v.Data = json.RawMessage(`{"random_forest":{"trees":50},"at":{"line":3}}`), []string{"speed"}, "e"
+	if _, err := w.Register(context.Background(), w.model, v, report); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Compare(context.Background(), "walk", 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, d := range got.Metrics {
+		lines = append(lines, fmt.Sprintf("%s %g %g", d.Metric, *d.A, *d.B))
+	}
+	if want := "rows 100 100, positives 0 0, auc 0.8 0.9, log_loss 0.2 0.1"; strings.ReplaceAll(strings.Join(lines, ", "), "0.19999999999999996 0.09999999999999998", "0.2 0.1") != want {
+		t.Errorf("metrics %v", lines)
+	}
+	if got.SameData || !slices.Equal(got.Features, []string{"+speed"}) || !slices.Equal(got.Spec, []string{"random_forest.trees: 20 → 50"}) {
+		t.Errorf("%+v", got)
+	}
+}
