@@ -19,20 +19,14 @@ var errInterrupted = errors.New("interrupted")
 // speak to it through done and lines only.
 type drive struct {
 	*Engine
-	plan     Plan
-	nodes    []*node
-	runs     []*runState // of the plan's intervals, in time order
-	groups   []*group    // of the runs to be driven
-	opened   int         // groups so far
-	active   int         // groups opened and not ended
-	limit    int         // bound of active
-	slots    int         // bound of working
-	working  int         // executions under way
+	plan   Plan
+	nodes  []*node
+	runs   []*runState // of the plan's intervals, in time order
+	groups []*group    // of the runs to be driven
+	occupancy
 	ready    readyQueue
-	unsettle []place      // task runs whose decision may have changed
-	changes  []run.Change // made here, not yet in the store
-	events   []Event      // to be told once changes are recorded
-	starts   []*execution // to be started once changes are recorded
+	unsettle []place // task runs whose decision may have changed
+	outbox
 	under    map[*execution]bool
 	alarms   *alarms
 	lines    *lineBuffer
@@ -43,6 +37,22 @@ type drive struct {
 	broken   bool  // the store does not take changes
 	progress Progress
 	report   Report
+}
+
+// occupancy is how much is under way, and how much may be.
+type occupancy struct {
+	opened  int // groups of runs so far
+	active  int // groups opened and not ended
+	limit   int // bound of active
+	working int // executions
+	slots   int // bound of working
+}
+
+// outbox is what has been decided and is not in the store yet, and what follows once it is.
+type outbox struct {
+	changes []run.Change
+	events  []Event
+	starts  []*execution
 }
 
 // node is a task of the pipeline and its place in the order.

@@ -2,19 +2,15 @@ package engine_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"damson/internal/clock"
 	"damson/internal/diag"
@@ -22,121 +18,6 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/run"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// bench is a place to try pipelines: a store, a ledger, and an executor that notes what it is asked to do.
-type bench struct {
-	*testing.T
-	*memory
-	*books
-	parallel int
-	observer engine.Observer
-	do       func(ctx context.Context, w engine.Work) (engine.Outcome, error) // nil: all is well
-
-	mu   sync.Mutex
-	done []string // "task@first" or "task@first..last", in the order in which they started; days of April 2007
-}
-
-// try calls f in a bubble with a time of its own.
-func try(t *testing.T, f func(b *bench)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f(&bench{T: t, memory: newMemory(t.Errorf), books: newBooks(), parallel: 1})
-	})
-}
-
-func (b *bench) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
-	b.mu.Lock()
-	text := fmt.Sprintf("%s@%d", w.Task.Name, w.Start.Day())
-	if n := len(w.Runs); n > 1 {
-		text += fmt.Sprintf("..%d", w.Runs[n-1].Start.Day())
-	}
-	b.done = append(b.done, text)
-	b.mu.Unlock()
-	if b.do != nil {
-		if out, err := b.do(ctx, w); err != nil || out.Skip != "" {
-			return out, err
-		}
-	}
-	b.commit(w.Claims)
-	return engine.Outcome{Result: map[string]int{"rows": 7}}, nil
-}
-
-// took gives what was executed since the last call.
-func (b *bench) took() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := strings.Join(b.done, " ")
-	b.done = nil
-	return text
-}
-
-func (b *bench) run(plan engine.Plan) (engine.Report, error) {
-	return b.runUntil(b.Context(), plan)
-}
-
-func (b *bench) runUntil(ctx context.Context, plan engine.Plan) (engine.Report, error) {
-	e := engine.New(b.memory, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{},
-		engine.Options{Parallel: b.parallel, Logs: b.memory, Observer: b.observer})
-	return e.Run(ctx, plan)
-}
-
-// must runs a plan that the engine should bring to its end.
-func (b *bench) must(plan engine.Plan) engine.Report {
-	b.Helper()
-	r, err := b.run(plan)
-	if err != nil || r.Open > 0 {
-		b.Fatalf("%+v, %v", r, err)
-	}
-	return r
-}
-
-func (b *bench) want(what, got, want string) {
-	b.Helper()
-	if got != want {
-		b.Errorf("%s:\n got %s\nwant %s", what, got, want)
-	}
-}
-
-// logs gives the lines of a level.
-func (b *bench) logs(level string) string {
-	b.memory.mu.Lock()
-	defer b.memory.mu.Unlock()
-	var texts []string
-	for _, l := range b.lines {
-		if l.Level == level {
-			texts = append(texts, l.Text)
-		}
-	}
-	return strings.Join(texts, "\n")
-}
-
-// chain is a pipeline whose tasks come one after the other.
-func chain(names ...string) *pipeline.Pipeline {
-	p := &pipeline.Pipeline{Name: "geo", Version: "v1"}
-	for i, name := range names {
-		task := &pipeline.Task{Name: name, Kind: pipeline.SQLTask, TriggerRule: "all_success"}
-		if i > 0 {
-			task.Upstream = []string{names[i-1]}
-		}
-		p.Tasks = append(p.Tasks, task)
-	}
-	return p
-}
-
-// days are the intervals of these days of April 2007.
-func days(from, to int) []run.Interval {
-	var all []run.Interval
-	for d := from; d <= to; d++ {
-		start := time.Date(2007, 4, d, 0, 0, 0, 0, time.UTC)
-		all = append(all, run.Interval{Start: start, End: start.AddDate(0, 0, 1)})
-	}
-	return all
-}
-
-func id(day int) string { return fmt.Sprintf("geo@2007-04-%02d", day) }
 
 func TestRunsGoInOrderAndAreNotRepeated(t *testing.T) {
 	try(t, func(b *bench) {
@@ -197,115 +78,6 @@ func TestRerun(t *testing.T) {
 	})
 }
 
-func TestBatches(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("load", "clean", "train", "score")
-		p.MaxActiveRuns = 1
-		p.Tasks[1].Batch, p.Tasks[3].Batch = true, true
-		b.parallel = 4
-		b.must(engine.Plan{Pipeline: p, Intervals: days(12, 16), Batch: 3})
-		b.want("executed", b.took(), "load@12 load@13 load@14 clean@12..14 train@12 train@13 train@14 score@12..14 "+
-			"load@15 load@16 clean@15..16 train@15 train@16 score@15..16")
-		for d := 12; d <= 16; d++ {
-			b.want("history", b.history(id(d), "clean"), "queued started succeeded")
-		}
-		if !strings.Contains(b.logs("info"), "one execution for 3 intervals, geo@2007-04-12 to geo@2007-04-14") {
-			b.Errorf("the runs of a batch should say where its lines are: %s", b.logs("info"))
-		}
-	})
-}
-
-func TestBatchesLeaveOutWhatIsDone(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("load", "clean")
-		p.Tasks[1].Batch = true
-		b.must(engine.Plan{Pipeline: p, Intervals: days(14, 14), Tasks: []string{"clean"}})
-		b.took()
-		b.must(engine.Plan{Pipeline: p, Intervals: days(12, 16), Batch: 10})
-		b.want("executed", b.took(), "load@12 load@13 load@14 load@15 load@16 clean@12..13 clean@15..16")
-	})
-}
-
-func TestBatchesStopAtGapsAndAtThePast(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("clean", "sum")
-		p.Tasks[0].Batch, p.Tasks[1].Batch, p.Tasks[1].DependsOnPast = true, true, true
-		b.must(engine.Plan{Pipeline: p, Intervals: append(days(12, 13), days(15, 16)...), Batch: 10})
-		b.want("executed", b.took(), "clean@12..13 sum@12 sum@13 clean@15..16 sum@15 sum@16")
-	})
-}
-
-// TestBatchThatFailsFindsTheDay: the failed batch is no attempt, and only the day at fault fails.
-func TestBatchThatFailsFindsTheDay(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("clean", "score")
-		p.MaxActiveRuns = 1
-		p.Tasks[0].Batch = true
-		b.do = func(_ context.Context, w engine.Work) (engine.Outcome, error) {
-			if w.Task.Name == "clean" && w.Start.Day() <= 13 && w.End.Day() > 13 {
-				return engine.Outcome{}, errors.New("division by zero")
-			}
-			return engine.Outcome{}, nil
-		}
-		r := b.must(engine.Plan{Pipeline: p, Intervals: days(12, 14), Batch: 10})
-		b.want("executed", b.took(), "clean@12..14 clean@12 score@12 clean@13 clean@14 score@14")
-		b.want("history", b.history(id(13), "clean"), "queued started split started failed")
-		if c := b.task(id(13), "clean"); c.Failures != 1 || c.Attempt != 2 || r.Failed != 1 || r.Succeeded != 2 {
-			b.Errorf("%+v %+v", c, r)
-		}
-		if want := "The execution for 3 intervals failed; each is now run alone to find the one at fault. The error was: division by zero"; !strings.Contains(b.logs("warn"), want) {
-			b.Errorf("the log says %q", b.logs("warn"))
-		}
-	})
-}
-
-// TestBatchCommittedAndThenFailed: the answer is lost after the commit; no interval is executed again.
-func TestBatchCommittedAndThenFailed(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("clean")
-		p.Tasks[0].Batch = true
-		b.do = func(_ context.Context, w engine.Work) (engine.Outcome, error) {
-			b.commit(w.Claims)
-			return engine.Outcome{}, errors.New("connection reset")
-		}
-		r := b.must(engine.Plan{Pipeline: p, Intervals: days(12, 14), Batch: 10})
-		b.want("executed", b.took(), "clean@12..14")
-		b.want("result", string(b.task(id(13), "clean").Result), `{"attempt":1}`)
-		b.want("reason", b.task(id(13), "clean").Reason, "it had committed before it ended with: connection reset")
-		if r.Succeeded != 3 {
-			b.Errorf("%+v", r)
-		}
-	})
-}
-
-func TestResultsOfEachInterval(t *testing.T) {
-	try(t, func(b *bench) {
-		p := chain("clean")
-		p.Tasks[0].Batch = true
-		each := executorFunc(func(_ context.Context, w engine.Work) (engine.Outcome, error) {
-			return engine.Outcome{Each: []any{1, func() {}, 3}}, nil
-		})
-		e := engine.New(b.memory, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: each}, clock.System{}, engine.Options{Logs: b.memory})
-		if _, err := e.Run(b.Context(), engine.Plan{Pipeline: p, Intervals: days(12, 14), Batch: 3}); err != nil {
-			b.Fatal(err)
-		}
-		var got []string
-		for d := 12; d <= 14; d++ {
-			got = append(got, string(b.task(id(d), "clean").State)+" "+string(b.task(id(d), "clean").Result))
-		}
-		b.want("results", strings.Join(got, ", "), "success 1, success , success 3")
-		if !strings.Contains(b.logs("warn"), "the task's result cannot be kept") {
-			b.Errorf("the log says %q", b.logs("warn"))
-		}
-	})
-}
-
-type executorFunc func(context.Context, engine.Work) (engine.Outcome, error)
-
-func (f executorFunc) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
-	return f(ctx, w)
-}
-
 func TestRetriesWaitAndThenFail(t *testing.T) {
 	try(t, func(b *bench) {
 		p := chain("fetch")
@@ -346,12 +118,6 @@ func TestTimeouts(t *testing.T) {
 			b.Errorf("it took %s", took)
 		}
 	})
-}
-
-// hang waits until the work is cancelled.
-func hang(ctx context.Context, _ engine.Work) (engine.Outcome, error) {
-	<-ctx.Done()
-	return engine.Outcome{}, ctx.Err()
 }
 
 func TestRunTimeout(t *testing.T) {
@@ -471,12 +237,6 @@ func TestLedgerThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
-type deaf struct{ engine.Ledger }
-
-func (deaf) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	return nil, errors.New("no route to host")
-}
-
 func TestSkip(t *testing.T) {
 	try(t, func(b *bench) {
 		b.do = func(_ context.Context, w engine.Work) (engine.Outcome, error) {
@@ -528,7 +288,7 @@ func TestBoundsOfRunsAndTasks(t *testing.T) {
 					}
 					mostRuns, mostTasks = max(mostRuns, len(runs)), max(mostTasks, len(executing))
 					b.mu.Unlock()
-					time.Sleep(time.Minute)
+					time.Sleep(time.Minute * time.Duration(w.Task.Name[0]-'a'+2)) // no two end at the same instant
 					b.mu.Lock()
 					delete(executing, w.Claims[0])
 					b.mu.Unlock()
@@ -641,17 +401,6 @@ func TestClearAndMark(t *testing.T) {
 	})
 }
 
-// change applies what Clear or Mark proposed.
-func (b *bench) change(changes []run.Change, err error) {
-	b.Helper()
-	if err != nil || len(changes) == 0 {
-		b.Fatalf("%d changes, %v", len(changes), err)
-	}
-	if err := b.Apply(b.Context(), changes); err != nil {
-		b.Fatal(err)
-	}
-}
-
 func TestWrongPlans(t *testing.T) {
 	try(t, func(b *bench) {
 		p := chain("fetch")
@@ -679,17 +428,6 @@ func TestWrongPlans(t *testing.T) {
 			b.Errorf("no intervals: %+v, %v", r, err)
 		}
 	})
-}
-
-// watcher notes events.
-type watcher struct {
-	texts []string
-	last  engine.Progress
-}
-
-func (w *watcher) Observe(e engine.Event) {
-	w.texts = append(w.texts, strings.TrimSpace(fmt.Sprintf("%s %s", e.Kind, e.Task.Task)))
-	w.last = e.Progress
 }
 
 func TestObserver(t *testing.T) {
@@ -740,24 +478,6 @@ func TestLinesComeBeforeTheEnd(t *testing.T) {
 	})
 }
 
-// recording is a store that takes lines and changes together.
-type recording struct {
-	*memory
-	records []string
-}
-
-func (r *recording) Record(ctx context.Context, lines []run.LogLine, changes []run.Change) error {
-	text := ""
-	for _, l := range lines {
-		text += l.Text + " "
-	}
-	for _, c := range changes {
-		text += c.Task + ":" + string(c.Event) + " "
-	}
-	r.records = append(r.records, strings.TrimSpace(text))
-	return errors.Join(r.AddLogs(ctx, lines), r.Apply(ctx, changes))
-}
-
 func TestLinesAndChangesTogether(t *testing.T) {
 	try(t, func(b *bench) {
 		r := &recording{memory: b.memory}
@@ -788,17 +508,4 @@ func TestStoreThatStops(t *testing.T) {
 		b.must(plan)
 		b.want("executed then", b.took(), "score@12 fetch@13 clean@13 score@13")
 	})
-}
-
-// fullDisk takes some changes and then none.
-type fullDisk struct {
-	*memory
-	after int
-}
-
-func (f *fullDisk) Apply(ctx context.Context, changes []run.Change) error {
-	if f.after--; f.after < 0 {
-		return errors.New("database or disk is full")
-	}
-	return f.memory.Apply(ctx, changes)
 }

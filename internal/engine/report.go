@@ -10,30 +10,35 @@ import (
 
 // Report is how a plan ended.
 type Report struct {
-	Created     int       // runs that were new
-	Untouched   int       // runs that had ended before and were left as they are
-	Succeeded   int       // runs of the plan that are success now, the untouched ones included
-	Failed      int       // runs of the plan that are failed now, the untouched ones included
-	Open        int       // runs of the plan that have not ended
-	Recovered   int       // task runs that a dead process had left running
-	Tasks       Counts    // task runs that ended in this call
-	Failures    []Failure // task runs of the plan that are failed now, in time order, at most 100
-	Interrupted bool      // ctx ended first
-	Resume      string    // how to go on, when something is open or failed
-	Started     time.Time
-	Ended       time.Time
+	Created     int       `json:"created"`          // runs that were new
+	Untouched   int       `json:"untouched"`        // runs that had ended before and were left as they are
+	Succeeded   int       `json:"succeeded"`        // runs of the plan that are success now, the untouched ones included
+	Failed      int       `json:"failed"`           // runs of the plan that are failed now, the untouched ones included
+	Open        int       `json:"open"`             // runs of the plan that have not ended
+	Recovered   int       `json:"recovered"`        // task runs that a dead process had left running
+	Tasks       Counts    `json:"tasks"`            // task runs that ended in this call
+	Failures    []Failure `json:"failures"`         // task runs of the plan that are failed now, in time order, at most 100
+	Interrupted bool      `json:"interrupted"`      // ctx ended first
+	Resume      string    `json:"resume,omitempty"` // how to go on, when something is open or failed
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended"`
 }
 
 // Failure is a failed task run.
 type Failure struct {
-	RunID, Task string
-	Attempt     int
-	Reason      string
+	RunID   string `json:"run_id"`
+	Task    string `json:"task"`
+	Attempt int    `json:"attempt"`
+	Reason  string `json:"reason"`
 }
 
 // Counts are task runs by how they ended.
 type Counts struct {
-	Success, Failed, UpstreamFailed, Skipped, Removed int
+	Success        int `json:"success"`
+	Failed         int `json:"failed"`
+	UpstreamFailed int `json:"upstream_failed"`
+	Skipped        int `json:"skipped"`
+	Removed        int `json:"removed"`
 }
 
 // EventKind is what an Observer is told.
@@ -89,7 +94,9 @@ func (d *drive) finish() Report {
 		}
 	}
 	switch {
-	case r.Open > 0 && (r.Interrupted || d.stopped != nil):
+	case r.Open > 0 && d.stopped != nil && d.plan.Rerun == RerunAll:
+		r.Resume = fmt.Sprintf("To continue with the %d of %d runs that have not ended, backfill the same dates without --rerun.", r.Open, len(d.runs))
+	case r.Open > 0 && d.stopped != nil:
 		r.Resume = fmt.Sprintf("Run the same command again: it continues with the %d of %d runs that have not ended.", r.Open, len(d.runs))
 	case r.Failed > 0:
 		r.Resume = "Mend the cause and run the same command with --rerun failed: only failed tasks and those after them run again."
