@@ -66,7 +66,10 @@ func (j *objects) parse(data []byte, last bool, o *out) (int, error) {
 			reason = j.object(data[at:end], o)
 		}
 		if end < 0 {
-			line, _ := firstLine(data[at:])
+			line, taken := firstLine(data[at:])
+			if !last && data[at+taken-1] != '\n' {
+				return at, nil
+			}
 			end = at + len(line)
 		}
 		if err := j.finish(data[at:end], reason, o); err != nil {

@@ -30,7 +30,8 @@ const (
 // judge it is the pipeline's work.
 type plt struct {
 	lines
-	ends [pltFields]int // of the fields of the line at hand
+	header int            // lines, of which skip are still to come
+	ends   [pltFields]int // of the fields of the line at hand
 }
 
 func newPLT(spec pipeline.Load) *plt {
@@ -38,12 +39,12 @@ func newPLT(spec pipeline.Load) *plt {
 	if spec.SkipLines > 0 {
 		skip = spec.SkipLines
 	}
-	return &plt{lines: lines{line: 1, skip: skip}}
+	return &plt{lines: lines{line: 1, skip: skip}, header: skip}
 }
 
 func (p *plt) parse(data []byte, last bool, o *out) (int, error) {
 	if p.skip > 0 {
-		if err := p.checkHeader(data, o); err != nil {
+		if err := p.checkHeader(data, last, o); err != nil {
 			return 0, err
 		}
 	}
@@ -69,16 +70,19 @@ func (p *plt) parse(data []byte, last bool, o *out) (int, error) {
 }
 
 // checkHeader makes sure that no point is taken for a line of the header.
-func (p *plt) checkHeader(data []byte, o *out) error {
+func (p *plt) checkHeader(data []byte, last bool, o *out) error {
 	for i := 0; i < p.skip && len(data) > 0; i++ {
 		line, taken := firstLine(data)
+		if !last && data[taken-1] != '\n' {
+			return nil // the line goes on in the next piece, which brings it here again
+		}
 		isPoint := p.split(line) == pltFields && p.set(line, o) == ""
 		o.batch.forget()
 		if isPoint {
 			return diag.Finding{
 				At:      place(o.file, p.line+int64(i)),
 				Summary: "A point where the header should be",
-				Detail:  fmt.Sprintf("%s begins with %d lines of header in a PLT file, but line %d is a point: %s", o.file.name, p.skip, p.line+int64(i), line),
+				Detail:  fmt.Sprintf("%s begins with %d lines of header in a PLT file, but line %d is a point: %s", o.file.name, p.header, p.line+int64(i), line),
 				Fix:     "Give the number of header lines in skip_lines, or load the file with format csv.",
 			}
 		}

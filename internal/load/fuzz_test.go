@@ -1,0 +1,221 @@
+package load
+
+import (
+	"bytes"
+	stdcsv "encoding/csv"
+	stdjson "encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"damson/internal/pipeline"
+	"damson/internal/warehouse/driver"
+)
+
+// parsed is what a parser made of a content.
+type parsed struct {
+	Rows    [][]string // text columns only; NULL is "∅"
+	Lines   []int64
+	Rejects []Reject
+	Err     string
+}
+
+// parseIn feeds content to a parser through a buffer of that size at first, as if it were read from a disk.
+func parseIn(content []byte, buffer int, columns []driver.Column, p parser) parsed {
+	l, err := newLayout(columns, pipeline.Load{LineColumn: "#"}, nil)
+	if err != nil {
+		panic(err)
+	}
+	var got parsed
+	o := &out{layout: l, batch: newBatch(l, 8)}
+	o.flush = func() error {
+		got.take(o)
+		o.batch, o.rejects = newBatch(l, 8), nil
+		return nil
+	}
+	f := &file{name: "f"}
+	o.start(f)
+	s := &source{buffer: make([]byte, buffer)}
+	if err := s.feed(f, bytes.NewReader(content), p, o); err != nil {
+		got.Err = err.Error()
+	}
+	got.take(o)
+	if o.rows != int64(len(got.Rows)) || o.refused != int64(len(got.Rejects)) {
+		panic(fmt.Sprintf("counted %d rows and %d rejects; there are %d and %d", o.rows, o.refused, len(got.Rows), len(got.Rejects)))
+	}
+	return got
+}
+
+func (p *parsed) take(o *out) {
+	rows := o.batch.record(o.layout.schema())
+	for i := range int(rows.NumRows()) {
+		var row []string
+		for _, c := range rows.Columns()[:o.layout.data] {
+			text := "∅"
+			if c.IsValid(i) {
+				text = c.ValueStr(i)
+			}
+			row = append(row, text)
+		}
+		p.Rows = append(p.Rows, row)
+		p.Lines = append(p.Lines, o.batch.columns[o.layout.line].words[i])
+	}
+	p.Rejects = append(p.Rejects, o.rejects...)
+}
+
+// same parses in one piece and in small ones, and fails when that makes a difference.
+func same(t *testing.T, content []byte, columns []driver.Column, make func() parser) parsed {
+	t.Helper()
+	whole := parseIn(content, len(content)+16, columns, make())
+	for _, buffer := range []int{3, 16} {
+		if diff := cmp.Diff(whole, parseIn(content, buffer, columns, make())); diff != "" {
+			t.Fatalf("a buffer of %d bytes makes a difference (-whole +pieces):\n%s", buffer, diff)
+		}
+	}
+	for _, r := range whole.Rejects {
+		if r.Reason == "" || !utf8.ValidString(r.Text) || strings.Contains(r.Text, "\x00") || r.Line < 1 {
+			t.Fatalf("a reject that cannot be stored: %+v", r)
+		}
+	}
+	if whole.Err == "" && !slices.IsSorted(whole.Lines) {
+		t.Fatalf("lines out of order: %v", whole.Lines)
+	}
+	return whole
+}
+
+func texts(n int) []driver.Column {
+	var columns []driver.Column
+	for i := range n {
+		columns = append(columns, driver.Column{Name: fmt.Sprintf("c%d", i), Type: driver.Text})
+	}
+	return columns
+}
+
+func FuzzCSV(f *testing.F) {
+	for _, seed := range []string{
+		"a,b\n1,2\r\n", "\"x\"\"y\",\"1\n2\"\n", "\"a\r\n\",b\n\n,\n", "a\"b,c\n\"d\"e,f\n", "\"open,1\n2,3\n", "\xef\xbb\xbfa,b", "a,\"b\"\r", "a,b\r\nc\n", "\xff,\x00\n",
+	} {
+		f.Add([]byte(seed), false, uint8(0))
+		f.Add([]byte(seed), true, uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, content []byte, header bool, skip uint8) {
+		spec := pipeline.Load{Format: "csv", Header: header, SkipLines: int(skip % 4)}
+		got := same(t, content, texts(2), func() parser { return newCSV(spec, []string{"c0", "c1"}) })
+		if header || spec.SkipLines > 0 || len(got.Rejects) > 0 || got.Err != "" {
+			return
+		}
+		std, err := stdcsv.NewReader(bytes.NewReader(content)).ReadAll()
+		if err != nil || bytes.HasPrefix(content, []byte("\xef\xbb\xbf")) || bytes.ContainsRune(content, '\r') {
+			return // encoding/csv refuses more, keeps the mark, and changes CRLF inside of quotes
+		}
+		for i, row := range std {
+			for c, value := range row {
+				if have := got.Rows[i][c]; have != value && !(have == "∅" && value == "") {
+					t.Fatalf("row %d: %q, encoding/csv has %q", i, got.Rows[i], row)
+				}
+			}
+		}
+		if len(std) != len(got.Rows) {
+			t.Fatalf("%d rows, encoding/csv has %d", len(got.Rows), len(std))
+		}
+	})
+}
+
+func FuzzPLT(f *testing.F) {
+	const head = "Geolife trajectory\r\nWGS 84\r\nAltitude is in Feet\r\nReserved 3\r\n0,2,255,My Track,0,0,2,8421376\r\n0\r\n"
+	f.Add([]byte(head + "39.984702,116.318417,0,492,39744.1201851852,2008-10-23,02:53:04\r\n39.9,1,0,-777,3,2008-10-23,02:53:04"))
+	f.Add([]byte(head + "39.984702,116.318417,0,492\n\n,,,,,,\n 1 ,2,,4,5,2008/10/23,02:53:04,\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got := same(t, content, pltColumns, func() parser { return newPLT(pipeline.Load{}) })
+		if got.Err != "" {
+			return
+		}
+		lines := 0
+		for i, line := range strings.Split(strings.TrimSuffix(strings.TrimPrefix(string(content), "\xef\xbb\xbf"), "\n"), "\n") {
+			if i >= pltHeader && line != "" && line != "\r" {
+				lines++
+			}
+		}
+		if len(got.Rows)+len(got.Rejects) != lines {
+			t.Fatalf("%d rows and %d rejects of %d lines", len(got.Rows), len(got.Rejects), lines)
+		}
+	})
+}
+
+func FuzzJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"c0":"a","c1":"b"}` + "\n" + `{"c0":1}`, `[{"c0":"\u00e9\ud83d\ude00\ud83d"},` + "\n" + `{"c1":[1,{"x":null}]}]`, `{"c0":"`, "{}{}\n[]", `[1,{"c0":tru}]`, `{"c0":1e5,"c1":-0.5E-3}`, "[", "[]x",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got := same(t, content, texts(2), func() parser { return newJSON(pipeline.Load{}, []string{"c0", "c1"}) })
+		if end := scanValue(content, 0, 0); end == len(content) != stdjson.Valid(content) && !bytes.ContainsAny(content[:1], " \t\r\n") &&
+			!bytes.ContainsAny(content[len(content)-1:], " \t\r\n") {
+			t.Fatalf("scanValue gives %d of %d; encoding/json says %v", end, len(content), stdjson.Valid(content))
+		}
+		if len(got.Rejects) > 0 {
+			return
+		}
+		dec := stdjson.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))))
+		for _, row := range got.Rows {
+			var object map[string]any
+			if err := dec.Decode(&object); err != nil {
+				return // an array, which the decoder takes in one piece
+			}
+			for i, have := range row {
+				if want, ok := object[fmt.Sprintf("c%d", i)].(string); ok && have != want {
+					t.Fatalf("value %q, encoding/json has %q", have, want)
+				}
+			}
+		}
+		if err := dec.Decode(new(any)); len(got.Rows) > 0 && err == nil {
+			t.Fatal("encoding/json has one more object")
+		} else if err != io.EOF && len(got.Rows) > 0 && !bytes.HasPrefix(content, []byte("[")) {
+			t.Logf("encoding/json: %v", err)
+		}
+	})
+}
+
+// FuzzValues compares the parsers of single values with the standard library's.
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{
+		"0", "-0.0", "39744.1201851852", "9007199254740993", "123456789012345678901234567890", ".5", "5.", "1e22", "1e-400", "-9223372036854775808",
+		"2007-02-29", "2000/02/29", "23:59:59.999999", "2007-06-26T11:32:29.5+08:00", "2007-06-26 11:32 UTC", "inf", "NaN",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		b := []byte(s)
+		want, err := strconv.ParseFloat(s, 64)
+		if x, v := parseDouble(b); !strings.ContainsAny(s, "xX_") && (v == good) != (err == nil) || v == good && math.Float64bits(x) != math.Float64bits(want) && x == x {
+			t.Errorf("parseDouble(%q) = %v, %v; strconv has %v, %v", s, x, v, want, err)
+		}
+		whole, err := strconv.ParseInt(s, 10, 64)
+		if n, v := parseBigint(b); (v == good) != (err == nil) || v == good && n != whole {
+			t.Errorf("parseBigint(%q) = %v, %v; strconv has %v, %v", s, n, v, whole, err)
+		}
+		date, err := time.Parse(time.DateOnly, strings.ReplaceAll(s, "/", "-"))
+		if d, v := parseDate(b); v == good && (err != nil || int64(d)*86400 != date.Unix()) {
+			t.Errorf("parseDate(%q) = %v; time has %v, %v", s, d, date, err)
+		}
+		if !strings.Contains(s, "/") && err == nil && date.Year() > 0 {
+			if _, v := parseDate(b); v != good {
+				t.Errorf("parseDate(%q) refuses %v", s, date)
+			}
+		}
+		if ts, v := parseTimestamp(b); v == good && len(s) > 19 {
+			if want, err := time.Parse(time.RFC3339Nano, s); err == nil && want.UTC().Truncate(time.Microsecond).UnixMicro() != ts {
+				t.Errorf("parseTimestamp(%q) = %v; time has %v", s, time.UnixMicro(ts).UTC(), want)
+			}
+		}
+	})
+}
