@@ -66,12 +66,14 @@ func parseTemplates(t *tree) *templates {
 	}
 	files := make([]*sqlFile, len(t.sql))
 	problems := make([]diag.Findings, len(t.sql))
-	for i, f := range t.sql {
-		files[i] = &sqlFile{sourceFile: f}
-		files[i].template, problems[i] = ts.set.Parse(f.path, f.text)
-		ts.files[f.path] = files[i]
-	}
 	parallel(len(files), func(i int) {
+		files[i] = &sqlFile{sourceFile: t.sql[i]}
+		files[i].template, problems[i] = ts.set.Parse(t.sql[i].path, t.sql[i].text)
+	})
+	for _, f := range files {
+		ts.files[f.path] = f
+	}
+	parallel(len(files), func(i int) { // what a file includes must have been parsed
 		f := files[i]
 		problems[i] = append(problems[i], f.template.Check(known)...)
 		f.refs = f.template.Names()
@@ -80,7 +82,7 @@ func parseTemplates(t *tree) *templates {
 				Detail: fmt.Sprintf("%s has no statement.", f.path), Fix: "Write the SQL, or delete the file and its task."})
 		}
 		f.macros = macrosIn(f.text, owners, nil)
-		f.includes = ts.included(f)
+		ts.resolveIncludes(f)
 	})
 	for _, fs := range problems {
 		ts.findings = append(ts.findings, fs...)
@@ -122,21 +124,25 @@ func macrosIn(text string, owners map[string]*macroFile, self *macroFile) []*mac
 	return found
 }
 
-// included lists the SQL files a template includes.
-func (ts *templates) included(f *sqlFile) []string {
+// resolveIncludes finds the SQL and macro files a template includes or imports, looking where package template looks.
+func (ts *templates) resolveIncludes(f *sqlFile) {
 	if !strings.Contains(f.text, "{%") {
-		return nil
+		return
 	}
-	var paths []string
 	for _, head := range includeHead.FindAllStringSubmatch(f.text, -1) {
-		for _, name := range []string{head[1], "sql/" + head[1], path.Join(path.Dir(f.path), head[1])} {
+		for _, name := range []string{head[1], path.Join(path.Dir(f.path), head[1]), "sql/" + head[1], "macros/" + head[1]} {
+			i := slices.IndexFunc(ts.macros, func(m *macroFile) bool { return m.path == name })
+			if i >= 0 && !slices.Contains(f.macros, ts.macros[i]) {
+				f.macros = append(f.macros, ts.macros[i])
+			}
 			if ts.files[name] != nil {
-				paths = append(paths, name)
+				f.includes = append(f.includes, name)
+			}
+			if i >= 0 || ts.files[name] != nil {
 				break
 			}
 		}
 	}
-	return paths
 }
 
 // isTemplated reports whether a text of a declaration is a template.
