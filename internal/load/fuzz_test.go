@@ -28,8 +28,9 @@ type parsed struct {
 	Err     string
 }
 
-// parseIn feeds content to a parser through a buffer of that size at first, as if it were read from a disk.
-func parseIn(content []byte, buffer int, columns []driver.Column, p parser) parsed {
+// parseIn feeds content to a parser through a buffer of that size at first, as if it were read from a disk. No
+// record may be longer than most.
+func parseIn(content []byte, buffer, most int, columns []driver.Column, p parser) parsed {
 	l, err := newLayout(columns, pipeline.Load{LineColumn: "#"}, nil)
 	if err != nil {
 		panic(err)
@@ -43,7 +44,7 @@ func parseIn(content []byte, buffer int, columns []driver.Column, p parser) pars
 	}
 	f := &file{name: "f"}
 	o.start(f)
-	s := &source{buffer: make([]byte, buffer)}
+	s := &source{buffer: make([]byte, buffer), most: most}
 	if err := s.feed(f, bytes.NewReader(content), p, o); err != nil {
 		got.Err = err.Error()
 	}
@@ -74,9 +75,9 @@ func (p *parsed) take(o *out) {
 // same parses in one piece and in small ones, and fails when that makes a difference.
 func same(t *testing.T, content []byte, columns []driver.Column, make func() parser) parsed {
 	t.Helper()
-	whole := parseIn(content, len(content)+16, columns, make())
+	whole := parseIn(content, len(content)+16, maxRecord, columns, make())
 	for _, buffer := range []int{3, 16} {
-		if diff := cmp.Diff(whole, parseIn(content, buffer, columns, make())); diff != "" {
+		if diff := cmp.Diff(whole, parseIn(content, buffer, maxRecord, columns, make())); diff != "" {
 			t.Fatalf("a buffer of %d bytes makes a difference (-whole +pieces):\n%s", buffer, diff)
 		}
 	}
@@ -89,6 +90,38 @@ func same(t *testing.T, content []byte, columns []driver.Column, make func() par
 		t.Fatalf("lines out of order: %v", whole.Lines)
 	}
 	return whole
+}
+
+// TestRecordsThatAreTooLong has parsers meet records longer than they may keep, here 16 bytes.
+func TestRecordsThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 100)
+	tests := []struct {
+		name, content string
+		parser        parser
+		rows          [][]string
+		rejected      []int64 // lines
+	}{
+		{"a long line", "1,a\n" + long + "\n2,b\n", newCSV(pipeline.Load{Format: "csv"}, []string{"c0", "c1"}), [][]string{{"1", "a"}, {"2", "b"}}, []int64{2}},
+		{"a long last line", "1,a\n" + long, newCSV(pipeline.Load{Format: "csv"}, []string{"c0", "c1"}), [][]string{{"1", "a"}}, []int64{2}},
+		{"a quote that stays open", "1,\"a\n2,b\n3,c\n4,d\n5,e\n6,f\n", newCSV(pipeline.Load{Format: "csv"}, []string{"c0", "c1"}),
+			[][]string{{"2", "b"}, {"3", "c"}, {"4", "d"}, {"5", "e"}, {"6", "f"}}, []int64{1}},
+		{"a JSON text that stays open", "{\"c0\":1}\n{\"c0\":\"" + long + "\n{\"c0\":2}\n", newJSON(pipeline.Load{}, []string{"c0", "c1"}),
+			[][]string{{"1", "∅"}, {"2", "∅"}}, []int64{2}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := parseIn([]byte(test.content), 16, 16, texts(2), test.parser)
+			var lines []int64
+			for _, r := range got.Rejects {
+				lines = append(lines, r.Line)
+			}
+			if diff := cmp.Diff(test.rows, got.Rows) + cmp.Diff(test.rejected, lines); diff != "" || got.Err != "" {
+				t.Errorf("%s (-want +got):\n%s", got.Err, diff)
+			}
+		})
+	}
 }
 
 func texts(n int) []driver.Column {

@@ -24,13 +24,14 @@ const (
 // buffers from file to file; it is used by one goroutine.
 type source struct {
 	buffer []byte
+	most   int // bytes that buffer may grow to
 	hash   *xxh3.Hasher128
 	gzip   *gzip.Reader
 	zstd   *zstd.Decoder
 }
 
 func newSource() *source {
-	return &source{buffer: make([]byte, blockSize), hash: xxh3.New128()}
+	return &source{buffer: make([]byte, blockSize), most: maxRecord, hash: xxh3.New128()}
 }
 
 func (s *source) close() {
@@ -145,7 +146,7 @@ func (s *source) feed(f *file, plain io.Reader, p parser, o *out) error {
 		if err != nil || last {
 			return err
 		}
-		if used += from; used == 0 && n >= maxRecord {
+		if used += from; used == 0 && n >= s.most {
 			if used, err = p.overflow(s.buffer[:n], o); err != nil {
 				return err
 			}
