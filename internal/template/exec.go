@@ -169,8 +169,11 @@ func (r *render) output(st *outputStmt, s *scope) error {
 }
 
 func (r *render) write(st *outputStmt, v starlark.Value) error {
-	if err := r.defined(st.x, v); err != nil {
-		return err
+	if u, ok := v.(*undefined); ok {
+		if u.blank {
+			return nil
+		}
+		return r.defined(st.x, v)
 	}
 	r.out.Generate(display(v), r.src, st.at)
 	return r.sized(st.at)

@@ -492,10 +492,11 @@ func selectFilter(byAttr, keep bool) filter {
 			attribute, args = args[0], args[1:]
 		}
 		passes := test(func(_ *render, x starlark.Value, _ starlark.Tuple) (bool, error) { return bool(x.Truth()), nil })
+		testName := ""
 		if len(args) > 0 {
-			name, _ := starlark.AsString(args[0])
-			if passes = tests[name]; passes == nil {
-				return nil, unknownTest(name)
+			testName, _ = starlark.AsString(args[0])
+			if passes = tests[testName]; passes == nil {
+				return nil, unknownTest(testName)
 			}
 			args = args[1:]
 		}
@@ -506,6 +507,9 @@ func selectFilter(byAttr, keep bool) filter {
 				if v, err = c.pick(item, attribute, &undefined{why: func() diag.Finding { return diag.Finding{Summary: "Unknown attribute"} }}); err != nil {
 					return nil, err
 				}
+			}
+			if _, missing := v.(*undefined); missing && testName != "defined" && testName != "undefined" {
+				return nil, fmt.Errorf("an item (%s) has no %s", kindOf(item), attribute)
 			}
 			ok, err := passes(c.r, v, args)
 			if err != nil {

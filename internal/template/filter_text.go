@@ -98,7 +98,7 @@ func pad(s string, width int, fill string, side int) (starlark.Value, error) {
 	left := 0
 	switch side {
 	case 0:
-		left = n / 2
+		left = n/2 + n&width&1 // where Python puts the odd blank
 	case 1:
 		left = n
 	}
@@ -248,6 +248,9 @@ func intFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 		return other, nil
 	case starlark.String:
 		s := strings.ReplaceAll(strings.TrimSpace(string(x)), "_", "")
+		if base == 16 || base == 8 || base == 2 {
+			s = strings.TrimPrefix(strings.ToLower(s), map[int]string{16: "0x", 8: "0o", 2: "0b"}[base])
+		}
 		if i, err := strconv.ParseInt(s, base, 64); err == nil {
 			return starlark.MakeInt64(i), nil
 		}

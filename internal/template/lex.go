@@ -69,6 +69,7 @@ func (l *lexer) fail(at int, summary, detail, fix string) {
 // run cuts the text into segments. Like Jinja it drops one line end at the end of the file.
 func (l *lexer) run() {
 	l.text = l.src.Text()
+	l.tokens = make([]token, 0, len(l.text)/8)
 	end := len(l.text)
 	if strings.HasSuffix(l.text, "\n") {
 		end--
@@ -268,6 +269,7 @@ func isBlank(c byte) bool {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'
 }
 
+// operators, the longer ones first where one begins like another.
 var operators = []string{"**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "|", ".", ",", ":", "(", ")", "[", "]", "{", "}", "=", "<", ">"}
 
 // readToken reads the token at the head of s, its length in bytes, or says what is wrong.
@@ -279,12 +281,18 @@ func readToken(s string) (tok token, n int, problem string) {
 	case '0' <= c && c <= '9':
 		return readNumber(s)
 	}
-	for n < len(s) {
+	for n < len(s) && (s[n] == '_' || 'a' <= s[n]|0x20 && s[n]|0x20 <= 'z' || n > 0 && '0' <= s[n] && s[n] <= '9') {
+		n++
+	}
+	for n < len(s) && s[n] >= utf8.RuneSelf {
 		r, size := utf8.DecodeRuneInString(s[n:])
-		if r != '_' && !unicode.IsLetter(r) && (n == 0 || !unicode.IsDigit(r)) {
+		if !unicode.IsLetter(r) && (n == 0 || !unicode.IsDigit(r)) {
 			break
 		}
 		n += size
+		for n < len(s) && (s[n] == '_' || 'a' <= s[n]|0x20 && s[n]|0x20 <= 'z' || '0' <= s[n] && s[n] <= '9') {
+			n++
+		}
 	}
 	if n > 0 {
 		return token{kind: nameToken, text: s[:n]}, n, ""
@@ -397,6 +405,9 @@ func readNumber(s string) (tok token, n int, problem string) {
 			return tok, 0, fmt.Sprintf("The number %s is too large.", text)
 		}
 		return token{kind: constToken, text: text, val: starlark.Float(f)}, n, ""
+	}
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return token{kind: constToken, text: text, val: starlark.MakeInt64(i)}, n, ""
 	}
 	base := 10
 	if n > 2 && text[0] == '0' && text[1] > '9' && text[1] != '_' {

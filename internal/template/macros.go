@@ -17,7 +17,7 @@ import (
 var macroNames = []string{"datetime", "datetime_diff_for_humans", "dateutil", "ds_add", "ds_format", "random", "time", "timedelta", "uuid"}
 
 // macros is Airflow's object of that name: functions and libraries.
-func (c Context) macros() *record {
+func (c *Context) macros() *record {
 	var seeded *rand.Rand // one sequence for all random values of a rendering
 	random := func() *rand.Rand {
 		if seeded == nil {
@@ -51,7 +51,7 @@ func (c Context) macros() *record {
 }
 
 // random is seeded by the run and the task, so that a retry renders the same text.
-func (c Context) random() *rand.Rand {
+func (c *Context) random() *rand.Rand {
 	sum := sha256.Sum256([]byte(c.Pipeline + "\x00" + c.RunID + "\x00" + c.Task))
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])))
 }
@@ -90,7 +90,7 @@ func dsFormat(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, err
 }
 
 // timeModule is the part of Python's module time that makes sense in a template: the moment the attempt began.
-func (c Context) timeModule() starlark.Value {
+func (c *Context) timeModule() starlark.Value {
 	now := func(starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		return starlark.Float(float64(c.Now.UnixMicro()) / 1e6), nil
 	}
@@ -110,7 +110,7 @@ func (c Context) timeModule() starlark.Value {
 
 // diffForHumans tells the time between two moments in words, as pendulum does: "2 days before", or, measured from now,
 // "2 days ago".
-func (c Context) diffForHumans(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (c *Context) diffForHumans(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var then, since starlark.Value = nil, starlark.None
 	if err := starlark.UnpackArgs("datetime_diff_for_humans", args, kwargs, "dt", &then, "since?", &since); err != nil {
 		return nil, err

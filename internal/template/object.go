@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +69,7 @@ func FromGo(v any) starlark.Value {
 
 var pipelineFields = []string{"dag_id", "name", "owner", "schedule", "schedule_interval", "timezone"}
 
-func (c Context) pipeline() *record {
+func (c *Context) pipeline() *record {
 	return fixed("pipeline", pipelineFields, func(name string) starlark.Value {
 		switch name {
 		case "dag_id", "name":
@@ -88,7 +87,7 @@ func (c Context) pipeline() *record {
 
 var taskFields = []string{"dag_id", "name", "owner", "task_id"}
 
-func (c Context) task() *record {
+func (c *Context) task() *record {
 	return fixed("task", taskFields, func(name string) starlark.Value {
 		switch name {
 		case "task_id", "name":
@@ -105,7 +104,7 @@ func (c Context) task() *record {
 var runFields = []string{"conf", "dag_id", "data_interval_end", "data_interval_start", "execution_date", "external_trigger", "logical_date",
 	"run_id", "run_type", "start_date", "trigger"}
 
-func (c Context) run() *record {
+func (c *Context) run() *record {
 	return fixed("run", runFields, func(name string) starlark.Value {
 		switch name {
 		case "run_id":
@@ -132,7 +131,7 @@ func (c Context) run() *record {
 var taskRunFields = []string{"attempt", "dag_id", "execution_date", "logical_date", "map_index", "name", "owner", "run_id", "start_date",
 	"task_id", "try_number"}
 
-func (c Context) taskRun() *record {
+func (c *Context) taskRun() *record {
 	r := fixed("task_run", taskRunFields, func(name string) starlark.Value {
 		switch name {
 		case "task_id", "name":
@@ -163,7 +162,7 @@ func (c Context) taskRun() *record {
 	return r
 }
 
-func (c Context) warehouse() *record {
+func (c *Context) warehouse() *record {
 	return fixed("warehouse", []string{"kind"}, func(name string) starlark.Value {
 		if name == "kind" {
 			return starlark.String(c.WarehouseKind)
@@ -173,9 +172,9 @@ func (c Context) warehouse() *record {
 }
 
 // vars is var.value.NAME, var.json.NAME, and their get(NAME, default).
-func (c Context) vars() *record {
+func (c *Context) vars() *record {
 	entry := func(read func(string) (starlark.Value, error)) starlark.Value {
-		return lookup("variable", sortedKeys(c.Vars), "Add it under vars in damson.yaml.", func(name string) (starlark.Value, error) {
+		return lookup("variable", func() []string { return sortedKeys(c.Vars) }, "Add it under vars in damson.yaml.", func(name string) (starlark.Value, error) {
 			if text, ok := c.Vars[name]; ok {
 				return read(text)
 			}
@@ -205,7 +204,7 @@ func fromJSON(text string) (starlark.Value, error) {
 
 // lookup is a record of entries that a project defines, with get(name, default). find gives nil for a name it does not
 // know.
-func lookup(kind string, names []string, hint string, find func(name string) (starlark.Value, error)) *record {
+func lookup(kind string, names func() []string, hint string, find func(name string) (starlark.Value, error)) *record {
 	get := func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var name string
 		var other starlark.Value = starlark.None
@@ -219,7 +218,7 @@ func lookup(kind string, names []string, hint string, find func(name string) (st
 	}
 	return &record{
 		kind:  kind,
-		names: func() []string { return append(slices.Clone(names), "get") },
+		names: func() []string { return append(names(), "get") },
 		get: func(name string) (starlark.Value, error) {
 			if name == "get" {
 				return datetime.Func("get", get), nil
@@ -227,7 +226,7 @@ func lookup(kind string, names []string, hint string, find func(name string) (st
 			return find(name)
 		},
 		missing: func(name string) (detail, fix string) {
-			if fix = diag.DidYouMean(name, names); fix == "" {
+			if fix = diag.DidYouMean(name, names()); fix == "" {
 				fix = hint
 			}
 			return fmt.Sprintf("There is no %s %q.", kind, name), fix
@@ -238,8 +237,8 @@ func lookup(kind string, names []string, hint string, find func(name string) (st
 var connFields = []string{"conn_id", "conn_type", "extra", "extra_dejson", "get_uri", "host", "login", "password", "port", "schema"}
 
 // conns is conn.ID.host and the like.
-func (c Context) conns() *record {
-	return lookup("connection", sortedKeys(c.Conns), "Add it under connections in damson.yaml.", func(id string) (starlark.Value, error) {
+func (c *Context) conns() *record {
+	return lookup("connection", func() []string { return sortedKeys(c.Conns) }, "Add it under connections in damson.yaml.", func(id string) (starlark.Value, error) {
 		conn, ok := c.Conns[id]
 		if !ok {
 			return nil, nil

@@ -525,9 +525,6 @@ func (p *parser) test(x expr) expr {
 	if t.kind == nameToken && (t.text == "in" || t.text == "true" || t.text == "false" || t.text == "none" || t.text == "None" || t.text == "True" || t.text == "False") {
 		name = strings.ToLower(t.text)
 		p.i++
-	} else if t.kind == opToken && comparisons[t.text] != 0 {
-		name = t.text
-		p.i++
 	} else {
 		name, _ = p.dotted("test")
 	}

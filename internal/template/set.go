@@ -16,6 +16,7 @@ package template
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -288,17 +289,13 @@ func (w *walker) moduleOf(def *macroDef) {
 // given to Render. Macro files are checked by Set.Check.
 func (t *Template) Check(known []string) diag.Findings {
 	var findings diag.Findings
-	names := make(map[string]bool, len(known))
-	for _, name := range known {
-		names[name] = true
-	}
 	w := &walker{set: t.set, home: t, later: t.topNames()}
 	w.report = func(f diag.Finding) { findings = append(findings, f) }
 	w.visit = func(r reference) {
-		if r.optional || names[r.name] || globals[r.name] != nil || t.set.macros[r.name] != nil {
+		if r.optional || slices.Contains(known, r.name) || globals[r.name] != nil || t.set.macros[r.name] != nil {
 			return
 		}
-		all := append(append(sortedKeys(names), sortedKeys(t.set.macros)...), append(w.later, sortedKeys(globals)...)...)
+		all := append(append(slices.Clone(known), sortedKeys(t.set.macros)...), append(w.later, sortedKeys(globals)...)...)
 		findings = append(findings, unknownName(r.src.Pos(r.at), r.name, all))
 	}
 	w.statements(t.body)

@@ -16,7 +16,8 @@ import (
 // undefined is what a missing name, attribute or key gives. It is an error to use it, except to ask whether it is
 // defined or to give it a default.
 type undefined struct {
-	why func() diag.Finding // told only when somebody uses it
+	why   func() diag.Finding // told only when somebody uses it
+	blank bool                // using it is no error: it counts as "", as an if without else does
 }
 
 func (*undefined) String() string        { return "undefined" }
