@@ -82,10 +82,14 @@ func (r *Registry) olderChampion(ctx context.Context, name string) (int, error) 
 			champion = v.Number
 		}
 	}
+	newest := 0
 	for _, v := range versions {
 		if v.State == model.Retired && (champion == 0 || v.Number < champion) {
-			return v.Number, nil
+			newest = max(newest, v.Number)
 		}
+	}
+	if newest > 0 {
+		return newest, nil
 	}
 	return 0, diag.Finding{Summary: "Nothing to roll back to", Detail: fmt.Sprintf("No version of model %q older than the champion was champion before.", name),
 		Fix: "Name a version, or approve a candidate."}
