@@ -36,10 +36,10 @@ func TestSecrets(t *testing.T) {
 	}
 	dir := write(t, map[string]string{
 		"damson.yaml": "name: s\nenvironments:\n  dev:\n    warehouse: \"postgres://app:${env:PW}@h/db\"\n  prod:\n    warehouse: \"postgres://${env:ABSENT}@h/db\"\n" +
-			"vars:\n  token: ${file:" + filepath.ToSlash(secretFile) + "}\n  deep: {list: [\"${env:PW}\"]}\n  open: ${env:ABSENT:-plain}\n  lit: $${env:X}\n",
+			"vars:\n  token: ${file:" + filepath.ToSlash(secretFile) + "}\n  deep: {list: [\"${env:PW}\"]}\n  open: ${env:EMPTY:-plain}\n  none: ${env:EMPTY}\n  lit: $${env:X}\n",
 		"pipelines/p.star": oneTask, "sql/x.sql": "select '{{ var.value.token }}' as x, '{{ var.value.open }}' as y, '{{ var.value.lit }}' as z\n",
 	})
-	opts := project.Options{Env: "dev", Getenv: func(name string) (string, bool) { return "pass-word!", name == "PW" }}
+	opts := project.Options{Env: "dev", Getenv: func(name string) (string, bool) { return map[string]string{"PW": "pass-word!"}[name], name != "ABSENT" }}
 	p, findings := project.Load(dir, opts)
 	if len(findings) > 0 {
 		t.Fatal(findings)
