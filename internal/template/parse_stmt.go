@@ -287,6 +287,9 @@ func (p *parser) setStatement(word token) stmt {
 	if p.peek().kind != endToken {
 		p.unexpected(`"=" or the end of the tag`)
 	}
+	if p.quiet { // whether a block was meant is not known: do not ask for its end
+		return nil
+	}
 	var end string
 	if s.body, end = p.within(word, "endset"); end != "" {
 		p.endTag()

@@ -27,7 +27,7 @@ import (
 // Limits bound one rendering. A zero field takes its default.
 type Limits struct {
 	Steps  int // expressions and statements evaluated; default 5,000,000
-	Output int // bytes of the text, and of any one string on the way; default 16 MiB
+	Output int // bytes of the text, and of any one string on the way; default 16 MiB, at most 32 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -37,6 +37,7 @@ func (l Limits) withDefaults() Limits {
 	if l.Output == 0 {
 		l.Output = 16 << 20
 	}
+	l.Output = min(l.Output, maxText)
 	return l
 }
 

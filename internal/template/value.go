@@ -39,8 +39,9 @@ func display(v starlark.Value) string {
 	return b.String()
 }
 
-// maxText ends the text of a value that holds itself many times over; it is far above what a rendering may write.
-const maxText = 1 << 26
+// maxText ends the text of a value that holds itself many times over. It is the most that Limits.Output can be, so what
+// was cut is refused and never written.
+const maxText = 1 << 25
 
 // represent writes a value as Python's repr() does.
 func represent(b *strings.Builder, v starlark.Value, depth int) {
