@@ -52,21 +52,12 @@ func percentFormat(format string, values starlark.Value) (string, error) {
 			b.WriteByte('%')
 			continue
 		}
-		var v starlark.Value
-		if i < len(format) && format[i] == '(' {
-			end := strings.IndexByte(format[i:], ')')
-			m, ok := values.(starlark.Mapping)
-			if end < 0 || !ok {
-				return "", fmt.Errorf("%q needs a dict of values", format[i-1:])
-			}
-			key := format[i+1 : i+end]
-			found, ok, err := m.Get(starlark.String(key))
-			if err != nil || !ok {
-				return "", fmt.Errorf("there is no value %q", key)
-			}
-			v, named = found, true
-			i += end + 1
+		v, n, err := namedValue(format[i:], values)
+		if err != nil {
+			return "", err
 		}
+		named = named || v != nil
+		i += n
 		s, n, err := percentSpec(format[i:], next)
 		if err != nil {
 			return "", err
@@ -91,6 +82,24 @@ func percentFormat(format string, values starlark.Value) (string, error) {
 		return "", fmt.Errorf("the format uses %d of the %d values it was given", used, len(args))
 	}
 	return b.String(), nil
+}
+
+// namedValue reads the "(name)" that may stand at the head of f, and gives that entry of the values and its length; nil
+// when there is none.
+func namedValue(f string, values starlark.Value) (v starlark.Value, n int, err error) {
+	if !strings.HasPrefix(f, "(") {
+		return nil, 0, nil
+	}
+	name, _, closed := strings.Cut(f[1:], ")")
+	m, ok := values.(starlark.Mapping)
+	if !closed || !ok {
+		return nil, 0, fmt.Errorf("%%%s needs a dict of values", f)
+	}
+	v, found, err := m.Get(starlark.String(name))
+	if err != nil || !found {
+		return nil, 0, fmt.Errorf("there is no value %q", name)
+	}
+	return v, len(name) + 2, nil
 }
 
 // percentSpec reads the flags, width and precision of a % conversion; * takes them from the values.

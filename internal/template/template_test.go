@@ -145,7 +145,7 @@ func TestParseFindsAllMistakes(t *testing.T) {
 
 func TestPlacesLeadBack(t *testing.T) {
 	t.Parallel()
-	set := withMacros(t, "macros/geo.sql", "-- helpers\n{% macro km(a) %}dist(\n  {{ a }}){% endmacro %}")
+	set := withMacros(t, "macros/geo.sql", "-- distances\n{% macro km(a) %}dist(\n  {{ a }}){% endmacro %}")
 	parse(t, set, "sql/where.sql", "where tdate\n  = '{{ ds }}'")
 	tpl := parse(t, set, "sql/x.sql", strings.Join([]string{
 		"select {{ km('lat') }},",
@@ -425,4 +425,26 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOneTemplateForSeveralGoroutines(t *testing.T) {
+	t.Parallel()
+	set := withMacros(t, "macros/m.sql", "{% set k = [1, 2] %}{% macro m(x) %}{{ x }}{{ k }}{% endmacro %}")
+	tpl := parse(t, set, "sql/x.sql", "{% set l = [] %}{% for i in range(50) %}{% do l.append(m(i)) %}{% endfor %}{{ l | join(',') }}{{ params.countries }}")
+	results := make(chan string)
+	for range 8 {
+		go func() {
+			out, err := tpl.Render(day().Names())
+			results <- fmt.Sprint(out.SQL(), err)
+		}()
+	}
+	first := <-results
+	for range 7 {
+		if other := <-results; other != first {
+			t.Errorf("%s\n%s", first, other)
+		}
+	}
+	if !strings.HasPrefix(first, "0[1, 2],1[1, 2],") {
+		t.Error(first)
+	}
 }
