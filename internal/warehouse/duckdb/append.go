@@ -12,27 +12,25 @@ import (
 	bindings "github.com/duckdb/duckdb-go-bindings"
 
 	"damson/internal/diag"
+	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
 )
 
 // chunkRows is the most rows that DuckDB takes in one chunk (STANDARD_VECTOR_SIZE).
 const chunkRows = 2048
 
-// append adds the reader's rows to a table with DuckDB's appender, which passes them on every 200,000 rows. The rows come
-// as chunks rather than as a view over the Arrow stream, because DuckDB's C interface registers such a view in the database
-// itself, where a crash would leave it behind.
+// append adds the reader's rows to a table. DuckDB gathers them and runs an INSERT over every 200,000, which uses all
+// threads, where its plain appender uses one. The rows come as chunks rather than as a view over the Arrow stream, because
+// DuckDB's C interface registers such a view in the database itself, where a crash would leave it behind.
 func (c *conn) append(ctx context.Context, table driver.Name, rows array.RecordReader) (n int64, err error) {
 	if c.reading != nil {
 		return 0, errStreamOpen
 	}
-	var a bindings.Appender
-	defer bindings.AppenderDestroy(&a)
-	if bindings.AppenderCreateExt(c.c, "", table.Schema, table.Table, &a) == bindings.StateError {
-		return 0, appenderError(a)
-	}
-	if err := c.appendColumns(ctx, a, table, rows.Schema()); err != nil {
+	a, err := c.appender(ctx, table, rows.Schema())
+	if err != nil {
 		return 0, err
 	}
+	defer bindings.AppenderDestroy(&a)
 	schema, data := bindings.SchemaFromArrow(c.c, rows.Schema())
 	if err := errorFrom(&data); err != nil {
 		return 0, err
@@ -62,28 +60,85 @@ func (c *conn) append(ctx context.Context, table driver.Name, rows array.RecordR
 	return n, err
 }
 
-// appendColumns tells the appender which columns the rows have.
-func (c *conn) appendColumns(ctx context.Context, a bindings.Appender, table driver.Name, schema *arrow.Schema) error {
-	for _, field := range schema.Fields() {
-		if bindings.AppenderAddColumn(a, field.Name) == bindings.StateSuccess {
-			continue
+// appender makes the appender for rows of that schema.
+func (c *conn) appender(ctx context.Context, table driver.Name, schema *arrow.Schema) (a bindings.Appender, err error) {
+	if err := c.checkAppend(ctx, table, schema); err != nil {
+		return a, err
+	}
+	names := make([]string, schema.NumFields())
+	quoted := make([]string, schema.NumFields())
+	types := make([]bindings.LogicalType, schema.NumFields())
+	for i, f := range schema.Fields() {
+		names[i], quoted[i] = f.Name, sqltext.QuoteIdent(f.Name)
+		types[i] = bindings.CreateLogicalType(arrowTypes[f.Type.ID()])
+		defer bindings.DestroyLogicalType(&types[i])
+	}
+	columns := strings.Join(quoted, ", ")
+	sql := "INSERT INTO " + quote(table) + " (" + columns + ") SELECT " + columns + " FROM damson_appended"
+	if bindings.AppenderCreateQuery(c.c, sql, types, "damson_appended", names, &a) == bindings.StateError {
+		err := appenderError(a)
+		bindings.AppenderDestroy(&a)
+		return a, err
+	}
+	return a, nil
+}
+
+// arrowTypes are the DuckDB types of the Arrow columns that can be appended.
+var arrowTypes = map[arrow.Type]bindings.Type{
+	arrow.STRING:    bindings.TypeVarchar,
+	arrow.INT64:     bindings.TypeBigInt,
+	arrow.FLOAT64:   bindings.TypeDouble,
+	arrow.BOOL:      bindings.TypeBoolean,
+	arrow.DATE32:    bindings.TypeDate,
+	arrow.TIME64:    bindings.TypeTime,
+	arrow.TIMESTAMP: bindings.TypeTimestamp,
+}
+
+// checkAppend refuses columns that the table does not have, and types that are not portable.
+func (c *conn) checkAppend(ctx context.Context, table driver.Name, schema *arrow.Schema) error {
+	columns, err := c.table(ctx, table)
+	if err != nil {
+		return err
+	}
+	if columns == nil {
+		return &driver.Error{Class: driver.UnknownName, Message: fmt.Sprintf("There is no table %s.", table), Position: -1}
+	}
+	names := make([]string, len(columns))
+	known := map[string]bool{}
+	for i := range columns {
+		names[i] = columns[i].Name
+		known[strings.ToLower(names[i])] = true
+	}
+	for _, f := range schema.Fields() {
+		if !known[strings.ToLower(f.Name)] {
+			return &driver.Error{
+				Class:    driver.UnknownName,
+				Message:  fmt.Sprintf("Table %s has no column %q; its columns are %s.", table, f.Name, strings.Join(names, ", ")),
+				Hint:     diag.DidYouMean(f.Name, names),
+				Position: -1,
+			}
 		}
-		columns, err := c.table(ctx, table)
-		if err != nil {
-			return err
-		}
-		names := make([]string, len(columns))
-		for i := range columns {
-			names[i] = columns[i].Name
-		}
-		return &driver.Error{
-			Class:    driver.UnknownName,
-			Message:  fmt.Sprintf("Table %s has no column %q; its columns are %s.", table, field.Name, strings.Join(names, ", ")),
-			Hint:     diag.DidYouMean(field.Name, names),
-			Position: -1,
+		if !isPortable(f.Type) {
+			return &driver.Error{
+				Class:    driver.Internal,
+				Message:  fmt.Sprintf("Column %q comes as %s, which is none of the portable types.", f.Name, f.Type),
+				Position: -1,
+			}
 		}
 	}
 	return nil
+}
+
+// isPortable reports whether an Arrow type is that of a portable column.
+func isPortable(t arrow.DataType) bool {
+	switch t := t.(type) {
+	case *arrow.TimestampType:
+		return t.Unit == arrow.Microsecond && t.TimeZone == ""
+	case *arrow.Time64Type:
+		return t.Unit == arrow.Microsecond
+	}
+	_, ok := arrowTypes[t.ID()]
+	return ok
 }
 
 func (c *conn) appendChunk(a bindings.Appender, schema bindings.ArrowConvertedSchema, rows arrow.RecordBatch) error {

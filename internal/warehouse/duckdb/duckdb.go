@@ -121,8 +121,9 @@ func newConfig(o Options) (bindings.Config, error) {
 	return config, nil
 }
 
-// walLimit is how large the write-ahead log grows before it is folded into the file. DuckDB's own 16 MB folds every few
-// tasks of a backfill; a log of this size is read again in under a second after a crash.
+// walLimit is how large the write-ahead log grows before it is folded into the file. Folding costs the more the larger the
+// tables are that tasks add to: 960 tasks of 12,500 rows took 45 s of CPU with DuckDB's own 16 MB and 22 s with 64 MB or
+// more. After a crash, a log of this size is read again before the database opens.
 const walLimit = "128MB"
 
 // setUp makes settings that DuckDB takes only once it is open.
