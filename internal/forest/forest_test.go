@@ -221,6 +221,20 @@ func TestLimitsOfATree(t *testing.T) {
 	}
 }
 
+// TestTiesGoToTheLowerFeature gives every feature a twin: the second of the two is never better, and never chosen.
+func TestTiesGoToTheLowerFeature(t *testing.T) {
+	t.Parallel()
+	d := sampleData(2000, 4, 8)
+	d.Columns = append(d.Columns, d.Columns...)
+	p := talk
+	p.FeaturesPerSplit = 8
+	for f, v := range mustTrain(t, d, p, 2).Importance() {
+		if f >= 4 && v > 0 {
+			t.Errorf("feature %d, the twin of %d, was chosen", f, f-4)
+		}
+	}
+}
+
 func TestImportanceFindsTheFeaturesThatMatter(t *testing.T) {
 	t.Parallel()
 	got := mustTrain(t, sampleData(5000, 10, 8), Params{Trees: 30, MaxDepth: 6, MinLeaf: 20, Bins: 50}, 2).Importance()

@@ -50,13 +50,6 @@ func (d *duck) Query(ctx context.Context, sql sqltext.Text) (array.RecordReader,
 	return d.arrow.QueryContext(ctx, sql.SQL())
 }
 
-func (d *duck) exec(t testing.TB, sql string) {
-	t.Helper()
-	if _, err := d.conn.(driver.ExecerContext).ExecContext(context.Background(), sql, nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // rowsSQL is testdata/rows.sql as a subquery.
 func rowsSQL(t testing.TB) string {
 	t.Helper()
