@@ -259,27 +259,36 @@ func TestProgressEndsAtTheTotals(t *testing.T) {
 	}
 }
 
-// TestLoadsAtOnce runs the same load many times at the same time: the file is loaded once.
+// TestLoadsAtOnce runs the same load several times at the same time: the files are loaded once, into a table that was
+// loaded before and into one that was only made.
 func TestLoadsAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
-	p.write("d/1.csv", "1,x\n")
-	p.load(csvSpec())
-	p.write("d/2.csv", "2,y\n")
-	const loads = 4
-	failures := make(chan error, loads)
-	for range loads {
-		go func() {
-			_, err := load.Run(t.Context(), p.wh, csvSpec(), p.dir, nil, load.Options{})
-			failures <- err
-		}()
+	for _, into := range []string{"s.t", "s.made"} {
+		t.Run(into, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.write("d/1.csv", "1,x\n")
+			p.load(csvSpec())
+			p.exec("create table s.made as select * from s.t limit 0")
+			p.write("d/2.csv", "2,y\n")
+			spec := csvSpec()
+			spec.Into = into
+			const loads = 4
+			failures := make(chan error, loads)
+			for range loads {
+				go func() {
+					_, err := load.Run(t.Context(), p.wh, spec, p.dir, nil, load.Options{})
+					failures <- err
+				}()
+			}
+			for range loads {
+				if err := <-failures; err != nil {
+					t.Error(err)
+				}
+			}
+			p.expect("select a from "+into+" order by a", "1", "2")
+		})
 	}
-	for range loads {
-		if err := <-failures; err != nil {
-			t.Error(err)
-		}
-	}
-	p.expect("select a from s.t order by a", "1", "2")
 }
 
 func TestFilenameFields(t *testing.T) {

@@ -82,6 +82,11 @@ func makeTables(ctx context.Context, tx *warehouse.Tx) error {
 			if err := tx.CreateTable(ctx, name, want); err != nil {
 				return err
 			}
+			if name == targetsTable {
+				if _, err := tx.Exec(ctx, plain("insert into %s (target, loads) values ('', 0)", name)); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		names := strings.Join(columnNames(have), "\n")
@@ -142,11 +147,17 @@ func forget(ctx context.Context, tx *warehouse.Tx, to target, column string, fil
 	return nil
 }
 
-// claimTarget changes the target's row, so that of two loads into it at once one has to wait or begin again.
+// claimTarget changes the target's row, so that of two loads into it at once one has to wait or begin again. First loads,
+// whose target has no row yet, meet at the row of the target without a name. It relies on transactions that see one state
+// of the database from their first statement on: who gets by here after waiting must not have read the records before.
 func claimTarget(ctx context.Context, tx *warehouse.Tx, to target) error {
+	update := "update " + targetsTable + " set loads = loads + 1 where target = %s"
 	name := sqltext.QuoteLiteral(to.key)
-	n, err := tx.Exec(ctx, plain("update %s set loads = loads + 1 where target = %s", targetsTable, name))
+	n, err := tx.Exec(ctx, plain(update, name))
 	if err != nil || n > 0 {
+		return err
+	}
+	if _, err := tx.Exec(ctx, plain(update, "''")); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, plain("insert into %s (target, loads) values (%s, 1)", targetsTable, name))
