@@ -121,12 +121,12 @@ func TestLargestSQLRuns(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	d := sampleData(20_000, 10, 11)
-	unseen := sampleData(2000, 10, 13).Columns
+	unseen := sampleData(300, 10, 13).Columns
 	db := duckTable(t, unseen)
 	for _, p := range []Params{
 		{Trees: 24, MaxDepth: 8, MinLeaf: 1, Bins: 255},
 		{Trees: 1, MaxDepth: 64, MinLeaf: 1, Bins: 255},
-		{Trees: 4000, MaxDepth: 1, MinLeaf: 1, Bins: 10},
+		{Trees: 2000, MaxDepth: 1, MinLeaf: 1, Bins: 10},
 	} {
 		f := mustTrain(t, d, p, 2)
 		if f.Nodes() > MaxSQLNodes {
