@@ -68,7 +68,7 @@ func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error
 }
 
 // intervalsBetween gives the pipeline's data intervals from one date to another, both included, within the pipeline's own
-// start and end.
+// start and end. An interval that has not ended yet is left out: its data is not complete.
 func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Interval, error) {
 	s, err := schedule.Parse(p.Schedule, p.Timezone)
 	if err != nil {
@@ -89,15 +89,16 @@ func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Int
 			return nil, err
 		}
 	}
+	now := a.clock.Now()
 	if last.IsZero() {
-		last = s.Prev(a.clock.Now())
+		last = now
 	}
 	if last.Before(first) {
 		return nil, usage("The dates are in reverse", fmt.Sprintf("--from %s is after --to %s.", dateText(first), dateText(last)), "Swap them.")
 	}
 	var intervals []run.Interval
 	for start, end := range s.Intervals(first, last) {
-		if start.Before(p.Start) || (!p.End.IsZero() && start.After(p.End)) {
+		if start.Before(p.Start) || (!p.End.IsZero() && start.After(p.End)) || end.After(now) {
 			continue
 		}
 		intervals = append(intervals, run.Interval{Start: start, End: end})
@@ -107,7 +108,7 @@ func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Int
 		if !p.End.IsZero() {
 			bounds += " to " + dateText(p.End)
 		}
-		return nil, usage("No data interval in that range", fmt.Sprintf("Pipeline %q runs %s, %s; none of its data intervals starts between %s and %s.",
+		return nil, usage("No data interval in that range", fmt.Sprintf("Pipeline %q runs %s, %s; none of its data intervals that have ended starts between %s and %s.",
 			p.Name, s.Describe(), bounds, dateText(first), dateText(last)), "Choose other dates, or change start and end in the pipeline's file.")
 	}
 	return intervals, nil

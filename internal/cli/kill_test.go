@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// killProject's daily tasks write two tables. Task pause writes to the gate in the middle of its transaction: when the gate
-// is a named pipe, it waits there for the test.
+// killProject's daily tasks write two tables. Task pause writes to two gates in the middle of its transaction: when they
+// are named pipes, it waits at each for the test to read.
 var killProject = map[string]string{
-	"damson.yaml": "name: kill\nvars:\n  gate: GATE\n",
+	"damson.yaml": "name: kill\nvars:\n  first_gate: FIRST\n  second_gate: SECOND\n",
 	"pipelines/kill.star": `
-daily = pipeline(name = "daily", schedule = "@daily", start = "2024-01-01", max_active_runs = 2)
+daily = pipeline(name = "daily", schedule = "@daily", start = "2024-01-01", max_active_runs = 1)
 numbers = daily.sql("numbers", into = "k.numbers", partition_by = "day")
 pause = daily.sql("pause")
 sums = daily.sql("sums", into = "k.sums", partition_by = "day")
@@ -28,7 +28,8 @@ numbers >> log
 	"sql/pause.sql": `create schema if not exists k;
 create table if not exists k.paused (day date);
 insert into k.paused values (date '{{ ds }}');
-copy (select '{{ ds }}') to '{{ var.value.gate }}' (format csv, header false, use_tmp_file false);
+copy (select 1) to '{{ var.value.first_gate }}' (format csv, use_tmp_file false);
+copy (select 2) to '{{ var.value.second_gate }}' (format csv, use_tmp_file false);
 `,
 	"sql/sums.sql": "select day, sum(n)::bigint as total from k.numbers where day = date '{{ ds }}' group by day\n",
 	"sql/log.sql":  "select date '{{ ds }}' as day, '{{ run_id }}' as run\n",
@@ -41,24 +42,76 @@ union all select 'paused', day, count(*)::varchar, '' from k.paused group by day
 union all select 'log', day, run, count(*)::varchar from k.log group by day, run
 order by 1, 2, 3`
 
+// gates are the two files that task pause writes to.
+type gates struct{ first, second string }
+
+// open are gates that hold nobody up.
+var open = gates{os.DevNull, os.DevNull}
+
+// newGates makes named pipes.
+func newGates(t *testing.T) gates {
+	t.Helper()
+	dir := t.TempDir()
+	g := gates{filepath.Join(dir, "first"), filepath.Join(dir, "second")}
+	for _, pipe := range []string{g.first, g.second} {
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Skipf("named pipes are needed to stop a task at a known place: %v", err)
+		}
+	}
+	return g
+}
+
+// pass reads what a task writes to the pipe; it waits until there is a writer.
+func pass(t *testing.T, pipe string) {
+	t.Helper()
+	f, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.ReadAll(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startBackfill starts a backfill of the days from 1 to last.
+func startBackfill(t *testing.T, dir, last string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd := exec.Command("damson", "--project", dir, "backfill", "daily", "--from", "2024-01-01", "--to", last, "--parallel", "2")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, &output
+}
+
 // TestKilledBackfillContinues kills -9 a backfill in the middle of a transaction, again and again at later days, and
 // compares the rows at the end with those of an undisturbed backfill.
 func TestKilledBackfillContinues(t *testing.T) {
 	t.Parallel()
-	undisturbed := writeKillProject(t, "/dev/null")
-	damson(t, undisturbed, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-08")
+	undisturbed := writeKillProject(t, open)
+	damson(t, undisturbed, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-12")
 	want := damson(t, undisturbed, "query", killQuery, "--format", "csv")
 
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Skipf("named pipes are needed to stop a task at a known place: %v", err)
+	g := newGates(t)
+	dir := writeKillProject(t, g)
+	for days := range 4 {
+		cmd, output := startBackfill(t, dir, "2024-01-12")
+		for range days {
+			pass(t, g.first)
+			pass(t, g.second)
+		}
+		pass(t, g.first) // the task now waits at its second gate, inside its transaction
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatalf("the backfill ended before it was killed:\n%s", output.String())
+		}
 	}
-	dir := writeKillProject(t, gate)
-	for kills := range 4 {
-		killAfter(t, dir, gate, kills)
-	}
-	setGate(t, dir, "/dev/null")
-	out := damson(t, dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-08")
+	setGates(t, dir, open)
+	out := damson(t, dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-12")
 	if !strings.Contains(out, "taken over from a process that died") {
 		t.Errorf("the last backfill does not tell that it took work over:\n%s", out)
 	}
@@ -67,59 +120,17 @@ func TestKilledBackfillContinues(t *testing.T) {
 	}
 }
 
-// killAfter starts a backfill, lets pass tasks through the gate and kills it while the next one stands there.
-func killAfter(t *testing.T, dir, gate string, pass int) {
-	t.Helper()
-	cmd := exec.Command("damson", "--project", dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-08", "--parallel", "2")
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range pass + 1 {
-		pipe, err := os.Open(gate) // returns once a task has opened it for writing
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(pipe); err != nil {
-			t.Fatal(err)
-		}
-		pipe.Close()
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err == nil {
-		t.Fatalf("the backfill ended before it was killed:\n%s", output.String())
-	}
-}
-
 // TestInterruptedBackfillContinues sends Ctrl-C while a task runs a long query: the SQL stops, the process ends in good
 // order and says how to go on, and the next backfill finishes.
 func TestInterruptedBackfillContinues(t *testing.T) {
 	t.Parallel()
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Skipf("named pipes are needed to stop a task at a known place: %v", err)
-	}
-	dir := writeKillProject(t, gate)
-	long := "copy (select 1) to '{{ var.value.gate }}' (format csv, use_tmp_file false);\n" +
+	g := newGates(t)
+	dir := writeKillProject(t, g)
+	long := "copy (select 1) to '{{ var.value.first_gate }}' (format csv, use_tmp_file false);\n" +
 		"select count(*) from range(100000000) a, range(100000) b where a.range * b.range = -1;\n"
 	writeFile(t, dir, "sql/pause.sql", long)
-	cmd := exec.Command("damson", "--project", dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-02")
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pipe, err := os.Open(gate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadAll(pipe); err != nil {
-		t.Fatal(err)
-	}
-	pipe.Close()
+	cmd, output := startBackfill(t, dir, "2024-01-02")
+	pass(t, g.first)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -127,42 +138,30 @@ func TestInterruptedBackfillContinues(t *testing.T) {
 		t.Fatalf("Ctrl-C gave %v:\n%s", err, output.String())
 	}
 	writeFile(t, dir, "sql/pause.sql", killProject["sql/pause.sql"])
-	setGate(t, dir, "/dev/null")
+	setGates(t, dir, open)
 	out := damson(t, dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-02")
 	if !strings.Contains(out, "done, 2 runs of 2") {
 		t.Errorf("the next backfill said:\n%s", out)
 	}
 }
 
-// TestSecondProcessIsTurnedAway starts a second backfill while the first holds the project.
+// TestSecondProcessIsTurnedAway starts a second backfill while the first stands in the middle of a transaction.
 func TestSecondProcessIsTurnedAway(t *testing.T) {
 	t.Parallel()
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Skipf("named pipes are needed to stop a task at a known place: %v", err)
-	}
-	dir := writeKillProject(t, gate)
-	first := exec.Command("damson", "--project", dir, "backfill", "daily", "--from", "2024-01-01", "--to", "2024-01-01")
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pipe, err := os.OpenFile(gate, os.O_RDONLY, 0) // the first process now stands in its transaction
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := exec.Command("damson", "--project", dir, "backfill", "daily").CombinedOutput()
+	g := newGates(t)
+	dir := writeKillProject(t, g)
+	first, output := startBackfill(t, dir, "2024-01-01")
+	pass(t, g.first)
+	second, err := exec.Command("damson", "--project", dir, "backfill", "daily", "--to", "2024-01-02").CombinedOutput()
 	if err == nil || !strings.Contains(string(second), "Another process works on this project") || !strings.Contains(string(second), "backfill daily") {
 		t.Errorf("the second process got %v:\n%s", err, second)
 	}
-	if out := damson(t, dir, "runs"); !strings.Contains(out, "daily@2024-01-01") {
+	if out := damson(t, dir, "runs"); !strings.Contains(out, "daily@2024-01-01  running") {
 		t.Errorf("runs does not work meanwhile:\n%s", out)
 	}
-	if _, err := io.ReadAll(pipe); err != nil {
-		t.Fatal(err)
-	}
-	pipe.Close()
+	pass(t, g.second)
 	if err := first.Wait(); err != nil {
-		t.Errorf("the first process failed: %v", err)
+		t.Errorf("the first process failed: %v\n%s", err, output.String())
 	}
 }
 
@@ -179,19 +178,19 @@ func damson(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-func writeKillProject(t *testing.T, gate string) string {
+func writeKillProject(t *testing.T, g gates) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range killProject {
 		writeFile(t, dir, name, text)
 	}
-	setGate(t, dir, gate)
+	setGates(t, dir, g)
 	return dir
 }
 
-func setGate(t *testing.T, dir, gate string) {
+func setGates(t *testing.T, dir string, g gates) {
 	t.Helper()
-	writeFile(t, dir, "damson.yaml", strings.Replace(killProject["damson.yaml"], "GATE", gate, 1))
+	writeFile(t, dir, "damson.yaml", strings.NewReplacer("FIRST", g.first, "SECOND", g.second).Replace(killProject["damson.yaml"]))
 }
 
 func writeFile(t *testing.T, dir, name, text string) {

@@ -243,7 +243,11 @@ func (a *app) printReport(plan engine.Plan, r engine.Report) {
 		a.printf(", %d taken over from a process that died", r.Recovered)
 	}
 	a.printf("; %s\n", seconds(r.Ended.Sub(r.Started)))
-	if r.Resume != "" {
+	switch {
+	case r.Resume == "":
+	case plan.Trigger == "manual" && !r.Interrupted:
+		a.printf("Mend the cause and run the same command again.\n")
+	default:
 		a.printf("%s\n", r.Resume)
 	}
 }

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -9,6 +10,7 @@ import (
 	"damson/internal/engine"
 	"damson/internal/mltrain"
 	"damson/internal/model"
+	"damson/internal/run"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -19,7 +21,7 @@ type scoreExecutor struct{ *Shop }
 
 // scoreResult is what a scoring reports.
 type scoreResult struct {
-	warehouse.Written
+	written
 	Model   string `json:"model"`
 	Version int    `json:"version"`
 }
@@ -47,7 +49,7 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	result := scoreResult{Model: champion.Model, Version: champion.Number}
+	result := scoreResult{written: writtenBy(w), Model: champion.Model, Version: champion.Number}
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		var err error
 		if small {
@@ -82,7 +84,7 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 		return warehouse.Written{}, err
 	}
 	defer scored.Release()
-	staging := fmt.Sprintf("damson.scored_%s_%d", score.Model, w.Claims[0].Attempt)
+	staging := stagingTable(w.Claims[0])
 	at := w.Task.At.File
 	if err := tx.CreateTable(ctx, staging, scoredColumns(scored.Schema(), columns)); err != nil {
 		return warehouse.Written{}, err
@@ -96,6 +98,12 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 	}
 	_, err = tx.Exec(ctx, sqltext.Plain(at, "drop table "+staging))
 	return written, err
+}
+
+// stagingTable is a table's name that no other attempt uses.
+func stagingTable(c run.Claim) string {
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt)))
+	return fmt.Sprintf("damson.scored_%x", sum[:8])
 }
 
 // scoredColumns gives the staging table's columns: those of the source that are carried over, with their types, and those

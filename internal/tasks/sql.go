@@ -11,6 +11,20 @@ import (
 // sqlExecutor runs a SQL file: a SELECT into a table, or a script.
 type sqlExecutor struct{ *Shop }
 
+// written is what a task that writes rows reports. In a batch, the rows are those of all its runs.
+type written struct {
+	warehouse.Written
+	BatchOf int `json:"batch_of,omitempty"` // runs that were executed together
+}
+
+// writtenBy starts the report of a work.
+func writtenBy(w engine.Work) written {
+	if len(w.Runs) == 1 {
+		return written{}
+	}
+	return written{BatchOf: len(w.Runs)}
+}
+
 // scriptResult is what a script reports: the rows its statements changed.
 type scriptResult struct {
 	Rows int64 `json:"rows"`
@@ -25,9 +39,11 @@ func (e sqlExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome
 	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		if target := w.Task.SQL.Target; target != nil {
-			written, err := tx.Into(ctx, text, *target, interval(w))
-			outcome.Result = written
-			return written, err
+			result := writtenBy(w)
+			var err error
+			result.Written, err = tx.Into(ctx, text, *target, interval(w))
+			outcome.Result = result
+			return result, err
 		}
 		rows, err := tx.Script(ctx, text, func(i, n int, rows int64, d time.Duration) {
 			if n > 1 {
