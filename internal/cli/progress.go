@@ -22,22 +22,21 @@ type progress struct {
 	bar      *mpb.Bar
 	started  time.Time
 	nextLine time.Time
-	tasks    map[string]*taskTime
-	order    []string
+	took     map[string]time.Duration // by task: the time of its executions, a batch counted once
+	counted  map[execution]bool
 }
 
-// taskTime sums up the executions of one task.
-type taskTime struct {
-	ended, failed int
-	busy          time.Duration
-	rows          int64
+// execution tells the task runs of one batch from those of another: they started together.
+type execution struct {
+	task    string
+	started time.Time
 }
 
 // lineEvery is how often progress is told where there is no terminal.
 const lineEvery = 5 * time.Second
 
 func (a *app) newProgress(name string, tasks int) *progress {
-	p := &progress{app: a, name: name, out: a.err, started: a.clock.Now(), tasks: map[string]*taskTime{}}
+	p := &progress{app: a, name: name, out: a.err, started: a.clock.Now(), took: map[string]time.Duration{}, counted: map[execution]bool{}}
 	p.nextLine = p.started.Add(lineEvery)
 	if live, width := terminal(a.err); live {
 		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithWidth(min(width-50, 40)), mpb.WithRefreshRate(100*time.Millisecond))
@@ -65,16 +64,11 @@ func (p *progress) Observe(e engine.Event) {
 	}
 }
 
+// note adds up what an execution took.
 func (p *progress) note(t run.TaskRun) {
-	sum := p.tasks[t.Task]
-	if sum == nil {
-		sum = &taskTime{}
-		p.tasks[t.Task] = sum
-		p.order = append(p.order, t.Task)
-	}
-	sum.ended++
-	if t.State == run.Failed {
-		sum.failed++
+	if x := (execution{t.Task, t.Started}); !t.Started.IsZero() && !p.counted[x] {
+		p.counted[x] = true
+		p.took[t.Task] += t.Ended.Sub(t.Started)
 	}
 }
 
@@ -88,7 +82,7 @@ func (p *progress) stop() {
 	}
 }
 
-// fail prints the failed task runs of a report, each once, with what to do next.
+// printFailures prints the failed task runs of a report, each once, with what to do next.
 func (a *app) printFailures(pipeline string, failures []engine.Failure) {
 	for i, f := range failures {
 		if i == 5 {

@@ -175,7 +175,7 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 	if err != nil {
 		return err
 	}
-	report, err := a.runPlan(ctx, w, o.parallel, plan)
+	_, report, err := a.watchPlan(ctx, w, o.parallel, plan)
 	if err := joinClose(err, w); err != nil {
 		return err
 	}
@@ -200,8 +200,8 @@ func joinClose(err error, w *workspace) error {
 	return err
 }
 
-// runPlan drives a plan with a progress display.
-func (a *app) runPlan(ctx context.Context, w *workspace, parallel int, plan engine.Plan) (engine.Report, error) {
+// watchPlan drives a plan with a progress display, which has counted what each task took.
+func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan engine.Plan) (*progress, engine.Report, error) {
 	shop := &tasks.Shop{
 		Project: w.project, Warehouse: w.warehouse, Registry: registry.New(w.store, a.clock), Past: w.store, Clock: a.clock,
 		Parquet: duckdb.ReadParquet,
@@ -214,7 +214,7 @@ func (a *app) runPlan(ctx context.Context, w *workspace, parallel int, plan engi
 	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Logs: w.store, Observer: watch})
 	report, err := e.Run(ctx, plan)
 	watch.stop()
-	return report, err
+	return watch, report, err
 }
 
 // printReport says how a plan ended, in words.
