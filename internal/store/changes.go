@@ -16,14 +16,29 @@ func (s *Store) Apply(ctx context.Context, changes []run.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	return s.write(ctx, func(ses *session) error { return ses.apply(changes) })
+}
+
+// Record appends lines and makes the changes in one transaction: one wait for the disk instead of two.
+func (s *Store) Record(ctx context.Context, lines []run.LogLine, changes []run.Change) error {
+	if len(lines)+len(changes) == 0 {
+		return nil
+	}
 	return s.write(ctx, func(ses *session) error {
-		for i := range changes {
-			if err := ses.change(&changes[i]); err != nil {
-				return err
-			}
+		if err := ses.addLogs(lines); err != nil {
+			return err
 		}
-		return ses.remember(changes)
+		return ses.apply(changes)
 	})
+}
+
+func (ses *session) apply(changes []run.Change) error {
+	for i := range changes {
+		if err := ses.change(&changes[i]); err != nil {
+			return err
+		}
+	}
+	return ses.remember(changes)
 }
 
 func (ses *session) change(c *run.Change) error {
@@ -55,8 +70,8 @@ func (ses *session) changeRun(c *run.Change) (int64, error) {
 		return ses.exec(`UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ? AND state = ?`,
 			string(c.To), c.Reason, at, c.RunID, string(c.From))
 	}
-	return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL WHERE id = ? AND state = ?`,
-		string(c.To), c.Reason, c.RunID, string(c.From))
+	return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL, version = CASE WHEN ? = '' THEN version ELSE ? END WHERE id = ? AND state = ?`,
+		string(c.To), c.Reason, c.Version, c.Version, c.RunID, string(c.From))
 }
 
 // taskTimes says what becomes of a task run's times in a state; "?" is the time of the change.

@@ -12,16 +12,18 @@ func (s *Store) AddLogs(ctx context.Context, lines []run.LogLine) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return s.write(ctx, func(ses *session) error {
-		for i := range lines {
-			l := &lines[i]
-			if _, err := ses.exec(`INSERT INTO logs (run_id, task, attempt, at, level, text) VALUES (?,?,?,?,?,?)`,
-				l.RunID, l.Task, l.Attempt, l.At.UnixMicro(), l.Level, l.Text); err != nil {
-				return fmt.Errorf("adding to the log of task %q of run %s: %w", l.Task, l.RunID, err)
-			}
+	return s.write(ctx, func(ses *session) error { return ses.addLogs(lines) })
+}
+
+func (ses *session) addLogs(lines []run.LogLine) error {
+	for i := range lines {
+		l := &lines[i]
+		if _, err := ses.exec(`INSERT INTO logs (run_id, task, attempt, at, level, text) VALUES (?,?,?,?,?,?)`,
+			l.RunID, l.Task, l.Attempt, l.At.UnixMicro(), l.Level, l.Text); err != nil {
+			return fmt.Errorf("adding to the log of task %q of run %s: %w", l.Task, l.RunID, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Logs lists the lines of a task run's attempt, or of all its attempts (attempt 0), as they were added.

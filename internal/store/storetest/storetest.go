@@ -37,6 +37,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"one changes after another in one call", testChain},
 		{"a run gains tasks", testAddTasks},
 		{"lines come back in order", testLogs},
+		{"lines and changes are recorded together or not at all", testRecord},
+		{"a cleared run takes the version it is given", testClearedVersion},
 		{"thousands of runs at once", testMany},
 		{"callers have their own errors", testConcurrent},
 		{"a call that was given up writes nothing", testCancelled},
@@ -385,6 +387,39 @@ func testLogs(t *testing.T, open Open) {
 		}
 		equal(t, fmt.Sprintf("attempt %d", attempt), got, want)
 	}
+}
+
+func testRecord(t *testing.T, open Open) {
+	s := start(t, open)
+	r := daily("p", 1)
+	create(t, s, r, "x")
+	line := run.LogLine{Claim: run.Claim{RunID: r[0].ID, Task: "x", Attempt: 1}, At: clock, Level: "info", Text: "begun"}
+	queued := run.Change{RunID: r[0].ID, Task: "x", From: run.Scheduled, To: run.Queued, At: clock}
+	if err := s.Record(t.Context(), []run.LogLine{line}, []run.Change{queued}); err != nil {
+		t.Fatal(err)
+	}
+	var stale *store.StaleError
+	if err := s.Record(t.Context(), []run.LogLine{line}, []run.Change{queued}); !errors.As(err, &stale) {
+		t.Errorf("the same change again gave %v", err)
+	}
+	lines, err := s.Logs(t.Context(), r[0].ID, "x", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "lines", lines, []run.LogLine{line})
+	equal(t, "state", taskRun(t, s, r[0].ID, "x").State, run.Queued)
+}
+
+func testClearedVersion(t *testing.T, open Open) {
+	s := start(t, open)
+	r := daily("p", 1)
+	create(t, s, r, "x")
+	apply(t, s, run.Change{RunID: r[0].ID, From: run.Queued, To: run.Running, At: clock})
+	before := listRuns(t, s, store.RunFilter{})[0].Version
+	apply(t, s, run.Change{RunID: r[0].ID, From: run.Running, To: run.Queued, At: clock})
+	equal(t, "without a version", listRuns(t, s, store.RunFilter{})[0].Version, before)
+	apply(t, s, run.Change{RunID: r[0].ID, From: run.Queued, To: run.Running, At: clock}, run.Change{RunID: r[0].ID, From: run.Running, To: run.Queued, At: clock, Version: "new"})
+	equal(t, "with a version", listRuns(t, s, store.RunFilter{})[0].Version, "new")
 }
 
 func testMany(t *testing.T, open Open) {
