@@ -22,7 +22,6 @@ type person struct {
 	gps              *receiver
 	wanted, points   float64 // how many points to record, and how many there are
 	recordings       float64
-	records          float64 // chance to carry the receiver on an outing
 	labelling        float64 // chance to label a leg; 0 for people who never do
 	labels           []label
 	free             int64 // second at which the latest outing has ended
@@ -51,17 +50,14 @@ func newPerson(town *city, o Options, id int) *person {
 	return p
 }
 
-// outingsADay and secondsAnOuting are what people do on average.
-const (
-	outingsADay     = 1.75
-	secondsAnOuting = 2100
-)
+// secondsADay is how long people are out and about on average, as the receiver sees it.
+const secondsADay = 3650.0
 
-// carry sets the chance to carry the receiver so that the person's points come to what is wanted: from the points still
-// missing, the days left, and the length of recordings so far (as if five average ones had come before).
-func (p *person) carry(day int) {
-	perRecording := (p.points + 5*secondsAnOuting/float64(p.gps.interval)) / (p.recordings + 5)
-	p.records = min(1, max(0, (p.wanted-p.points)/(float64(p.days-day)*outingsADay*perRecording)))
+// carries decides whether the person takes the receiver along on a day, so that the points come to what is wanted: from
+// the points still missing, the days left, and the length of recordings so far (as if three average ones had come before).
+func (p *person) carries(day int) bool {
+	perDay := (p.points + 3*secondsADay/float64(p.gps.interval)) / (p.recordings + 3)
+	return p.rng.Float64() < (p.wanted-p.points)/(float64(p.days-day)*perDay)
 }
 
 // live makes the person's recordings and writes them.
@@ -74,14 +70,8 @@ func (p *person) live(ctx context.Context, w *writer) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p.carry(day)
-		outings := p.outings(day)
-		slices.SortFunc(outings, func(a, b outing) int { return cmp.Compare(a.start, b.start) })
-		for _, o := range outings {
-			o.start = max(o.start, p.free+300) // nobody is in two places at once
-			if err := p.record(w, user, day, o); err != nil {
-				return err
-			}
+		if err := p.spend(w, user, day); err != nil {
+			return err
 		}
 	}
 	if p.labelling == 0 {
@@ -93,11 +83,10 @@ func (p *person) live(ctx context.Context, w *writer) error {
 
 // outing is a time to go somewhere, and the ways to.
 type outing struct {
-	start    int64
-	stops    []point // at least two
-	mode     mode    // of the main legs
-	pause    int     // seconds at each stop in between
-	carrying bool
+	start int64
+	stops []point // at least two
+	mode  mode    // of the main legs
+	pause int     // seconds at each stop in between
 }
 
 // outings draws what a person does on a day.
@@ -109,7 +98,7 @@ func (p *person) outings(day int) []outing {
 	}
 	var all []outing
 	add := func(start int64, m mode, pause int, stops ...point) {
-		all = append(all, outing{start: start, stops: stops, mode: m, pause: pause, carrying: p.rng.Float64() < p.records})
+		all = append(all, outing{start, stops, m, pause})
 	}
 	if weekday >= 1 && weekday <= 5 && p.rng.Float64() < 0.92 {
 		add(clock(7.9, 0.9), p.commute, 0, p.home, p.work)
@@ -127,16 +116,14 @@ func (p *person) outings(day int) []outing {
 	if weekday == 6 && p.rng.Float64() < 0.5 { // home at two o'clock, which is midnight in GMT
 		add(clock(25.9, 0.15), p.pick(taxi, taxi, bus, walk), 0, p.near(p.rng, p.home, 2200), p.home)
 	}
-	if p.broken(day) != sound {
-		if len(all) == 0 {
-			add(clock(10, 1), p.commute, 0, p.home, p.work)
-		}
-		all[0].carrying = true
+	if len(all) == 0 && p.broken(day) != sound {
+		add(clock(10, 1), p.commute, 0, p.home, p.work)
 	}
+	slices.SortFunc(all, func(a, b outing) int { return cmp.Compare(a.start, b.start) })
 	return all
 }
 
-// broken says what is wrong with the first recording of a day.
+// broken says what is wrong with the recording of a day.
 func (p *person) broken(day int) flaw {
 	switch {
 	case p.id == 0 && day >= p.days/2 && !p.flawed:
@@ -157,127 +144,39 @@ func (p *person) usually(m mode) mode {
 	return m
 }
 
-// record makes one recording of an outing that the receiver is carried on.
-func (p *person) record(w *writer, user string, day int, o outing) error {
-	if !o.carrying {
-		if p.labelling > 0 && p.rng.Float64() < 0.015 { // written down all the same
-			p.labels = append(p.labels, label{o.start, o.start + 600 + p.rng.Int64N(1500), o.mode})
+// spend lets the person live a day and records it, in one file, if the receiver is taken along.
+func (p *person) spend(w *writer, user string, day int) error {
+	flaw := p.broken(day)
+	outings := p.outings(day)
+	if !p.carries(day) && flaw == sound {
+		for _, o := range outings {
+			if p.labelling > 0 && p.rng.Float64() < 0.015 { // written down all the same
+				p.labels = append(p.labels, label{o.start, o.start + 600 + p.rng.Int64N(1500), o.mode})
+			}
 		}
 		return nil
 	}
-	file := w.begin(p.broken(day))
+	file := w.begin(flaw)
 	p.gps.begin(file)
-	t := o.start
+	for _, o := range outings {
+		p.free = p.goOut(max(o.start, p.free+300), o) // nobody is in two places at once
+	}
+	p.points += float64(file.points)
+	p.recordings++
+	p.flawed = p.flawed || flaw == latitude140 && file.points >= flawAt
+	return w.end(user, file)
+}
+
+// goOut makes an outing from second t on and gives the second of its end.
+func (p *person) goOut(t int64, o outing) int64 {
 	for k := 1; k < len(o.stops); k++ {
 		t = p.goTo(t, o.mode, o.stops[k-1], o.stops[k])
 		if k < len(o.stops)-1 {
 			t = p.wait(t, o.stops[k], o.pause)
 		}
 	}
-	if p.rng.Float64() < 0.2 { // forgets to switch it off
+	if p.rng.Float64() < 0.2 { // forgets to switch the receiver off
 		t = p.wait(t, o.stops[len(o.stops)-1], 600)
 	}
-	p.free = t
-	p.points += float64(file.points)
-	p.recordings++
-	p.flawed = p.flawed || file.flaw == latitude140 && file.points >= flawAt
-	return w.end(user, file)
-}
-
-// goTo travels from a to b, on foot where the mode does not reach, and gives the second of arrival.
-func (p *person) goTo(t int64, m mode, a, b point) int64 {
-	distance := a.to(b)
-	if distance < 450 || m != bike && distance < 1100 {
-		m = walk
-	}
-	switch m {
-	case walk, bike:
-		return p.leg(t, m, p.route(p.rng, a, b, 1, map[mode]int{walk: 3, bike: 5}[m]), 0)
-	case subway:
-		from, to := p.station(a), p.station(b)
-		if from.to(to) < stationApart {
-			return p.goTo(t, bus, a, b)
-		}
-		t = p.leg(t, walk, p.route(p.rng, a, from, 1, 3), 0)
-		t = p.wait(t, from, 40)
-		t = p.ride(t, from, to)
-		return p.leg(t, walk, p.route(p.rng, to, b, 1, 3), 0)
-	}
-	i, j := p.corner(a, arterialEvery)
-	ei, ej := p.corner(b, arterialEvery)
-	from, to := p.at(i, j), p.at(ei, ej)
-	switch {
-	case m == bus:
-		t = p.leg(t, walk, p.route(p.rng, a, from, 1, 3), 0)
-		t = p.wait(t, from, 150)
-		t = p.leg(t, bus, p.route(p.rng, from, to, arterialEvery, 4), 420)
-		return p.leg(t, walk, p.route(p.rng, to, b, 1, 3), 0)
-	case m == taxi:
-		t = p.wait(t, a, 90)
-		return p.leg(t, taxi, p.route(p.rng, a, b, arterialEvery, 3), 0)
-	}
-	parked, parking := p.near(p.rng, a, 70), p.near(p.rng, b, 130)
-	t = p.leg(t, walk, []point{a, parked}, 0)
-	t = p.leg(t, car, p.route(p.rng, parked, parking, arterialEvery, 3), 0)
-	return p.leg(t, walk, []point{parking, b}, 0)
-}
-
-// leg travels a path in one mode and labels it.
-func (p *person) leg(t int64, m mode, path []point, stopsApart float64) int64 {
-	g := gaitOf(p.rng, m, p.pace, p.jam(t))
-	end := travel(p.rng, t, path, g, halts(p.rng, path, g, stopsApart), p.gps.see)
-	p.label(t, end, m)
-	return end
-}
-
-// ride takes the underground, whose receiver sees the sky only at its ends and now and then at a station.
-func (p *person) ride(t int64, from, to point) int64 {
-	g := gaitOf(p.rng, subway, 1, 0)
-	middle := from.between(to, 0.5)
-	path := []point{from, p.near(p.rng, middle, 0.15*from.to(to)), to}
-	overground := p.rng.Float64() < 0.4
-	tunnel := t + 25
-	end := travel(p.rng, t, path, g, halts(p.rng, path, g, stationApart), func(now int64, at point) {
-		if !overground && now > tunnel && at.to(to) > 150 {
-			return
-		}
-		p.gps.see(now, at)
-	})
-	p.label(t, end, subway)
-	return end
-}
-
-// wait stands about for some seconds, up to twice as many.
-func (p *person) wait(t int64, at point, seconds int) int64 {
-	if seconds == 0 {
-		return t
-	}
-	for end := t + int64(seconds/3+p.rng.IntN(seconds+1)); t < end; t++ {
-		p.gps.see(t, at)
-	}
 	return t
-}
-
-// jam is 0 on empty streets and 1 in the worst hour, at the second t.
-func (p *person) jam(t int64) float64 {
-	hour := float64((t+utcOffset)%86_400) / 3600
-	near := func(peak float64) float64 { return max(0, 1-(hour-peak)*(hour-peak)/3) }
-	return min(1, 0.15+0.75*max(near(8.2), near(17.9))+0.15*p.rng.Float64())
-}
-
-// label writes a trip down the way people do: most, not all; some seconds early or late; now and then until far into the
-// next trip, or as the wrong mode.
-func (p *person) label(start, end int64, m mode) {
-	if end-start < 60 || p.rng.Float64() >= p.labelling {
-		return
-	}
-	start += p.rng.Int64N(41) - 20
-	end += p.rng.Int64N(51) - 20
-	switch luck := p.rng.Float64(); {
-	case luck < 0.015:
-		end += 60 + p.rng.Int64N(180)
-	case luck < 0.045:
-		m = p.pick(walk, bike, bus, car)
-	}
-	p.labels = append(p.labels, label{start, end, m})
 }
