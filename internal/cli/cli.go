@@ -96,8 +96,8 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "damson",
 		Short: "SQL pipelines and in-database models, from notebook to production",
-		Long: `Damson runs SQL pipelines on a schedule, each task exactly once for each data interval, and trains, judges and
-scores models, all inside the warehouse your data lives in. Start with: damson demo`,
+		Long: `Damson runs SQL pipelines, each task exactly once for each data interval, and trains, judges and scores models, all
+inside the warehouse your data lives in. Start with: damson demo`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Version:           version(),

@@ -46,13 +46,13 @@ real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run a
 	f.StringVar(&o.data, "data", "", "a `directory` in GeoLife's layout (default: generated files)")
 	f.StringVar(&o.dir, "dir", "damson-demo", "the project's `directory`")
 	f.Int64Var(&o.seed, "seed", 1, "of the generated `city`")
-	f.IntVar(&o.parallel, "parallel", 2, "at most this many `tasks` at a time")
-	f.Bool("no-serve", false, "end after the report")
+	f.IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
+	f.Bool("no-serve", false, "end after the report, as the demo always does until there is a server to go on to")
 	jsonFlag(cmd, &o.json)
 	return cmd
 }
 
-// The example's pipelines and the task that scores.
+// The example's pipelines.
 const (
 	demoLoad  = "geolife_load"
 	demoDaily = "geolife"

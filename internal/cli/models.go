@@ -199,7 +199,7 @@ func (a *app) printImportance(all []metric.Importance, most int) {
 
 // decide is a command that moves a version by a person's word.
 func (a *app) decide(use, short string, needVersion bool, move func(ctx context.Context, r *registry.Registry, name string, number int, d registry.Decision) (*model.Version, error), flags func(*cobra.Command, *registry.Decision)) *cobra.Command {
-	d := registry.Decision{By: whoami()}
+	var d registry.Decision
 	args := cobra.RangeArgs(1, 2)
 	if needVersion {
 		args = cobra.ExactArgs(2)
@@ -217,6 +217,9 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 					return err
 				}
 				defer func() { err = errors.Join(err, lock.Unlock()) }()
+				if d.By == "" {
+					d.By = whoami()
+				}
 				v, err := move(cmd.Context(), registry.New(s, a.clock), args[0], number, d)
 				if err != nil {
 					return err
@@ -226,7 +229,7 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			})
 		},
 	}
-	cmd.Flags().StringVar(&d.By, "by", d.By, "`who` decides")
+	cmd.Flags().StringVar(&d.By, "by", "", "`who` decides (default: the user of the operating system)")
 	cmd.Flags().StringVar(&d.Why, "comment", "", "`why`")
 	if flags != nil {
 		flags(cmd, &d)

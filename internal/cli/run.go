@@ -33,7 +33,7 @@ type driveOptions struct {
 
 func (o *driveOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.tasks, "task", nil, "only this `task`; may be given more than once")
-	cmd.Flags().IntVar(&o.parallel, "parallel", runtime.NumCPU(), "at most this many `tasks` at a time")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
 	jsonFlag(cmd, &o.json)
 }
 
@@ -211,6 +211,9 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 		n = len(plan.Tasks)
 	}
 	watch := a.newProgress(plan.Pipeline.Name, n*len(plan.Intervals))
+	if parallel <= 0 {
+		parallel = runtime.NumCPU()
+	}
 	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Logs: w.store, Observer: watch})
 	report, err := e.Run(ctx, plan)
 	watch.stop()
