@@ -39,7 +39,7 @@ func (tx *Tx) Into(ctx context.Context, sel sqltext.Text, target pipeline.Target
 	if err != nil {
 		return Written{}, err
 	}
-	columns, err := tx.w.driver.Describe(ctx, tx.tx, one.SQL())
+	columns, err := tx.describeAgain(one.SQL(), func() ([]driver.Column, error) { return tx.w.driver.Describe(ctx, tx.tx, one.SQL()) })
 	if err != nil {
 		return Written{}, finding(one, err)
 	}
@@ -142,7 +142,7 @@ func (in *into) column(name, setting string) (driver.Column, error) {
 
 // prepareTable makes the table, or finds that it fits the SELECT.
 func (in *into) prepareTable(ctx context.Context) error {
-	have, err := in.tx.w.driver.Table(ctx, in.tx.tx, in.name)
+	have, err := in.tx.recall("table "+quoted(in.name), func() ([]driver.Column, error) { return in.tx.w.driver.Table(ctx, in.tx.tx, in.name) })
 	if err != nil {
 		return finding(in.sel, err)
 	}
@@ -161,6 +161,7 @@ func (in *into) prepareTable(ctx context.Context) error {
 	if !in.target.NewColumns || !d.onlyAdds() {
 		return in.finding("The columns have changed", d.describe(in.name), d.fix())
 	}
+	in.tx.change()
 	for _, c := range d.added {
 		sql := "ALTER TABLE " + quoted(in.name) + " ADD COLUMN " + sqltext.QuoteIdent(c.Name) + " " + sqlTypes[c.Type]
 		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {

@@ -46,12 +46,17 @@ func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (
 
 // try runs f in one transaction.
 func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error)) (err error) {
+	tx := &Tx{w: w, generation: w.catalog.now()}
 	t, err := w.driver.Begin(ctx)
 	if err != nil {
 		return finding(sqltext.Text{}, err)
 	}
+	tx.tx = t
 	committed := false
 	defer func() { // also when f panics
+		if tx.changed != nil {
+			defer tx.changed()
+		}
 		if !committed {
 			rollback := t.Rollback(context.WithoutCancel(ctx))
 			if err != nil {
@@ -62,7 +67,7 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 			}
 		}
 	}()
-	result, err := f(&Tx{w: w, tx: t})
+	result, err := f(tx)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,10 @@ import (
 // Tx is a transaction inside Do, for one goroutine. A reader that Query gives must be read to its end or released before
 // the next statement; to copy rows through Go while they are read, query the Warehouse rather than the Tx.
 type Tx struct {
-	w  *Warehouse
-	tx driver.Tx
+	w          *Warehouse
+	tx         driver.Tx
+	generation int    // of the catalog, from before the transaction began
+	changed    func() // ends this transaction's change of the catalog; nil: it has made none
 }
 
 // Exec runs one statement and gives the number of rows it changed, -1 when the database does not say.
@@ -33,12 +35,18 @@ func (tx *Tx) run(ctx context.Context, one sqltext.Text) (int64, error) {
 	if err := noTransaction(one); err != nil {
 		return 0, err
 	}
+	if changesCatalog(one.SQL()) {
+		tx.change()
+	}
 	n, err := tx.tx.Exec(ctx, one.SQL())
 	return n, finding(one, err)
 }
 
 // Query streams the rows of one statement.
 func (tx *Tx) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {
+	if changesCatalog(text.SQL()) {
+		tx.change()
+	}
 	return query(ctx, tx.tx, text)
 }
 
@@ -73,6 +81,7 @@ func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Col
 }
 
 func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column) error {
+	tx.change()
 	if n.Schema != "" {
 		if _, err := tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema)); err != nil {
 			return err

@@ -33,12 +33,13 @@ const (
 
 // Warehouse is one open database. All methods may be called at the same time.
 type Warehouse struct {
-	driver driver.Warehouse
+	driver  driver.Warehouse
+	catalog catalog
 }
 
 // New prepares an open database for use: it makes schema damson with the tables ledger and rejects when they are absent.
 func New(ctx context.Context, d driver.Warehouse) (*Warehouse, error) {
-	w := &Warehouse{driver: d}
+	w := &Warehouse{driver: d, catalog: catalog{off: !d.Capabilities().OneProcess}}
 	have, err := d.Table(ctx, d, driver.Name{Schema: Schema, Table: "rejects"})
 	if err != nil {
 		return nil, finding(sqltext.Text{}, err)
@@ -71,7 +72,28 @@ func (w *Warehouse) Close() error { return w.driver.Close() }
 
 // Query streams the rows of one statement, outside of any transaction. The reader must be released.
 func (w *Warehouse) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {
-	return query(ctx, w.driver, text)
+	if !changesCatalog(text.SQL()) {
+		return query(ctx, w.driver, text)
+	}
+	end := w.catalog.change()
+	r, err := query(ctx, w.driver, text)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return &changingReader{RecordReader: r, end: end}, nil
+}
+
+// changingReader is the stream of a statement that changes the catalog, such as CREATE TABLE AS.
+type changingReader struct {
+	array.RecordReader
+	end func()
+}
+
+// Release ends the statement.
+func (r *changingReader) Release() {
+	r.RecordReader.Release()
+	r.end()
 }
 
 // Describe gives the columns of a SELECT without running it.

@@ -30,6 +30,7 @@ var intoTests = map[string]func(*testing.T, driver.Warehouse){
 	"many days of one table are written at one time":   testIntoConcurrentDays,
 	"tables of a new schema are made at one time":      testIntoConcurrentTables,
 	"what a target cannot be is refused":               testIntoRefuses,
+	"a changed source is noticed":                      testIntoSourceChanges,
 	"a temporary table of the transaction can be read": testIntoReadsOwn,
 }
 
@@ -372,4 +373,44 @@ func testIntoReadsOwn(t *testing.T, d driver.Warehouse) {
 		return err
 	})
 	refused(t, err, "sql/test.sql:1", "Rows outside the data interval")
+}
+
+// testIntoSourceChanges runs one template's days while others change its source and its target.
+func testIntoSourceChanges(t *testing.T, d driver.Warehouse) {
+	w := portable(t, d)
+	change := func(script string) {
+		t.Helper()
+		err := inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+			_, err := tx.Script(t.Context(), text(script), nil)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	day := func(d string) string { return `SELECT * FROM src WHERE tdate = '` + d + `'` }
+	change(`CREATE TABLE src (tdate date, x bigint); INSERT INTO src VALUES (DATE '2007-04-12', 1), (DATE '2007-04-13', 2), (DATE '2007-04-14', 3)`)
+	must(t, w, day("2007-04-12"), byDay, days("2007-04-12", "2007-04-13"), warehouse.Written{Rows: 1, Created: true})
+	must(t, w, day("2007-04-13"), byDay, days("2007-04-13", "2007-04-14"), warehouse.Written{Rows: 1})
+	must(t, w, day("2007-04-14"), byDay, days("2007-04-14", "2007-04-15"), warehouse.Written{Rows: 1})
+
+	change(`ALTER TABLE src ADD COLUMN y text`)
+	_, err := into(t, w, day("2007-04-12"), byDay, days("2007-04-12", "2007-04-13"))
+	refused(t, err, "sql/test.sql:1", "y (text) is new")
+	change(`ALTER TABLE geo.daily ADD COLUMN y text`)
+	must(t, w, day("2007-04-12"), byDay, days("2007-04-12", "2007-04-13"), warehouse.Written{Rows: 1, Replaced: 1})
+
+	r, err := w.Query(t.Context(), text(`ALTER TABLE src DROP COLUMN y`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Release()
+	_, err = into(t, w, day("2007-04-13"), byDay, days("2007-04-13", "2007-04-14"))
+	refused(t, err, "sql/test.sql:1", "y (text) is missing")
+
+	// A column that takes its name from the date is not yesterday's.
+	named := pipeline.Target{Into: "named"}
+	must(t, w, `SELECT CAST('2007-04-12' AS date)`, named, warehouse.Interval{}, warehouse.Written{Rows: 1, Created: true})
+	_, _ = into(t, w, `SELECT CAST('2007-04-13' AS date)`, named, warehouse.Interval{})
+	want(t, d, `SELECT count(*) FROM named`, []any{int64(1)})
 }
