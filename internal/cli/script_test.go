@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
 	"os"
 	"testing"
 
@@ -25,9 +28,27 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"torn": writeTornGzip},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},
 	})
+}
+
+// writeTornGzip is the script command `torn FILE`: it writes the first half of a compressed file.
+func writeTornGzip(ts *testscript.TestScript, _ bool, args []string) {
+	var whole bytes.Buffer
+	z := gzip.NewWriter(&whole)
+	for i := range 1000 {
+		if _, err := fmt.Fprintf(z, "%d,%x\n", i, i*i); err != nil {
+			ts.Fatalf("torn: %v", err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		ts.Fatalf("torn: %v", err)
+	}
+	if err := os.WriteFile(ts.MkAbs(args[0]), whole.Bytes()[:whole.Len()/2], 0o666); err != nil {
+		ts.Fatalf("torn: %v", err)
+	}
 }

@@ -67,6 +67,9 @@ func (d *drive) persist(ctx context.Context, what string, write func() error, do
 		}
 		var stale *store.StaleError
 		if errors.As(err, &stale) || delay > time.Second || d.clock.Sleep(ctx, delay) != nil {
+			if told := (diag.Finding{}); errors.As(err, &told) {
+				return told
+			}
 			return diag.Finding{Summary: "The store does not take the " + what + " of runs", Detail: err.Error(), Cause: err,
 				Fix: "Nothing is lost: mend the cause and run the same command again, it continues where this one stopped."}
 		}
