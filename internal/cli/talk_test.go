@@ -5,10 +5,12 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -132,7 +134,7 @@ func compareFeatures(t *testing.T, want []record, got map[string]record, id func
 		if w["tie_sensitive"] == "True" {
 			continue
 		}
-		for name := range w {
+		for _, name := range slices.Sorted(maps.Keys(w)) {
 			if !strings.Contains(name, "__") {
 				continue
 			}
