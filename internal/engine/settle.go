@@ -22,6 +22,7 @@ func (d *drive) move(r *runState, i int, event run.Event, reason string) {
 	}
 	from := c.State
 	c.State, c.Reason = to, reason
+	c.stamp(d.now)
 	d.changes = append(d.changes, run.Change{RunID: r.ID, Task: c.Task, From: from, To: to, Event: event, At: d.now,
 		Attempt: c.Attempt, Failures: c.Failures, Token: c.Token, NotBefore: c.NotBefore, Reason: reason, Result: c.Result})
 	if !d.nodes[i].selected {
@@ -37,6 +38,18 @@ func (d *drive) move(r *runState, i int, event run.Event, reason string) {
 	d.tell(r, i, event, to)
 	if to.Ended() {
 		d.ended(r, i)
+	}
+}
+
+// stamp keeps the times as the store does: they follow from the state.
+func (c *cell) stamp(now time.Time) {
+	switch {
+	case c.State == run.Queued:
+		c.Queued = now
+	case c.State == run.Running:
+		c.Started, c.Ended = now, time.Time{}
+	case c.State == run.UpForRetry || c.State.Ended():
+		c.Ended = now
 	}
 }
 
