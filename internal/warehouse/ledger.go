@@ -27,7 +27,7 @@ const maxTries = 8
 func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
 	wait := 2 * time.Millisecond
 	for try := 1; ; try++ {
-		err := w.try(ctx, claims, f)
+		err := w.turn(ctx, claims, f, try > 1)
 		e := (*driver.Error)(nil)
 		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict {
 			return err
@@ -42,6 +42,19 @@ func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (
 		}
 		wait *= 2
 	}
+}
+
+// turn runs f among this process's other transactions, or alone when it has met one of them: it would meet a long one at
+// every try, as two first loads do that both make the same table.
+func (w *Warehouse) turn(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error), alone bool) error {
+	if alone {
+		w.turns.Lock()
+		defer w.turns.Unlock()
+	} else {
+		w.turns.RLock()
+		defer w.turns.RUnlock()
+	}
+	return w.try(ctx, claims, f)
 }
 
 // try runs f in one transaction.

@@ -13,6 +13,7 @@ package warehouse
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -35,6 +36,7 @@ const (
 type Warehouse struct {
 	driver  driver.Warehouse
 	catalog catalog
+	turns   sync.RWMutex // read: a transaction of Do; write: one that runs again after a conflict
 }
 
 // New prepares an open database for use: it makes schema damson with the tables ledger and rejects when they are absent.

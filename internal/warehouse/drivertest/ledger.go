@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ var ledgerTests = map[string]func(*testing.T, driver.Warehouse){
 	"nothing is written when the context ends":        testDoCancelled,
 	"of two that race for a claim one commits":        testDoRace,
 	"a conflict runs the function again":              testDoConflict,
+	"a conflict with a long transaction waits for it": testDoLongConflict,
 	"a warehouse is prepared once":                    testNewTwice,
 	"a script reports its statements":                 testScript,
 	"a script cannot end the transaction":             testScriptTransaction,
@@ -189,6 +191,37 @@ func testDoConflict(t *testing.T, d driver.Warehouse) {
 		t.Fatal(err)
 	}
 	want(t, d, `SELECT x FROM done`, []any{int64(4)})
+}
+
+// testDoLongConflict lets a transaction meet another that has made the same table and stays open until the first has been
+// turned away once: it must succeed all the same, when the other has ended.
+func testDoLongConflict(t *testing.T, d driver.Warehouse) {
+	w := portable(t, d)
+	made, met := make(chan struct{}), make(chan struct{})
+	var g errgroup.Group
+	g.Go(func() error {
+		return inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+			if _, err := tx.Exec(t.Context(), text(`CREATE TABLE IF NOT EXISTS both_make (x bigint)`)); err != nil {
+				return err
+			}
+			close(made)
+			<-met
+			return nil
+		})
+	})
+	<-made
+	var once sync.Once
+	err := inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+		if !d.Capabilities().OneProcess {
+			once.Do(func() { close(met) }) // such a database makes the second wait inside the statement
+		}
+		_, err := tx.Exec(t.Context(), text(`CREATE TABLE IF NOT EXISTS both_make (x bigint)`))
+		once.Do(func() { close(met) })
+		return err
+	})
+	if err := errors.Join(err, g.Wait()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func testNewTwice(t *testing.T, d driver.Warehouse) {

@@ -1,0 +1,183 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"damson/internal/citydata"
+)
+
+// demoReport is what `damson demo --json` prints, as far as the tests look at it.
+type demoReport struct {
+	Stages []struct {
+		Pipeline, Task, Table string
+		Rows                  int64
+	}
+	Rejects []struct{ Lines int64 }
+	State   string
+	Judged  struct {
+		Rows    int64
+		Metrics map[string]float64
+		Folds   struct {
+			Metrics  map[string]float64
+			Segments struct {
+				Segments int64
+				Metrics  map[string]float64
+			}
+		} `json:"cross_validation"`
+	}
+	Scored []struct {
+		Day  string
+		Walk int64
+		Not  int64 `json:"not_walk"`
+	}
+}
+
+// runDemo runs the demo and reads its report.
+func runDemo(t *testing.T, dir string, args ...string) demoReport {
+	t.Helper()
+	out := damson(t, ".", append([]string{"demo", "--json", "--no-serve", "--dir", dir}, args...)...)
+	var r demoReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	return r
+}
+
+// rows gives the rows of a stage's table as the report tells them.
+func (r demoReport) rows(t *testing.T, task string) int64 {
+	t.Helper()
+	for _, s := range r.Stages {
+		if s.Task == task {
+			return s.Rows
+		}
+	}
+	t.Fatalf("the report has no stage %s", task)
+	return 0
+}
+
+// checkCounts compares the report's rows with a query of its own for each table.
+func (r demoReport) checkCounts(t *testing.T, dir string) {
+	t.Helper()
+	for _, s := range r.Stages {
+		if s.Table == "" {
+			continue
+		}
+		got := strings.TrimSpace(strings.TrimPrefix(damson(t, dir, "query", "select count(*) as n from "+s.Table, "--format", "csv"), "n\n"))
+		if got != fmt.Sprint(s.Rows) {
+			t.Errorf("%s has %s rows, the report says %d", s.Table, got, s.Rows)
+		}
+	}
+}
+
+// TestDemoOnGeneratedFiles runs the demo on its own city: lines that do not parse are counted, the latitude of 140 is
+// dropped, everything unlabelled is scored, and a second demo changes nothing.
+func TestDemoOnGeneratedFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	r := runDemo(t, dir)
+	r.checkCounts(t, dir)
+	rejects := int64(0)
+	for _, c := range r.Rejects {
+		rejects += c.Lines
+	}
+	if rejects == 0 {
+		t.Error("the city's broken lines are not among the rejects")
+	}
+	wild := damson(t, dir, "query", `select (select count(*) from geolife.trajectory where latitude > 90) as fetched,
+		(select count(*) from geolife.trajectory_clean where latitude > 90) as cleaned`, "--format", "csv")
+	if wild != "fetched,cleaned\n1,0\n" {
+		t.Errorf("latitudes above 90:\n%s", wild)
+	}
+	if labelled, free, all := r.rows(t, "model_features"), r.rows(t, "predict_features"), r.rows(t, "window_features"); labelled+free != all || labelled == 0 {
+		t.Errorf("%d labelled and %d unlabelled windows, of %d", labelled, free, all)
+	}
+	if r.State != "champion" || r.Judged.Metrics["auc"] < 0.85 {
+		t.Errorf("the model is %s with AUC %.3f", r.State, r.Judged.Metrics["auc"])
+	}
+	if scored := r.rows(t, "predict_walk"); scored != r.rows(t, "predict_features") {
+		t.Errorf("%d predictions for %d windows", scored, r.rows(t, "predict_features"))
+	}
+	again := runDemo(t, dir)
+	for i, s := range r.Stages {
+		if again.Stages[i].Rows != s.Rows {
+			t.Errorf("%s: %d rows at first, %d in the second demo", s.Table, s.Rows, again.Stages[i].Rows)
+		}
+	}
+	versions := damson(t, dir, "model", "list", "walk", "--json")
+	var list []struct{ Hash string }
+	if err := json.Unmarshal([]byte(versions), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range list {
+		if v.Hash != list[0].Hash {
+			t.Errorf("the same rows and seed gave another forest: %s and %s", v.Hash, list[0].Hash)
+		}
+	}
+}
+
+// TestDemoOnGeoLife runs the demo on real data and asks for the quality the project promises, judged on people the model has
+// not seen.
+func TestDemoOnGeoLife(t *testing.T) {
+	t.Parallel()
+	archive, _ := talkData(t)
+	data := t.TempDir()
+	unpack(t, archive, data)
+	dir := filepath.Join(t.TempDir(), "demo")
+	r := runDemo(t, dir, "--data", data)
+	r.checkCounts(t, dir)
+	if points, labels := r.rows(t, "load_trajectory"), r.rows(t, "load_label"); points != 38490 || labels != 5879 {
+		t.Errorf("%d points and %d labels were loaded, the files have 38490 and 5879", points, labels)
+	}
+	segments, windows := r.Judged.Folds.Segments, r.Judged.Folds.Metrics
+	t.Logf("5 folds by user: %d segments, AUC %.4f, accuracy %.4f; windows: weighted accuracy %.4f",
+		segments.Segments, segments.Metrics["auc"], segments.Metrics["accuracy"], windows["weighted_accuracy"])
+	if segments.Metrics["auc"] < 0.970 || segments.Metrics["accuracy"] < 0.92 || windows["weighted_accuracy"] < 0.86 {
+		t.Errorf("the model is worse than promised: segments AUC %.4f (0.970), accuracy %.4f (0.92), windows weighted accuracy %.4f (0.86)",
+			segments.Metrics["auc"], segments.Metrics["accuracy"], windows["weighted_accuracy"])
+	}
+}
+
+// TestBackfillOfGeoLifeIsRepeatable compares every table after one backfill in batches with the same backfill day by day,
+// and says that a second backfill has nothing to do.
+func TestBackfillOfGeoLifeIsRepeatable(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	damson(t, ".", "init", dir, "--example", "geolife")
+	makeCity(t, filepath.Join(dir, "data"))
+	damson(t, dir, "run", "geolife_load")
+	backfill := []string{"backfill", "geolife", "--from", "2007-04-12", "--to", "2007-04-21"}
+	damson(t, dir, backfill...)
+	want := dayChecksums(t, dir)
+	if out := damson(t, dir, backfill...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("the second backfill said:\n%s", out)
+	}
+	for _, again := range [][]string{{"--rerun", "all", "--batch", "1"}, {"--rerun", "all", "--batch", "3"}} {
+		damson(t, dir, append(backfill, again...)...)
+		if got := dayChecksums(t, dir); got != want {
+			t.Errorf("after %v the tables differ:\n%s\nwant\n%s", again, got, want)
+		}
+	}
+}
+
+// dayChecksums sums up every table of the daily pipeline.
+func dayChecksums(t *testing.T, dir string) string {
+	t.Helper()
+	var selects []string
+	for _, table := range []string{"trajectory", "label", "trajectory_clean", "label_clean", "trajectory_speed", "trajectory_slot", "window_slot",
+		"window_features", "window_label", "model_features", "predict_features"} {
+		selects = append(selects, fmt.Sprintf("select '%s' as t, count(*) as n, cast(bit_xor(hash(t)) as text) as h from geolife.%s as t", table, table))
+	}
+	return damson(t, dir, "query", strings.Join(selects, " union all ")+" order by 1", "--format", "csv")
+}
+
+// makeCity makes GPS files.
+func makeCity(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := citydata.Generate(t.Context(), dir, citydata.Options{Seed: 3, Users: 12, Days: 14}); err != nil {
+		t.Fatal(err)
+	}
+}
