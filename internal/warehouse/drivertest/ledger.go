@@ -194,7 +194,7 @@ func testDoConflict(t *testing.T, d driver.Warehouse) {
 }
 
 // testDoLongConflict lets a transaction meet another that has made the same table and stays open until the first has been
-// turned away once: it must succeed all the same, when the other has ended.
+// turned away once: it must wait for the end of the other and then succeed.
 func testDoLongConflict(t *testing.T, d driver.Warehouse) {
 	w := portable(t, d)
 	made, met := make(chan struct{}), make(chan struct{})
@@ -206,12 +206,15 @@ func testDoLongConflict(t *testing.T, d driver.Warehouse) {
 			}
 			close(made)
 			<-met
-			return nil
+			_, err := tx.Exec(t.Context(), text(`INSERT INTO both_make SELECT count(*) FROM generate_series(1, 20000000)`)) // takes a while
+			return err
 		})
 	})
 	<-made
 	var once sync.Once
+	calls := 0
 	err := inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+		calls++
 		if !d.Capabilities().OneProcess {
 			once.Do(func() { close(met) }) // such a database makes the second wait inside the statement
 		}
@@ -221,6 +224,9 @@ func testDoLongConflict(t *testing.T, d driver.Warehouse) {
 	})
 	if err := errors.Join(err, g.Wait()); err != nil {
 		t.Fatal(err)
+	}
+	if calls > 2 {
+		t.Errorf("the function ran %d times: it did not wait for the other transaction", calls)
 	}
 }
 
