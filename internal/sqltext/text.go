@@ -51,6 +51,7 @@ type Text struct {
 	whole    string // this text and what it was cut from
 	from, to int    // this text is whole[from:to]
 	marks    []mark // ordered by offset in whole
+	calls    []call // that marks name by their number
 }
 
 // mark says where the bytes of a Text from one offset on came from, up to the next mark.
@@ -59,6 +60,14 @@ type mark struct {
 	source *Source // nil: from no file
 	at     int     // in source
 	copied bool    // the bytes stand in source one after the other; else all of them came from the place at
+	by     int32   // number of the call that wrote the bytes, from 1; 0: none
+}
+
+// call is a place from which another file's text was asked for: a macro called or a file included.
+type call struct {
+	source *Source
+	at     int
+	by     int32 // the call around it
 }
 
 // Plain gives the SQL of a file as it stands: every line is that file's line.
@@ -84,18 +93,36 @@ func (t Text) Pos(offset int) diag.Pos {
 	return m.source.Pos(m.at + at - m.offset)
 }
 
+// Callers gives the places that had the byte at offset written by a macro or an included file, the nearest first; none for
+// a byte that stands in its own file.
+func (t Text) Callers(offset int) []diag.Pos {
+	at := t.from + max(0, min(offset, t.to-t.from))
+	i := sort.Search(len(t.marks), func(i int) bool { return t.marks[i].offset > at }) - 1
+	if i < 0 {
+		return nil
+	}
+	var places []diag.Pos
+	for by := t.marks[i].by; by > 0; by = t.calls[by-1].by {
+		c := t.calls[by-1]
+		places = append(places, c.source.Pos(c.at))
+	}
+	return places
+}
+
 // Slice gives the bytes [from, to) of SQL(), which still know where they came from. Bounds outside count as the ends.
 func (t Text) Slice(from, to int) Text {
 	n := t.to - t.from
 	from = max(0, min(from, n))
 	to = max(from, min(to, n))
-	return Text{whole: t.whole, from: t.from + from, to: t.from + to, marks: t.marks}
+	return Text{whole: t.whole, from: t.from + from, to: t.from + to, marks: t.marks, calls: t.calls}
 }
 
 // Builder puts a Text together from pieces. The zero Builder is ready for use.
 type Builder struct {
 	sql   strings.Builder
 	marks []mark
+	calls []call
+	by    int32 // the call that is under way
 }
 
 // Len is the number of bytes written so far.
@@ -104,10 +131,19 @@ func (b *Builder) Len() int { return b.sql.Len() }
 // String is the SQL written so far, without the places.
 func (b *Builder) String() string { return b.sql.String() }
 
+// Enter says that what is written from here on was asked for at the given offset of a source, until the matching Leave.
+func (b *Builder) Enter(s *Source, at int) {
+	b.calls = append(b.calls, call{source: s, at: at, by: b.by})
+	b.by = int32(len(b.calls))
+}
+
+// Leave ends what Enter began.
+func (b *Builder) Leave() { b.by = b.calls[b.by-1].by }
+
 // Copy writes the bytes [from, to) of a source; each keeps its own place.
 func (b *Builder) Copy(s *Source, from, to int) {
 	if from < to {
-		b.marks = append(b.marks, mark{offset: b.sql.Len(), source: s, at: from, copied: true})
+		b.marks = append(b.marks, mark{offset: b.sql.Len(), source: s, at: from, copied: true, by: b.by})
 		b.sql.WriteString(s.text[from:to])
 	}
 }
@@ -115,7 +151,7 @@ func (b *Builder) Copy(s *Source, from, to int) {
 // Generate writes text that the source's piece at the given offset produced: all of it leads back to that one place.
 func (b *Builder) Generate(text string, s *Source, at int) {
 	if text != "" {
-		b.marks = append(b.marks, mark{offset: b.sql.Len(), source: s, at: at})
+		b.marks = append(b.marks, mark{offset: b.sql.Len(), source: s, at: at, by: b.by})
 		b.sql.WriteString(text)
 	}
 }
@@ -133,7 +169,11 @@ func (b *Builder) Append(t Text) {
 	if t.from == t.to {
 		return
 	}
-	shift := b.sql.Len() - t.from
+	shift, before := b.sql.Len()-t.from, int32(len(b.calls))
+	for _, c := range t.calls {
+		c.by = b.around(c.by, before)
+		b.calls = append(b.calls, c)
+	}
 	first := sort.Search(len(t.marks), func(i int) bool { return t.marks[i].offset > t.from }) - 1
 	for i := max(first, 0); i < len(t.marks) && t.marks[i].offset < t.to; i++ {
 		m := t.marks[i]
@@ -144,15 +184,24 @@ func (b *Builder) Append(t Text) {
 			}
 		}
 		m.offset += shift
+		m.by = b.around(m.by, before)
 		b.marks = append(b.marks, m)
 	}
 	b.sql.WriteString(t.SQL())
 }
 
+// around renumbers a call of a text that is appended behind so many others; what no call wrote belongs to the one under way.
+func (b *Builder) around(by, before int32) int32 {
+	if by == 0 {
+		return b.by
+	}
+	return by + before
+}
+
 // Text gives what was written. The builder may be written to further without changing it.
 func (b *Builder) Text() Text {
 	sql := b.sql.String()
-	return Text{whole: sql, to: len(sql), marks: b.marks[:len(b.marks):len(b.marks)]}
+	return Text{whole: sql, to: len(sql), marks: b.marks[:len(b.marks):len(b.marks)], calls: b.calls[:len(b.calls):len(b.calls)]}
 }
 
 // Grow makes room for a text of about so many bytes in so many pieces.

@@ -153,6 +153,8 @@ func (r *render) output(st *outputStmt, s *scope) error {
 			return err
 		}
 		if m, ok := fn.(*macro); ok {
+			r.out.Enter(r.src, e.at)
+			defer r.out.Leave()
 			return r.invokeAt(e, m, args, kwargs)
 		}
 		v, err := r.apply(e, fn, args, kwargs)
@@ -310,6 +312,8 @@ func (r *render) callBlock(st *callStmt, s *scope) error {
 	}
 	caller := &macro{def: st.caller, r: r, scope: s}
 	kwargs = append(kwargs[:len(kwargs):len(kwargs)], starlark.Tuple{starlark.String("caller"), caller})
+	r.out.Enter(r.src, st.call.at)
+	defer r.out.Leave()
 	return r.invokeAt(st.call, m, args, kwargs)
 }
 
@@ -333,6 +337,8 @@ func (r *render) include(st *includeStmt, s *scope) error {
 	if err := r.deeper(st.at); err != nil {
 		return err
 	}
+	r.out.Enter(src, st.at)
+	defer r.out.Leave()
 	r.src = t.src
 	if st.alone {
 		s = nil
