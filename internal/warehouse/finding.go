@@ -40,7 +40,7 @@ func finding(text sqltext.Text, err error) error {
 	if s, ok := summaries[e.Class]; ok {
 		f.Summary = s
 	}
-	f.At, f.Detail, f.Fix = place(text, e.Position), sentence(e.Message), e.Hint
+	f.At, f.Detail, f.Fix = place(text, e.Position), sentence(e.Message)+calledFrom(text, e.Position), e.Hint
 	if e.Class == driver.Conflict && f.Fix == "" {
 		f.Fix = "Run it again. When it happens often, let the two tasks run one after the other."
 	}
@@ -48,7 +48,7 @@ func finding(text sqltext.Text, err error) error {
 }
 
 // place gives where in the user's file the statement's byte came from. A byte that the file does not have, and an unknown
-// one, lead to the first place that the file does have.
+// one, lead to the first place that the file does have; of a macro or an included file, that is where it was asked for.
 func place(text sqltext.Text, offset int) diag.Pos {
 	if offset >= 0 {
 		if at := text.Pos(offset); at.File != "" {
@@ -56,12 +56,31 @@ func place(text sqltext.Text, offset int) diag.Pos {
 		}
 	}
 	for i := range len(text.SQL()) {
-		if at := text.Pos(i); at.File != "" {
+		at := text.Pos(i)
+		if callers := text.Callers(i); len(callers) > 0 {
+			at = callers[len(callers)-1]
+		}
+		if at.File != "" {
 			at.Col = 0
 			return at
 		}
 	}
 	return diag.Pos{}
+}
+
+// calledFrom tells, in a line of its own, who called the macro that wrote the statement's byte; "" when none did.
+func calledFrom(text sqltext.Text, offset int) string {
+	if offset < 0 {
+		return ""
+	}
+	var places []string
+	for _, at := range text.Callers(offset) {
+		places = append(places, at.String())
+	}
+	if len(places) == 0 {
+		return ""
+	}
+	return "\nCalled from " + strings.Join(places, ", called from ") + "."
 }
 
 // sentence ends a message with a full stop.

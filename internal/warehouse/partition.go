@@ -16,6 +16,7 @@ type partition struct {
 	column   driver.Column
 	from, to string // SQL literals; from belongs to it, to does not
 	people   string // the part in words
+	example  string // a condition that keeps a SELECT inside, as a template for one interval or many
 }
 
 // newPartition gives the interval's part of a table that is partitioned by the column.
@@ -33,6 +34,10 @@ func newPartition(column driver.Column, interval Interval) (*partition, error) {
 		}
 		p.from, p.to = "DATE '"+from+"'", "DATE '"+to+"'"
 		p.people = "from " + from + " to before " + to
+		p.example = column.Name + " >= date '{{ data_interval_start | ds }}' AND " + column.Name + " < date '{{ data_interval_end | ds }}'"
+		if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
+			p.example = column.Name + " = date '{{ data_interval_start | ds }}'"
+		}
 	case driver.Timestamp:
 		if !start.Before(end) {
 			return nil, fmt.Errorf("column %q is a timestamp, and the data interval at %s has no width to replace", column.Name, start.Format(time.RFC3339))
@@ -41,6 +46,7 @@ func newPartition(column driver.Column, interval Interval) (*partition, error) {
 		from, to := start.Format(layout), end.Format(layout)
 		p.from, p.to = "TIMESTAMP '"+from+"'", "TIMESTAMP '"+to+"'"
 		p.people = "from " + from + " to before " + to
+		p.example = column.Name + " >= timestamp '{{ data_interval_start | ts }}' AND " + column.Name + " < timestamp '{{ data_interval_end | ts }}'"
 	default:
 		return nil, fmt.Errorf("column %q is of type %s; a table is partitioned by a date or a timestamp", column.Name, column.Type)
 	}
@@ -84,7 +90,7 @@ func (in *into) outside(ctx context.Context, cause error) error {
 	}
 	f := in.finding("Rows outside the data interval",
 		fmt.Sprintf("This run replaces the rows %s in %s. %s Nothing was written.", p.people, in.name, detail),
-		fmt.Sprintf("Let the SELECT keep the interval's rows only, for example WHERE %s = '{{ ds }}'.", p.column.Name))
+		"Let the SELECT keep the interval's rows only: WHERE "+p.example)
 	f.Cause = cause
 	return f
 }

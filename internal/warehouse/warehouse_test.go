@@ -58,6 +58,38 @@ func TestTransactionWordsAreRefusedWhereTheyOpenAStatement(t *testing.T) {
 	}
 }
 
+func TestFindingNamesTheCallerOfAMacro(t *testing.T) {
+	t.Parallel()
+	task := sqltext.NewSource("sql/x.sql", "select a,\n  {{ outer() }} from t")
+	macros := sqltext.NewSource("macros/m.sql", "inner\n{{ inner() }}")
+	var b sqltext.Builder
+	b.Enter(task, 12)
+	b.Enter(macros, 6)
+	b.Copy(macros, 0, 5)
+	b.Leave()
+	b.Copy(macros, 5, 6)
+	b.Leave()
+	b.Copy(task, 25, 32)
+	var around sqltext.Builder
+	around.Add("insert into t ")
+	around.Append(b.Text())
+	text := around.Text()
+	for _, c := range []struct {
+		position   int
+		at, detail string
+	}{
+		{16, "macros/m.sql:1:3", "A value.\nCalled from macros/m.sql:2:1, called from sql/x.sql:2:3."},
+		{19, "macros/m.sql:1:6", "A value.\nCalled from sql/x.sql:2:3."},
+		{21, "sql/x.sql:2:17", "A value."},
+		{-1, "sql/x.sql:2", "A value."}, // a place that is not known is in the task's own file
+	} {
+		f := diag.AsFinding("", finding(text, &driver.Error{Class: driver.DataError, Message: "A value", Position: c.position}))
+		if f.At.String() != c.at || f.Detail != c.detail {
+			t.Errorf("position %d gives %s %q, want %s %q", c.position, f.At, f.Detail, c.at, c.detail)
+		}
+	}
+}
+
 func TestFindingLeadsToTheUsersFile(t *testing.T) {
 	t.Parallel()
 	var b sqltext.Builder

@@ -45,12 +45,9 @@ func (n Name) String() string {
 
 // Capabilities are what a database can do; warehouse refuses, before any SQL is sent, what it cannot.
 type Capabilities struct {
-	Kind        string // "duckdb", "postgres", "greenplum"
-	Version     string
-	Merge       bool // INSERT … ON CONFLICT or MERGE
-	OneProcess  bool // a second process cannot open it
-	Distributed bool
-	ReadsFiles  bool // can read CSV and Parquet files by itself, see FileReader
+	Kind       string // "duckdb", "postgres", "greenplum"
+	Version    string
+	OneProcess bool // a second process cannot open it
 }
 
 // Querier runs SQL, in a transaction or outside of one.
@@ -90,6 +87,7 @@ type Error struct {
 	Code     string // SQLSTATE, or the engine's own error type
 	Message  string
 	Hint     string
+	Table    string // the table that an UnknownName is about, as the database names it, if it is about one and tells
 	Position int
 	Cause    error
 }

@@ -143,9 +143,7 @@ func (w *Warehouse) Capabilities() driver.Capabilities {
 	return driver.Capabilities{
 		Kind:       "duckdb",
 		Version:    w.version,
-		Merge:      true,
 		OneProcess: true,
-		ReadsFiles: true,
 	}
 }
 

@@ -44,6 +44,9 @@ func newError(text string) *driver.Error {
 	}
 	message, hint := splitHint(r.Message)
 	e := &driver.Error{Class: classify(r), Code: r.Type, Message: message, Hint: hint, Position: position}
+	if m := noTable.FindStringSubmatch(message); m != nil && e.Class == driver.UnknownName {
+		e.Table = m[1]
+	}
 	switch e.Class {
 	case driver.OutOfMemory:
 		e.Hint = "Raise the warehouse's memory limit in damson.yaml, lower its threads, or give the statement less at a time."
@@ -79,7 +82,7 @@ func classify(r report) driver.Class {
 			return driver.UnknownName
 		}
 	case "Binder":
-		if strings.HasSuffix(r.Subtype, "NOT_FOUND") || strings.Contains(r.Message, "not found") {
+		if strings.HasSuffix(r.Subtype, "NOT_FOUND") || strings.Contains(r.Message, "not found") || strings.Contains(r.Message, "does not have a column") {
 			return driver.UnknownName
 		}
 		return driver.Syntax
@@ -137,20 +140,6 @@ func classifyTransaction(r report) driver.Class {
 		return driver.Conflict
 	}
 	return driver.Internal
-}
-
-// hintStarts are how the lines begin with which DuckDB proposes a cure.
-var hintStarts = []string{"\nDid you mean", "\nCandidate", "\n\nPossible solutions", "\nHint:", "\n\nLINE "}
-
-// splitHint separates what is wrong from the cure that DuckDB proposes.
-func splitHint(text string) (message, hint string) {
-	cut := len(text)
-	for _, start := range hintStarts {
-		if i := strings.Index(text, start); i >= 0 {
-			cut = min(cut, i)
-		}
-	}
-	return strings.TrimSpace(text[:cut]), strings.TrimSpace(text[cut:])
 }
 
 // errorFrom takes the error out of DuckDB's error object and frees it; nil when there is none.
