@@ -3,10 +3,13 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"damson/examples"
 	"damson/internal/citydata"
 )
 
@@ -172,6 +175,45 @@ func dayChecksums(t *testing.T, dir string) string {
 		selects = append(selects, fmt.Sprintf("select '%s' as t, count(*) as n, cast(bit_xor(hash(t)) as text) as h from geolife.%s as t", table, table))
 	}
 	return damson(t, dir, "query", strings.Join(selects, " union all ")+" order by 1", "--format", "csv")
+}
+
+// TestDistancesAnywhereOnEarth runs the example's macro on pairs of points and compares with geodesics on WGS84 by
+// GeographicLib (C. Karney, 2013).
+func TestDistancesAnywhereOnEarth(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	macros, err := fs.ReadFile(examples.GeoLife(), "macros/geo.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := []struct{ lat1, lon1, lat2, lon2, metres, tolerance float64 }{
+		{39.9, 116.3, 39.9001, 116.3001, 14.014860363844495, 1e-6},
+		{0, 0, 0, 0.001, 111.31949079327357, 1e-6},
+		{89.999, 10, 89.9995, -170, 167.54096933936228, 1e-6},    // across the pole
+		{-54.8, -68.3, -54.81, -68.31, 1285.5795043638773, 1e-6}, // far south
+		{10, 179.9999, 10, -179.9999, 21.927872814358196, 1e-6},  // across the date line
+		{48.85, 2.35, 52.52, 13.405, 880223.093784306, 5e-5},     // between cities
+		{40.64, -73.78, 51.47, -0.45, 5555408.658207163, 5e-3},   // across an ocean
+		{0.0001, 20, 0.0001, 20, 0, 0},                           // nowhere
+	}
+	var selects []string
+	for i, p := range pairs {
+		selects = append(selects, fmt.Sprintf("select %d as i, %v as a, %v as b, %v as c, %v as d", i, p.lat1, p.lon1, p.lat2, p.lon2))
+	}
+	writeFile(t, dir, "damson.yaml", "name: earth\n")
+	writeFile(t, dir, "macros/geo.sql", string(macros))
+	writeFile(t, dir, "pipelines/p.star", `pipeline(name = "p").sql("d", into = "e.d")`)
+	writeFile(t, dir, "sql/d.sql", `select i, {{ distance_m('x', 'y', 'z', 'u', 'v', 'w') }} as metres from (
+		select i, {{ earth_x('a', 'b') }} as x, {{ earth_y('a', 'b') }} as y, {{ earth_z('a') }} as z,
+			{{ earth_x('c', 'd') }} as u, {{ earth_y('c', 'd') }} as v, {{ earth_z('c') }} as w
+		from (`+strings.Join(selects, " union all ")+`) as pairs) as placed`)
+	damson(t, dir, "run", "p")
+	for _, r := range queryRecords(t, dir, "select i, metres from e.d") {
+		p := pairs[int(number(t, r["i"]))]
+		if got := number(t, r["metres"]); math.Abs(got-p.metres) > p.tolerance*p.metres {
+			t.Errorf("from %v, %v to %v, %v: %v m, want %v", p.lat1, p.lon1, p.lat2, p.lon2, got, p.metres)
+		}
+	}
 }
 
 // makeCity makes GPS files.
