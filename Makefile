@@ -15,7 +15,7 @@ toolchain: ## check for Go and a C++ compiler; install the compiler on Debian wh
 
 build: toolchain ## build bin/damson
 	@mkdir -p bin
-	$(GO) build -trimpath -o $(BIN) ./cmd/damson
+	$(GO) build -o $(BIN) ./cmd/damson
 
 demo: build ## the GeoLife project end to end in ./damson-demo, then its report
 	$(BIN) demo --no-serve
