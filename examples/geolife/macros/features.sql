@@ -1,7 +1,12 @@
 {# The columns a model sees, in one place: the same for rows to train on and rows to score. #}
 {% macro feature_columns(t) -%}
-{{ t }}.speed_mean,
-{%- for name in ['speed', 'drift', 'drift_2'] %}{% for p in ['p10', 'p25', 'p50', 'p75', 'p90', 'max'] %} {{ t }}.{{ name }}_{{ p }},{% endfor %}{% endfor %}
-{{ t }}.top_speed, {{ t }}.drift_std, {{ t }}.share_still, {{ t }}.share_2_5, {{ t }}.share_3_5, {{ t }}.share_6, {{ t }}.share_10,
-{{ t }}.turn_rate, {{ t }}.speed_change_rate, {{ t }}.stop_rate, {{ t }}.net_speed, {{ t }}.straightness
+{% for name in ['speed_mean', 'speed_p50', 'speed_p75', 'speed_p90', 'drift_p50', 'drift_p75', 'drift_max', 'drift_2_p50', 'drift_2_max', 'share_still',
+   'share_2_5', 'share_3_5', 'share_6', 'share_10', 'turn_rate', 'speed_change_rate', 'stop_rate', 'net_speed', 'neighbour_drift'] -%}
+{{ t }}.{{ name }}{{ '' if loop.last else ', ' }}
+{%- endfor %}
+{%- endmacro %}
+
+{# A share or a rate: a / b as a double, NULL when b is 0. #}
+{% macro ratio(a, b) -%}
+(cast({{ a }} as double precision) / nullif({{ b }}, 0))
 {%- endmacro %}

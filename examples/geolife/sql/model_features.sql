@@ -1,5 +1,5 @@
 -- Labelled windows, for training.
-select f.window_id, f.uid, f.tdate, l.segment_id, l.mode, case when l.mode = 'walk' then 1 else 0 end as label, f.seconds,
+select f.window_id, f.uid, f.tdate, l.segment_id, l.mode, case when l.mode = 'walk' then 1 else 0 end as label, l.seconds,
        {{ feature_columns('f') }}
 from geolife.window_features as f
 join geolife.window_label as l on l.window_id = f.window_id and l.tdate = f.tdate
