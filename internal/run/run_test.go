@@ -267,7 +267,8 @@ func TestRetryDelay(t *testing.T) {
 	if d := run.RetryDelay(p, 5000, 7); d != 24*time.Hour {
 		t.Errorf("without a bound: %s, want a day", d)
 	}
-	if run.RetryDelay(p, 1, 7) != run.RetryDelay(p, 1, 7) || run.RetryDelay(p, 1, 7) == run.RetryDelay(p, 1, 8) {
+	first, again, other := run.RetryDelay(p, 1, 7), run.RetryDelay(p, 1, 7), run.RetryDelay(p, 1, 8)
+	if first != again || first == other {
 		t.Error("the spread should follow from the seed")
 	}
 	if d := run.RetryDelay(run.RetryPolicy{}, 3, 7); d != 0 {

@@ -340,15 +340,15 @@ func bindExtra(def *macroDef, s *scope, named map[string]starlark.Value) error {
 		}})
 	}
 	if !def.kwargs {
-		for _, name := range sortedKeys(named) {
-			var params []string
-			for _, p := range def.params {
-				params = append(params, p.name)
-			}
-			hint := diag.DidYouMean(name, params)
-			return fmt.Errorf("it has no parameter %q. %s", name, hint)
+		if len(named) == 0 {
+			return nil
 		}
-		return nil
+		params := make([]string, len(def.params))
+		for i, p := range def.params {
+			params[i] = p.name
+		}
+		unknown := sortedKeys(named)[0]
+		return fmt.Errorf("it has no parameter %q. %s", unknown, diag.DidYouMean(unknown, params))
 	}
 	d := starlark.NewDict(len(named))
 	for _, name := range sortedKeys(named) {
