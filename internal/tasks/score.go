@@ -49,55 +49,55 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	result := scoreResult{written: writtenBy(w), Model: champion.Model, Version: champion.Number}
+	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
-		var err error
+		score := e.scoreInGo
 		if small {
-			result.Written, err = e.scoreInSQL(ctx, tx, w, *champion, source, columns)
-		} else {
-			result.Written, err = e.scoreInGo(ctx, tx, w, *champion, source, columns)
+			score = e.scoreInSQL
 		}
-		return result, err
+		all, each, err := score(ctx, tx, w, *champion, source, columns)
+		outcome = outcomeOf(w, all, each, func(rows written) any { return scoreResult{rows, champion.Model, champion.Number} })
+		return recorded(outcome), err
 	})
-	return engine.Outcome{Result: result}, err
+	return outcome, err
 }
 
-func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (warehouse.Written, error) {
+func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (all warehouse.Written, each []int64, err error) {
 	scored, err := mltrain.ScoreSQL(v, source, columns, *w.Task.Score, e.Warehouse.Kind())
 	if err != nil {
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
-	return tx.Into(ctx, scored, w.Task.Score.Target, interval(w))
+	return tx.IntoEach(ctx, scored, w.Task.Score.Target, intervals(w))
 }
 
 // scoreInGo reads the rows beside the transaction, appends the scored ones to a table of their own inside it, and moves
 // them from there.
-func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (warehouse.Written, error) {
+func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (all warehouse.Written, each []int64, err error) {
 	score := *w.Task.Score
 	rows, err := e.Warehouse.Query(ctx, source)
 	if err != nil {
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
 	scored, err := mltrain.ScoreRows(ctx, v, rows, score, source.Pos(0), e.Project.Environment.Limits.Threads)
 	if err != nil {
 		rows.Release()
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
 	defer scored.Release()
 	staging := stagingTable(w.Claims[0])
 	at := w.Task.At.File
 	if err := tx.CreateTable(ctx, staging, scoredColumns(scored.Schema(), columns)); err != nil {
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
 	if _, err := tx.Append(ctx, staging, scored); err != nil {
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
-	written, err := tx.Into(ctx, sqltext.Plain(at, "select * from "+staging), score.Target, interval(w))
+	all, each, err = tx.IntoEach(ctx, sqltext.Plain(at, "select * from "+staging), score.Target, intervals(w))
 	if err != nil {
-		return warehouse.Written{}, err
+		return all, nil, err
 	}
 	_, err = tx.Exec(ctx, sqltext.Plain(at, "drop table "+staging))
-	return written, err
+	return all, each, err
 }
 
 // stagingTable is a table's name that no other attempt uses.

@@ -11,18 +11,33 @@ import (
 // sqlExecutor runs a SQL file: a SELECT into a table, or a script.
 type sqlExecutor struct{ *Shop }
 
-// written is what a task that writes rows reports. In a batch, the rows are those of all its runs.
+// written is what a task that writes rows reports. In a batch, the rows are those of the interval where the warehouse tells
+// them apart, and how many made way for them is not told; else the numbers are those of all its runs.
 type written struct {
 	warehouse.Written
 	BatchOf int `json:"batch_of,omitempty"` // runs that were executed together
 }
 
-// writtenBy starts the report of a work.
-func writtenBy(w engine.Work) written {
-	if len(w.Runs) == 1 {
-		return written{}
+// outcomeOf makes the outcome of a work from what it wrote in all and, where that is known, for each run; result adds what
+// else the task reports.
+func outcomeOf(w engine.Work, all warehouse.Written, each []int64, result func(rows written) any) engine.Outcome {
+	batch := len(w.Runs)
+	if batch == 1 {
+		batch = 0
 	}
-	return written{BatchOf: len(w.Runs)}
+	outcome := engine.Outcome{Result: result(written{all, batch})}
+	for _, rows := range each {
+		outcome.Each = append(outcome.Each, result(written{warehouse.Written{Rows: rows, Created: all.Created}, batch}))
+	}
+	return outcome
+}
+
+// recorded gives an outcome's results as the ledger keeps them.
+func recorded(o engine.Outcome) any {
+	if o.Each != nil {
+		return warehouse.Each(o.Each)
+	}
+	return o.Result
 }
 
 // scriptResult is what a script reports: the rows its statements changed.
@@ -39,11 +54,9 @@ func (e sqlExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome
 	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		if target := w.Task.SQL.Target; target != nil {
-			result := writtenBy(w)
-			var err error
-			result.Written, err = tx.Into(ctx, text, *target, interval(w))
-			outcome.Result = result
-			return result, err
+			all, each, err := tx.IntoEach(ctx, text, *target, intervals(w))
+			outcome = outcomeOf(w, all, each, func(rows written) any { return rows })
+			return recorded(outcome), err
 		}
 		rows, err := tx.Script(ctx, text, func(i, n int, rows int64, d time.Duration) {
 			if n > 1 {

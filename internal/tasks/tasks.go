@@ -45,10 +45,10 @@ type Shop struct {
 // Executors gives the shop's executor for each kind of task.
 func (s *Shop) Executors() map[pipeline.Kind]engine.Executor {
 	return map[pipeline.Kind]engine.Executor{
-		pipeline.SQLTask:   sqlExecutor{s},
-		pipeline.LoadTask:  loadExecutor{s},
-		pipeline.TrainTask: trainExecutor{s},
-		pipeline.ScoreTask: scoreExecutor{s},
+		pipeline.SQLTask:   advised{sqlExecutor{s}, s.Project},
+		pipeline.LoadTask:  advised{loadExecutor{s}, s.Project},
+		pipeline.TrainTask: advised{trainExecutor{s}, s.Project},
+		pipeline.ScoreTask: advised{scoreExecutor{s}, s.Project},
 	}
 }
 
@@ -130,7 +130,11 @@ func tableSource(t *pipeline.Task) (sqltext.Text, error) {
 	return sqltext.Plain(t.At.File, "select * from "+quoted), nil
 }
 
-// interval is the work's data interval, over all its runs.
-func interval(w engine.Work) warehouse.Interval {
-	return warehouse.Interval{Start: w.Start, End: w.End}
+// intervals are the data intervals of the work's runs.
+func intervals(w engine.Work) []warehouse.Interval {
+	list := make([]warehouse.Interval, len(w.Runs))
+	for i, r := range w.Runs {
+		list[i] = warehouse.Interval{Start: r.Start, End: r.End}
+	}
+	return list
 }

@@ -17,9 +17,9 @@ type Interval struct{ Start, End time.Time }
 
 // Written tells what Into did.
 type Written struct {
-	Rows     int64 `json:"rows"`              // rows the SELECT gave, all of them now in the table
-	Replaced int64 `json:"replaced"`          // rows that made way for them
-	Created  bool  `json:"created,omitempty"` // the table did not exist before
+	Rows     int64 `json:"rows"`               // rows the SELECT gave, all of them now in the table
+	Replaced int64 `json:"replaced,omitempty"` // rows that made way for them
+	Created  bool  `json:"created,omitempty"`  // the table did not exist before
 }
 
 // Into writes the rows of a SELECT into the target's table, which it makes from the SELECT's columns when it is absent.
@@ -31,30 +31,39 @@ type Written struct {
 // Columns match by name. A SELECT whose columns or types differ from the table's is an error, except that NewColumns lets
 // it add columns.
 func (tx *Tx) Into(ctx context.Context, sel sqltext.Text, target pipeline.Target, interval Interval) (Written, error) {
-	one, err := single(sel)
+	in, err := tx.prepareInto(ctx, sel, target, interval)
 	if err != nil {
-		return Written{}, err
-	}
-	name, err := parseName(target.Into)
-	if err != nil {
-		return Written{}, err
-	}
-	columns, err := tx.describeAgain(one.SQL(), func() ([]driver.Column, error) { return tx.w.driver.Describe(ctx, tx.tx, one.SQL()) })
-	if err != nil {
-		return Written{}, finding(one, err)
-	}
-	if err := checkColumns(one, columns); err != nil {
-		return Written{}, err
-	}
-	in := &into{tx: tx, sel: one, target: target, name: name, columns: columns}
-	if err := in.check(interval); err != nil {
-		return Written{}, err
-	}
-	if err := in.prepareTable(ctx); err != nil {
 		return Written{}, err
 	}
 	err = in.write(ctx)
 	return in.written, err
+}
+
+// prepareInto checks an Into and makes its table ready.
+func (tx *Tx) prepareInto(ctx context.Context, sel sqltext.Text, target pipeline.Target, interval Interval) (*into, error) {
+	one, err := single(sel)
+	if err != nil {
+		return nil, err
+	}
+	name, err := parseName(target.Into)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := tx.describeAgain(one.SQL(), func() ([]driver.Column, error) { return tx.w.driver.Describe(ctx, tx.tx, one.SQL()) })
+	if err != nil {
+		return nil, finding(one, err)
+	}
+	if err := checkColumns(one, columns); err != nil {
+		return nil, err
+	}
+	in := &into{tx: tx, sel: one, target: target, name: name, columns: columns}
+	if err := in.check(interval); err != nil {
+		return nil, err
+	}
+	if err := in.prepareTable(ctx); err != nil {
+		return nil, err
+	}
+	return in, nil
 }
 
 // into is one call of Into.

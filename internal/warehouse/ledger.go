@@ -22,8 +22,9 @@ import (
 const maxTries = 8
 
 // Do runs f in one transaction and commits its writes together with a ledger row for each claim, whose result is what f
-// gives, as JSON. A claim that the ledger already has makes Do return ErrCommitted, and nothing is written. When another
-// transaction is in the way, f runs again from the start: what it does outside of tx must bear being done twice.
+// gives, as JSON, or what an Each has for it. A claim that the ledger already has makes Do return ErrCommitted, and nothing
+// is written. When another transaction is in the way, f runs again from the start: what it does outside of tx must bear
+// being done twice.
 func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
 	wait := 2 * time.Millisecond
 	for try := 1; ; try++ {
@@ -118,7 +119,7 @@ func ledgerInsert(claims []run.Claim, result any) (string, error) {
 	if len(claims) == 0 {
 		return "", nil
 	}
-	text, err := json.Marshal(result)
+	texts, err := resultTexts(claims, result)
 	if err != nil {
 		return "", fmt.Errorf("the result of task %s as JSON: %w", claims[0].Task, err)
 	}
@@ -131,9 +132,34 @@ func ledgerInsert(claims []run.Claim, result any) (string, error) {
 			sql.WriteString(", ")
 		}
 		fmt.Fprintf(&sql, "(%s, %s, %d, TIMESTAMP '%s', %s)",
-			sqltext.QuoteLiteral(c.RunID), sqltext.QuoteLiteral(c.Task), c.Attempt, now, sqltext.QuoteLiteral(string(text)))
+			sqltext.QuoteLiteral(c.RunID), sqltext.QuoteLiteral(c.Task), c.Attempt, now, sqltext.QuoteLiteral(texts[i]))
 	}
 	return sql.String(), nil
+}
+
+// resultTexts gives the JSON of each claim's result.
+func resultTexts(claims []run.Claim, result any) ([]string, error) {
+	each, ok := result.(Each)
+	if ok && len(each) != len(claims) {
+		return nil, fmt.Errorf("%d results for %d claims", len(each), len(claims))
+	}
+	texts := make([]string, len(claims))
+	for i := range claims {
+		if i > 0 && !ok {
+			texts[i] = texts[0]
+			continue
+		}
+		one := result
+		if ok {
+			one = each[i]
+		}
+		text, err := json.Marshal(one)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = string(text)
+	}
+	return texts, nil
 }
 
 // claimsAtOnce bounds the length of one question to the ledger.

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ var intoTests = map[string]func(*testing.T, driver.Warehouse){
 	"the table is made from the SELECT":                testIntoCreates,
 	"a SELECT without rows makes the table as well":    testIntoCreatesEmpty,
 	"a day replaces that day only":                     testIntoDay,
+	"each interval of several has its own number":      testIntoEach,
 	"a timestamp column is replaced by the moment":     testIntoTimestamp,
 	"the whole table is replaced":                      testIntoWhole,
 	"append adds":                                      testIntoAppend,
@@ -130,6 +132,40 @@ func testIntoDay(t *testing.T, d driver.Warehouse) {
 	must(t, w, daily("2007-04-13"), byDay, moment, warehouse.Written{Rows: 2, Replaced: 2})
 	all := `SELECT tdate, uid, count(*) AS n FROM geo.points WHERE tdate >= DATE '2007-04-12' AND tdate < DATE '2007-04-15' GROUP BY tdate, uid`
 	must(t, w, all, byDay, days("2007-04-12", "2007-04-15"), warehouse.Written{Rows: 5, Replaced: 3})
+}
+
+func testIntoEach(t *testing.T, d driver.Warehouse) {
+	points(t, d)
+	w := portable(t, d)
+	several := []warehouse.Interval{days("2007-04-11", "2007-04-12"), days("2007-04-12", "2007-04-13"), days("2007-04-13", "2007-04-15")}
+	write := func(sql string, target pipeline.Target, intervals []warehouse.Interval) (all warehouse.Written, each []int64) {
+		t.Helper()
+		err := inTx(t.Context(), w, func(tx *warehouse.Tx) (err error) {
+			all, each, err = tx.IntoEach(t.Context(), text(sql), target, intervals)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all, each
+	}
+	const whole = `SELECT tdate, uid FROM geo.points`
+	if all, each := write(whole, byDay, several); all != (warehouse.Written{Rows: 12, Created: true}) || !slices.Equal(each, []int64{0, 4, 8}) {
+		t.Errorf("got %+v and %v", all, each)
+	}
+	all, each := write(whole+` WHERE NOT (tdate = DATE '2007-04-12' AND uid = 'u0')`, byDay, several)
+	if all != (warehouse.Written{Rows: 10, Replaced: 12}) || !slices.Equal(each, []int64{0, 2, 8}) {
+		t.Errorf("got %+v and %v", all, each)
+	}
+	sameDay := []warehouse.Interval{{Start: at("2007-04-12 00:00:00"), End: at("2007-04-12 12:00:00")}, {Start: at("2007-04-12 12:00:00"), End: at("2007-04-13 00:00:00")}}
+	for _, c := range []struct {
+		target    pipeline.Target
+		intervals []warehouse.Interval
+	}{{byDay, several[1:2]}, {byDay, sameDay}, {pipeline.Target{Into: "geo.other", Mode: pipeline.Append}, several}} {
+		if all, each := write(whole+` WHERE tdate = DATE '2007-04-12'`, c.target, c.intervals); all.Rows != 4 || each != nil {
+			t.Errorf("%+v of %d intervals gives %+v and %+v", c.target, len(c.intervals), all, each)
+		}
+	}
 }
 
 func testIntoTimestamp(t *testing.T, d driver.Warehouse) {

@@ -19,6 +19,7 @@ import (
 
 var ledgerTests = map[string]func(*testing.T, driver.Warehouse){
 	"writes and claims commit together":               testDoCommits,
+	"each claim can have a result of its own":         testDoEach,
 	"a claim commits once":                            testDoOnce,
 	"a claim that has committed explains a failure":   testDoExplains,
 	"nothing is written when the function fails":      testDoFails,
@@ -70,6 +71,24 @@ func testDoCommits(t *testing.T, d driver.Warehouse) {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	want(t, d, `SELECT count(*), count(committed_at) FROM damson.ledger`, []any{int64(2), int64(2)})
+}
+
+func testDoEach(t *testing.T, d driver.Warehouse) {
+	w := ledger(t, d)
+	claims := []run.Claim{claim("a", 1), claim("b", 1)}
+	do := func(results ...any) error {
+		return w.Do(t.Context(), claims, func(*warehouse.Tx) (any, error) { return warehouse.Each(results), nil })
+	}
+	if err := do(1); err == nil {
+		t.Error("one result is taken for two claims")
+	}
+	if err := do(1, "two"); err != nil {
+		t.Fatal(err)
+	}
+	done, err := w.Committed(t.Context(), claims)
+	if err != nil || string(done[claims[0]]) != "1" || string(done[claims[1]]) != `"two"` {
+		t.Errorf("the ledger has %v, %v", done, err)
+	}
 }
 
 func testDoOnce(t *testing.T, d driver.Warehouse) {

@@ -115,6 +115,46 @@ func BenchmarkInto(b *testing.B) {
 	}
 }
 
+// BenchmarkIntoEach measures what telling a million rows apart by their days adds to writing them.
+func BenchmarkIntoEach(b *testing.B) {
+	const days = 50
+	d := source(b, days, 20_000)
+	w, err := warehouse.New(b.Context(), d)
+	if err != nil {
+		b.Fatal(err)
+	}
+	must(b, d, `CREATE TABLE portable AS SELECT * FROM source`)
+	target := pipeline.Target{Into: "portable", PartitionBy: "tdate"}
+	var intervals []warehouse.Interval
+	for i := range days {
+		intervals = append(intervals, warehouse.Interval{Start: firstDay.AddDate(0, 0, i), End: firstDay.AddDate(0, 0, i+1)})
+	}
+	whole := warehouse.Interval{Start: firstDay, End: firstDay.AddDate(0, 0, days)}
+	sel := sqltext.Plain("sql/x.sql", fmt.Sprintf(between, whole.Start.Format(time.DateOnly), whole.End.Format(time.DateOnly)))
+	var took [2]time.Duration // by way: 0 Into, 1 IntoEach
+	for i := 0; b.Loop(); i++ {
+		for k := range took {
+			way := (i + k) % 2 // each meets as often what the other leaves behind
+			before := cpu()
+			err := w.Do(b.Context(), nil, func(tx *warehouse.Tx) (any, error) {
+				if way == 0 {
+					return tx.Into(b.Context(), sel, target, whole)
+				}
+				_, each, err := tx.IntoEach(b.Context(), sel, target, intervals)
+				return each, err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			took[way] += cpu() - before
+		}
+	}
+	one, each := took[0], took[1]
+	b.ReportMetric(one.Seconds()*1e3/float64(b.N), "into-cpu-ms/op")
+	b.ReportMetric((each-one).Seconds()*1e3/float64(b.N), "more-cpu-ms/op")
+	b.ReportMetric(each.Seconds()/one.Seconds(), "cpu-ratio")
+}
+
 // batches is a stream that gives one batch again and again.
 func batches(b *testing.B, n int) array.RecordReader {
 	b.Helper()

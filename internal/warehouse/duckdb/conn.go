@@ -75,6 +75,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (s bindings.PreparedStat
 			err := newError(bindings.PrepareError(s))
 			bindings.DestroyPrepare(&s)
 			err.Position = byteOffset(sql, err)
+			err.Table = asWritten(sql, err)
 			return err
 		}
 		return nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse/driver"
 )
 
 // How DuckDB's messages name things.
@@ -19,6 +21,26 @@ var (
 	inQuotes   = regexp.MustCompile(`"((?:[^"]|"")*)"`)
 	wanted     = regexp.MustCompile(`'(\w+)\((.*)\)'|"(\w+)\((.*)\)"`)
 )
+
+// asWritten gives the error's table with the schema that the statement names, which DuckDB leaves out.
+func asWritten(sql string, e *driver.Error) string {
+	if e.Table == "" || e.Position < 0 || e.Position >= len(sql) {
+		return e.Table
+	}
+	to := e.Position
+	for to < len(sql) {
+		tok := sqltext.Next(sql, to)
+		if tok.Kind != sqltext.Word && tok.Kind != sqltext.QuotedName && sql[tok.From:tok.To] != "." {
+			break
+		}
+		to = tok.To
+	}
+	schema, table, err := sqltext.ParseName(sql[e.Position:to])
+	if err != nil || schema == "" || !strings.EqualFold(table, e.Table) {
+		return e.Table
+	}
+	return schema + "." + table
+}
 
 // hintStarts are how the lines begin with which DuckDB proposes a cure.
 var hintStarts = []string{"\nDid you mean", "\nCandidate", "\n\nPossible solutions", "\nHint:", "\n\nLINE ", "\nEither add it to the GROUP BY"}

@@ -27,7 +27,7 @@ func TestErrorsAdviseInPlainWords(t *testing.T) {
 		{"select zzzzzz from (select uid, latitude from landing.trajectory)", `Referenced column "zzzzzz" not found in FROM clause!`, "Columns there: latitude.", "", driver.UnknownName},
 		{"select t.ltitude from landing.trajectory t", `Table "t" does not have a column named "ltitude"`, `Did you mean "latitude"?`, "", driver.UnknownName},
 		{"select x.uid from landing.trajectory trip", `Referenced table "x" not found!`, "Tables there: trip.", "", driver.UnknownName},
-		{"select * from landing.trajectry", "Table with name trajectry does not exist!", `Did you mean "trajectory"?`, "trajectry", driver.UnknownName},
+		{"select * from landing.trajectry", "Table with name trajectry does not exist!", `Did you mean "trajectory"?`, "landing.trajectry", driver.UnknownName},
 		{"select * from nowhere", "Table with name nowhere does not exist!", "", "nowhere", driver.UnknownName}, // not "pg_indexes"
 		{"select * from foo.trips", `Table with name "foo.trips" does not exist because schema "foo" does not exist.`, "", "foo.trips", driver.UnknownName},
 		{"select uid, sum(latitude) from landing.trajectory group by tdate", group,
