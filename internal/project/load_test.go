@@ -1,6 +1,7 @@
 package project_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,31 +112,41 @@ func TestEnvironment(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	base := map[string]string{
-		"damson.yaml":      "name: v\n",
+		"damson.yaml":      "name: v\nvars: {least: 1, unit: m, unread: 1, key: '${env:KEY}'}\n",
 		"pipelines/p.star": "m = model(name = \"m\", algorithm = random_forest(), id = \"id\", target = \"y\")\np = pipeline(name = \"p\", owner = \"me\")\np.sql(\"x\", into = \"a.x\") >> p.train(\"t\", model = m, source = \"a.x\")\n",
 		"pipelines/q.star": "q = pipeline(name = \"q\")\nq.sql(\"y\")\n",
-		"sql/x.sql":        "select {{ half(2) }} as x\nfrom t\n",
+		"sql/x.sql":        "select {{ half(2) }} as x\nfrom t where x > {{ var.value.least }} and k = '{{ var.value.key }}'\n",
 		"sql/y.sql":        "select 1 as y\n",
 		"macros/m.sql":     "{% macro half(n) %}{{ whole(n) / 2 }}{% endmacro %}\n",
-		"macros/n.sql":     "{% macro whole(n) %}{{ n }}{% endmacro %}\n",
+		"macros/n.sql":     "{% macro whole(n) %}{{ n }} /* {{ var.json.unit | default('') }} */{% endmacro %}\n",
 		"macros/o.sql":     "{% macro never(n) %}{{ n }}{% endmacro %}\n",
 	}
+	key := "k3y"
 	version := func(t *testing.T, change func(map[string]string)) string {
 		files := map[string]string{}
 		for k, v := range base {
 			files[k] = v
 		}
 		change(files)
-		p, findings := project.Load(write(t, files), project.Options{})
+		p, findings := project.Load(write(t, files), project.Options{Getenv: func(string) (string, bool) { return key, true }})
 		if findings.HasErrors() {
 			t.Fatal(findings)
+		}
+		if all, err := json.Marshal(p); err != nil || bytes.Contains(all, []byte(key)) {
+			t.Errorf("a secret is in the project: %s, %v", all, err)
 		}
 		return p.Pipelines[0].Version
 	}
 	edit := func(file, old, new string) func(map[string]string) {
 		return func(files map[string]string) { files[file] = strings.ReplaceAll(files[file], old, new) }
 	}
+	key = "other"
+	other := version(t, func(map[string]string) {})
+	key = "k3y"
 	first := version(t, func(map[string]string) {})
+	if other == first {
+		t.Error("another secret gives the same version")
+	}
 	tests := []struct {
 		name   string
 		change func(map[string]string)
@@ -147,9 +158,12 @@ func TestVersion(t *testing.T) {
 		{"another pipeline", edit("pipelines/q.star", "q.sql(", "q.sql(retries = 3, name = "), true},
 		{"another pipeline's SQL", edit("sql/y.sql", "1", "2"), true},
 		{"a macro that is not called", edit("macros/o.sql", "never", "not_ever"), true},
+		{"a variable that nothing reads", edit("damson.yaml", "unread: 1", "unread: 2"), true},
+		{"a variable that the SQL reads", edit("damson.yaml", "least: 1", "least: 2"), false},
+		{"a variable that a macro's macro reads", edit("damson.yaml", "unit: m", "unit: km"), false},
 		{"the SQL", edit("sql/x.sql", "from t", "from u"), false},
 		{"a macro", edit("macros/m.sql", "/ 2", "/ 3"), false},
-		{"a macro's macro", edit("macros/n.sql", "{{ n }}", "{{ n + 1 }}"), false},
+		{"a macro's macro", edit("macros/n.sql", "{{ n }} ", "{{ n + 1 }} "), false},
 		{"a task's attribute", edit("pipelines/p.star", "into = \"a.x\"", "into = \"a.x\", retries = 1"), false},
 		{"the owner", edit("pipelines/p.star", "\"me\"", "\"you\""), false},
 		{"the model", edit("pipelines/p.star", "random_forest()", "random_forest(trees = 3)"), false},

@@ -11,8 +11,9 @@
 //     may be run.
 //  2. A value that came from ${env:…} or ${file:…} is secret: it is shown as ****** by every String and JSON method here,
 //     and Redact removes it from any text.
-//  3. A pipeline's Version depends on its declaration and on the text of the files it uses, on nothing else: not on where
-//     it stands in its file, on other pipelines, on times of files or on their line ends.
+//  3. A pipeline's Version depends on its declaration, on the text of the files it uses and on the variables they read, on
+//     nothing else: not on where it stands in its file, on other pipelines, on times of files or on their line ends. It is
+//     a hash: a secret among the variables cannot be read from it.
 package project
 
 import (

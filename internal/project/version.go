@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/template"
 )
 
 // versions gives every pipeline its content hash (invariant 3), and the project one over all of them.
@@ -32,6 +34,7 @@ func (l *loader) version(p *pipeline.Pipeline) string {
 	bare.Tasks = make([]*pipeline.Task, len(p.Tasks))
 	texts := map[string]string{} // of files used, by path
 	var models []string
+	vars := map[string]string{} // read by name, as templates see them
 	for i, t := range p.Tasks {
 		task := *t
 		task.At = diag.Pos{}
@@ -39,6 +42,14 @@ func (l *loader) version(p *pipeline.Pipeline) string {
 		for _, f := range l.templates.uses(t) {
 			texts[f.path] = f.text
 			addMacros(texts, f.macros)
+			l.addVars(vars, f.refs)
+		}
+		if t.Load != nil {
+			for _, text := range append([]string{t.Load.Root}, t.Load.Files...) {
+				if tmpl := l.templates.inline[text]; tmpl != nil {
+					l.addVars(vars, tmpl.Names())
+				}
+			}
 		}
 		if name := t.ModelName(); name != "" && !slices.Contains(models, name) {
 			models = append(models, name)
@@ -47,6 +58,9 @@ func (l *loader) version(p *pipeline.Pipeline) string {
 	hashJSON(h, bare)
 	for _, name := range sortedKeys(texts) {
 		fmt.Fprintf(h, "%s %d\n%s\n", name, len(texts[name]), texts[name])
+	}
+	for _, name := range sortedKeys(vars) {
+		fmt.Fprintf(h, "var %s %d\n%s\n", name, len(vars[name]), vars[name])
 	}
 	slices.Sort(models)
 	for _, name := range models {
@@ -63,6 +77,24 @@ func addMacros(texts map[string]string, files []*macroFile) {
 		if _, there := texts[m.path]; !there {
 			texts[m.path] = m.text
 			addMacros(texts, m.macros)
+		}
+	}
+}
+
+// addVars adds the variables that a template reads as var.value.x or var.json.x; where the name is computed, all of them.
+func (l *loader) addVars(vars map[string]string, refs []template.Ref) {
+	for _, ref := range refs {
+		if ref.Name != "var" {
+			continue
+		}
+		_, rest, _ := strings.Cut(ref.Path, ".")
+		name, _, _ := strings.Cut(rest, ".")
+		if v, ok := l.project.Vars[name]; ok {
+			vars[name] = variableText(v)
+		} else if name == "" || name == "get" {
+			for name, v := range l.project.Vars {
+				vars[name] = variableText(v)
+			}
 		}
 	}
 }
