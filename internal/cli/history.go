@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (a *app) tasksCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				tasks = inPipelineOrder(p, *r, tasks)
+				tasks = inPipelineOrder(p, r.Pipeline, tasks)
 				if asJSON {
 					return a.printJSON(runTasks{*r, emptyNotNull(tasks)})
 				}
@@ -154,8 +155,8 @@ func (a *app) tasksCommand() *cobra.Command {
 }
 
 // inPipelineOrder sorts task runs as the pipeline orders its tasks; tasks it no longer has come last.
-func inPipelineOrder(p *project.Project, r run.Run, tasks []run.TaskRun) []run.TaskRun {
-	pl, err := p.Pipeline(r.Pipeline)
+func inPipelineOrder(p *project.Project, pipelineName string, tasks []run.TaskRun) []run.TaskRun {
+	pl, err := p.Pipeline(pipelineName)
 	if err != nil {
 		return tasks
 	}
@@ -182,16 +183,21 @@ func (a *app) printTasks(r run.Run, tasks []run.TaskRun) {
 	a.printf("%s  %s  %s\n", a.style(styleHead, r.ID), a.state(string(r.State)), firstLine(r.Reason))
 	g := newGrid("task", "state", ">attempt", ">took", "result")
 	for _, t := range tasks {
-		note := firstLine(t.Reason)
-		if note == "" {
-			note = resultText(t.Result)
-		}
-		g.add(t.Task, a.state(string(t.State)), fmt.Sprint(t.Attempt), took(t.Started, t.Ended), note)
+		g.add(t.Task, a.state(string(t.State)), fmt.Sprint(t.Attempt), took(t.Started, t.Ended), taskNote(t))
 	}
 	g.print(a)
 }
 
-// resultText writes a task's result as "rows 1 200, rejects 3": its numbers that are not zero and its short texts.
+// taskNote says in a line why a task run is where it is, or what it did.
+func taskNote(t run.TaskRun) string {
+	if note := firstLine(t.Reason); note != "" {
+		return note
+	}
+	return resultText(t.Result)
+}
+
+// resultText writes a task's result as "rows 1 200, rejects 3": its rows, its other numbers that are not zero and its short
+// texts.
 func resultText(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return ""
@@ -214,7 +220,7 @@ func resultText(raw json.RawMessage) string {
 		name := strings.ReplaceAll(fmt.Sprint(key), "_", " ")
 		switch v := value.(type) {
 		case json.Number:
-			if n, err := v.Int64(); err == nil && n != 0 {
+			if n, err := v.Int64(); err == nil && (n != 0 || name == "rows") {
 				parts = append(parts, name+" "+count(n))
 			} else if err != nil {
 				f, _ := v.Float64()
@@ -312,6 +318,13 @@ func findTaskRun(ctx context.Context, s *store.Store, runID, task string) error 
 		diag.DidYouMean(task, names))
 }
 
+// told reports whether a line of the same attempt gives the reason of a change already.
+func told(lines []run.LogLine, h run.Change) bool {
+	return slices.ContainsFunc(lines, func(l run.LogLine) bool {
+		return l.Level == "error" && l.Attempt == h.Attempt && strings.HasPrefix(l.Text, h.Reason)
+	})
+}
+
 // printLogs merges the lines a task wrote with the changes of its state, by time.
 func (a *app) printLogs(lines []run.LogLine, history []run.Change, attempt int) {
 	if len(lines)+len(history) == 0 {
@@ -327,7 +340,7 @@ func (a *app) printLogs(lines []run.LogLine, history []run.Change, attempt int) 
 				continue
 			}
 			note := ""
-			if h.Reason != "" {
+			if h.Reason != "" && !told(lines, h) {
 				note = ": " + h.Reason
 			}
 			a.printf("%s  %s → %s%s\n", a.style(styleQuiet, h.At.Format(clockTime)), h.From, a.state(string(h.To)), strings.ReplaceAll(note, "\n", "\n    "))

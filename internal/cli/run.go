@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -176,6 +177,10 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 		return err
 	}
 	_, report, err := a.watchPlan(ctx, w, o.parallel, plan)
+	var done []run.TaskRun
+	if err == nil && plan.Trigger == "manual" && !o.json {
+		done, err = w.store.TaskRuns(context.WithoutCancel(ctx), run.NewID(plan.Pipeline.Name, plan.Intervals[0].Start))
+	}
 	if err := joinClose(err, w); err != nil {
 		return err
 	}
@@ -184,12 +189,26 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 			return err
 		}
 	} else {
+		a.printDone(plan, inPipelineOrder(p, plan.Pipeline.Name, done))
 		a.printReport(plan, report)
 	}
 	if report.Failed > 0 || report.Interrupted {
 		return errSilent
 	}
 	return nil
+}
+
+// printDone prints a line for each of the plan's task runs: what became of it, how long it took and what it did.
+func (a *app) printDone(plan engine.Plan, tasks []run.TaskRun) {
+	g := newGrid("task", "state", ">took", "result")
+	for _, t := range tasks {
+		if len(plan.Tasks) == 0 || slices.Contains(plan.Tasks, t.Task) {
+			g.add(t.Task, a.state(string(t.State)), took(t.Started, t.Ended), taskNote(t))
+		}
+	}
+	if len(g.rows) > 0 {
+		g.print(a)
+	}
 }
 
 // joinClose closes the workspace and keeps the first error in front.
@@ -226,12 +245,12 @@ func (a *app) printReport(plan engine.Plan, r engine.Report) {
 	name := a.style(styleHead, plan.Pipeline.Name)
 	ran := r.Tasks.Success + r.Tasks.Failed + r.Tasks.UpstreamFailed + r.Tasks.Skipped
 	if ran == 0 && !r.Interrupted && r.Open == 0 {
-		a.printf("%s: nothing to do, %s already complete. --rerun all runs them again.\n", name, plural(r.Untouched, "run"))
+		a.printf("%s: nothing to do, %s already complete%s: --rerun all runs them again.\n", name, plural(r.Untouched, "run"), outdated(r))
 		return
 	}
 	a.printf("%s: %s, %s of %d", name, a.outcome(r), plural(r.Succeeded, "run"), len(plan.Intervals))
 	if r.Untouched > 0 {
-		a.printf(" (%d done before)", r.Untouched)
+		a.printf(" (%d done before%s)", r.Untouched, outdated(r))
 	}
 	a.printf("; tasks: %d succeeded", r.Tasks.Success)
 	for _, c := range []struct {
@@ -253,6 +272,14 @@ func (a *app) printReport(plan engine.Plan, r engine.Report) {
 	default:
 		a.printf("%s\n", r.Resume)
 	}
+}
+
+// outdated says how many of the untouched runs the project of today would perhaps make differently.
+func outdated(r engine.Report) string {
+	if r.Outdated == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s of them with an older version of the pipeline", count(int64(r.Outdated)))
 }
 
 func (a *app) outcome(r engine.Report) string {

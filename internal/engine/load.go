@@ -329,6 +329,9 @@ func (d *drive) tallyUp() {
 		}
 		if r.left {
 			d.report.Untouched++
+			if r.Version != d.plan.Pipeline.Version {
+				d.report.Outdated++
+			}
 			d.progress.RunsEnded++
 			if r.State == run.Failed {
 				d.progress.RunsFailed++

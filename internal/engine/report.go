@@ -12,6 +12,7 @@ import (
 type Report struct {
 	Created     int       `json:"created"`          // runs that were new
 	Untouched   int       `json:"untouched"`        // runs that had ended before and were left as they are
+	Outdated    int       `json:"outdated"`         // untouched runs made with another version of the pipeline than the plan's
 	Succeeded   int       `json:"succeeded"`        // runs of the plan that are success now, the untouched ones included
 	Failed      int       `json:"failed"`           // runs of the plan that are failed now, the untouched ones included
 	Open        int       `json:"open"`             // runs of the plan that have not ended
@@ -78,6 +79,7 @@ func (d *drive) finish() Report {
 	r := &d.report
 	r.Ended = d.clock.Now()
 	r.Interrupted = errors.Is(d.stopped, errInterrupted)
+	r.Failures = []Failure{}
 	for _, s := range d.runs {
 		switch s.State {
 		case run.Success:
