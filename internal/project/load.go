@@ -92,6 +92,7 @@ func (l *loader) check(e *evaluation) {
 		l.resolveModels(d)
 		l.resolveSources(d, tables)
 		l.checkWriters(d)
+		l.checkReads(d)
 		l.checkTemplates(d)
 	}
 	if !e.incomplete() {

@@ -29,7 +29,8 @@ type sqlFile struct {
 	refs     []template.Ref
 	macros   []*macroFile // it names
 	includes []string     // paths
-	asTask   bool         // a sql task runs it
+	reads    []tableRead
+	asTask   bool // a sql task runs it
 	used     bool
 }
 
@@ -82,6 +83,7 @@ func parseTemplates(t *tree) *templates {
 				Detail: fmt.Sprintf("%s has no statement.", f.path), Fix: "Write the SQL, or delete the file and its task."})
 		}
 		f.macros = macrosIn(f.text, owners, nil)
+		f.reads = tableReads(f.text)
 		ts.resolveIncludes(f)
 	})
 	for _, fs := range problems {

@@ -1,0 +1,1 @@
+select id, tdate from geolife.landing where tdate = '{{ ds }}'
