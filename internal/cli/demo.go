@@ -100,6 +100,10 @@ func (a *app) demoProject(ctx context.Context, o demoOptions) error {
 		if err := pointToData(o); err != nil {
 			return err
 		}
+	} else if o.data != "" {
+		if err := checkSameData(o); err != nil {
+			return err
+		}
 	}
 	made := filepath.Join(o.dir, "data")
 	if o.data != "" {
@@ -132,6 +136,20 @@ func checkGeoLife(dir string) error {
 		f.Fix = fmt.Sprintf("Trajectories lie in %s itself: name the directory above it, --data %s.", dir, filepath.Dir(filepath.Clean(dir)))
 	}
 	return usageError{f}
+}
+
+// checkSameData refuses to show other data than the project in --dir was made for.
+func checkSameData(o demoOptions) error {
+	abs, err := filepath.Abs(o.data)
+	if err != nil {
+		return diag.AsFinding("No absolute path of --data", err)
+	}
+	p, _ := project.Load(o.dir, project.Options{})
+	if have := p.Vars["data_dir"]; have != abs {
+		return usage("Another demo is there", fmt.Sprintf("%s is a project on the data in %v, not in %s.", o.dir, have, abs),
+			"Choose another --dir, or remove that directory.")
+	}
+	return nil
 }
 
 var dataDirLine = regexp.MustCompile(`(?m)^(\s*)data_dir:.*$`)
