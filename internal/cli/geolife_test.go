@@ -170,7 +170,7 @@ func TestBackfillOfGeoLifeIsRepeatable(t *testing.T) {
 func dayChecksums(t *testing.T, dir string) string {
 	t.Helper()
 	var selects []string
-	for _, table := range []string{"trajectory", "label", "trajectory_clean", "label_clean", "trajectory_speed", "trajectory_slot", "window_slot",
+	for _, table := range []string{"trajectory", "label", "trajectory_clean", "label_clean", "trajectory_speed", "trajectory_slot", "trajectory_window",
 		"window_features", "window_label", "model_features", "predict_features"} {
 		selects = append(selects, fmt.Sprintf("select '%s' as t, count(*) as n, cast(bit_xor(hash(t)) as text) as h from geolife.%s as t", table, table))
 	}

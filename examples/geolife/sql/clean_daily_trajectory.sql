@@ -1,8 +1,8 @@
 -- Points on the Earth, one for each user and second, with their place in space (see macros/geo.sql). Of several points at one
--- time the first in the files counts. A point that is left out: nothing on the ground reaches it at more than 50 m/s and leaves
--- it at more than 50 m/s while the way without it is slower. It jumped, whatever a label says.
+-- time the one that stands first in its file counts. A point is left out, whatever a label says, when it jumps: it is reached
+-- and left at more than 50 m/s, and the way without it is slower.
 with points as (
-    select uid, tdate, tdate + ttime as ts, cast(extract(epoch from tdate + ttime) as bigint) as epoch, file, line, latitude, longitude,
+    select uid, tdate, tdate + ttime as ts, cast(extract(epoch from tdate + ttime) as bigint) as epoch, line, latitude, longitude,
            {{ earth_x('latitude', 'longitude') }} as x, {{ earth_y('latitude', 'longitude') }} as y, {{ earth_z('latitude') }} as z
     from geolife.trajectory
     where {{ in_interval('tdate') }} and abs(latitude) <= 90 and abs(longitude) <= 180
@@ -12,7 +12,7 @@ neighbours as (
            lag(epoch) over w as epoch_before, lag(x) over w as x_before, lag(y) over w as y_before, lag(z) over w as z_before,
            lead(epoch) over w as epoch_after, lead(x) over w as x_after, lead(y) over w as y_after, lead(z) over w as z_after
     from points
-    window w as (partition by uid, tdate order by epoch, file, line)
+    window w as (partition by uid, tdate order by epoch, line, latitude, longitude)
 )
 select uid, tdate, ts, epoch, latitude, longitude, x, y, z
 from neighbours

@@ -1,6 +1,6 @@
--- Each slot's window: two minutes by the clock. No label is looked at: rows to train on and rows to score are cut alike. A slot
--- gets the speeds that its neighbours give: drift, from its mean place to the next slot's, and drift_2, from the slot before
--- to the next, about half a minute and a minute apart.
+-- Windows of two minutes by the clock, in which at least ten seconds were observed. No label is looked at: rows to train on and
+-- rows to score are cut alike. Of the window's slots: percentiles of the speed by points; of the drift, from a slot's mean place
+-- to the next slot's; and of drift_2, from the slot before to the slot after. That is about half a minute and a minute apart.
 with neighbours as (
     select *, lag(gap) over w as gap_before,
            lag(mean_epoch) over w as epoch_before, lag(x) over w as x_before, lag(y) over w as y_before, lag(z) over w as z_before,
@@ -9,14 +9,30 @@ with neighbours as (
     where {{ in_interval('tdate') }}
     window w as (partition by uid, tdate order by slot)
 ),
-drifts as (
-    select *, case when gap = 0 then {{ distance_m('x', 'y', 'z', 'x_after', 'y_after', 'z_after') }} / (epoch_after - mean_epoch) end as drift,
-           case when gap_before = 0 then {{ distance_m('x_before', 'y_before', 'z_before', 'x', 'y', 'z') }} / (mean_epoch - epoch_before) end as drift_before,
-           case when gap = 0 and gap_before = 0
-                then {{ distance_m('x_before', 'y_before', 'z_before', 'x_after', 'y_after', 'z_after') }} / (epoch_after - epoch_before) end as drift_both
+slots as (
+    select *, millimetres / 1000 / nullif(seconds, 0) as speed,
+           case when gap = 0 then {{ metres('x_after - x', 'y_after - y', 'z_after - z') }} / (epoch_after - mean_epoch) end as drift,
+           case when gap = 0 and gap_before = 0 then {{ metres('x_after - x_before', 'y_after - y_before', 'z_after - z_before') }} / (epoch_after - epoch_before)
+                when gap = 0 then {{ metres('x_after - x', 'y_after - y', 'z_after - z') }} / (epoch_after - mean_epoch)
+                when gap_before = 0 then {{ metres('x - x_before', 'y - y_before', 'z - z_before') }} / (mean_epoch - epoch_before) end as drift_2,
+           case when gap = 0 then floor(x_after) - floor(x) end as dx, case when gap = 0 then floor(y_after) - floor(y) end as dy,
+           case when gap = 0 then floor(z_after) - floor(z) end as dz, case when gap = 0 then floor(1000 * epoch_after) - floor(1000 * mean_epoch) end as dms
     from neighbours
 )
-select uid, tdate, slot - slot % 120 as window_epoch, slot, points, mean_epoch, seconds, millimetres, dx, dy, dz,
-       {{ ratio('millimetres', '1000 * seconds') }} as speed, drift, coalesce(drift_both, drift, drift_before) as drift_2,
-       seconds_still, seconds_2_5, seconds_3_5, seconds_6, seconds_10, turns, speed_changes, stops
-from drifts
+select uid, tdate, slot - slot % 120 as window_epoch, cast(sum(points) as bigint) as points,
+       sum(seconds) as seconds, sum(millimetres) as millimetres,
+       percentile_disc(0.5) within group (order by speed) as speed_p50,
+       percentile_disc(0.75) within group (order by speed) as speed_p75,
+       max(speed) as speed_max,
+       percentile_disc(0.5) within group (order by drift) as drift_p50,
+       percentile_disc(0.75) within group (order by drift) as drift_p75,
+       max(drift) as drift_max,
+       percentile_disc(0.5) within group (order by drift_2) as drift_2_p50,
+       max(drift_2) as drift_2_max,
+       {{ metres('sum(dx)', 'sum(dy)', 'sum(dz)') }} / (sum(dms) / 1000) as net_speed,
+       sum(seconds_still) as seconds_still, sum(seconds_2_5) as seconds_2_5, sum(seconds_3_5) as seconds_3_5,
+       sum(seconds_6) as seconds_6, sum(seconds_10) as seconds_10,
+       cast(sum(turns) as bigint) as turns, cast(sum(speed_changes) as bigint) as speed_changes, cast(sum(stops) as bigint) as stops
+from slots
+group by uid, tdate, slot - slot % 120
+having sum(seconds) >= 10
