@@ -40,6 +40,18 @@ func TestBatchesLeaveOutWhatIsDone(t *testing.T) {
 	})
 }
 
+// TestBatchesStopAtOtherParams: one statement has one set of parameters, so runs with others are executed apart.
+func TestBatchesStopAtOtherParams(t *testing.T) {
+	try(t, func(b *bench) {
+		p := chain("clean")
+		p.Tasks[0].Batch = true
+		b.must(engine.Plan{Pipeline: p, Intervals: days(14, 15), Params: map[string]any{"top": int64(7), "of": []any{"x"}}})
+		b.took()
+		b.must(engine.Plan{Pipeline: p, Intervals: days(12, 17), Rerun: engine.RerunAll, Batch: 10})
+		b.want("executed", b.took(), "clean@12..13 clean@14..15 clean@16..17")
+	})
+}
+
 func TestBatchesStopAtGapsAndAtThePast(t *testing.T) {
 	try(t, func(b *bench) {
 		p := chain("clean", "sum")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -340,7 +341,7 @@ func (d *drive) tallyUp() {
 	}
 }
 
-// makeGroups binds adjacent runs together where a batch is wanted and a task allows it.
+// makeGroups binds runs that follow each other together where a batch is wanted and a task allows it.
 func (d *drive) makeGroups() {
 	size := 1
 	if slices.ContainsFunc(d.nodes, func(n *node) bool { return n.selected && n.batch }) {
@@ -358,10 +359,17 @@ func (d *drive) makeGroups() {
 			closePart()
 			continue
 		}
-		if n := len(part); n == size || n > 0 && (!part[n-1].End.Equal(r.Start) || !r.Start.Before(r.End)) {
+		if n := len(part); n == size || n > 0 && !follows(part[n-1].Run, r.Run) {
 			closePart()
 		}
 		part = append(part, r)
 	}
 	closePart()
+}
+
+// follows reports whether a run can be executed together with the one before it: without a gap between their intervals, and
+// with the same parameters, since one execution has one set of them.
+func follows(before, r run.Run) bool {
+	return before.End.Equal(r.Start) && r.Start.Before(r.End) &&
+		(len(before.Params)+len(r.Params) == 0 || reflect.DeepEqual(before.Params, r.Params))
 }
