@@ -30,6 +30,7 @@ func (s *Shop) Preview(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Ta
 	if err != nil {
 		return "", err
 	}
+	r.Start, r.End = r.Start.In(c.Location), r.End.In(c.Location)
 	return heading(t, r) + text.SQL(), nil
 }
 

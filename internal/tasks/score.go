@@ -67,7 +67,7 @@ func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engin
 	if err != nil {
 		return all, nil, err
 	}
-	return tx.IntoEach(ctx, scored, w.Task.Score.Target, intervals(w))
+	return into(ctx, tx, w, scored, w.Task.Score.Target)
 }
 
 // scoreInGo reads the rows beside the transaction, appends the scored ones to a table of their own inside it, and moves
@@ -92,7 +92,7 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 	if _, err := tx.Append(ctx, staging, scored); err != nil {
 		return all, nil, err
 	}
-	all, each, err = tx.IntoEach(ctx, sqltext.Plain(at, "select * from "+staging), score.Target, intervals(w))
+	all, each, err = into(ctx, tx, w, sqltext.Plain(at, "select * from "+staging), score.Target)
 	if err != nil {
 		return all, nil, err
 	}

@@ -54,7 +54,7 @@ func (e sqlExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome
 	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		if target := w.Task.SQL.Target; target != nil {
-			all, each, err := tx.IntoEach(ctx, text, *target, intervals(w))
+			all, each, err := into(ctx, tx, w, text, *target)
 			outcome = outcomeOf(w, all, each, func(rows written) any { return rows })
 			return recorded(outcome), err
 		}

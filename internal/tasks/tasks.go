@@ -55,9 +55,9 @@ func (s *Shop) Executors() map[pipeline.Kind]engine.Executor {
 // Context gives what a template of the task may read for these runs. The runs before are looked up only when the template
 // asks for them.
 func (s *Shop) Context(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Task, first run.Run, end time.Time, attempt int) (template.Context, error) {
-	zone, err := time.LoadLocation(p.Timezone)
+	zone, err := zoneOf(p)
 	if err != nil {
-		return template.Context{}, diag.Finding{At: p.At, Summary: "Unknown time zone", Detail: err.Error(), Fix: "Use an IANA name such as Europe/Berlin.", Cause: err}
+		return template.Context{}, err
 	}
 	c := template.Context{
 		Pipeline: p.Name, Owner: p.Owner, Schedule: p.Schedule, Location: zone, RunID: first.ID, Trigger: first.Trigger,
@@ -130,11 +130,24 @@ func tableSource(t *pipeline.Task) (sqltext.Text, error) {
 	return sqltext.Plain(t.At.File, "select * from "+quoted), nil
 }
 
-// intervals are the data intervals of the work's runs.
-func intervals(w engine.Work) []warehouse.Interval {
-	list := make([]warehouse.Interval, len(w.Runs))
-	for i, r := range w.Runs {
-		list[i] = warehouse.Interval{Start: r.Start, End: r.End}
+// zoneOf is the zone in which a pipeline's dates are told, in its templates as in the tables that its tasks write.
+func zoneOf(p *pipeline.Pipeline) (*time.Location, error) {
+	zone, err := time.LoadLocation(p.Timezone)
+	if err != nil {
+		return nil, diag.Finding{At: p.At, Summary: "Unknown time zone", Detail: err.Error(), Fix: "Use an IANA name such as Europe/Berlin.", Cause: err}
 	}
-	return list
+	return zone, nil
+}
+
+// into writes the SELECT's rows for the data intervals of the work's runs.
+func into(ctx context.Context, tx *warehouse.Tx, w engine.Work, sel sqltext.Text, target pipeline.Target) (all warehouse.Written, each []int64, err error) {
+	zone, err := zoneOf(w.Pipeline)
+	if err != nil {
+		return all, nil, err
+	}
+	intervals := make([]warehouse.Interval, len(w.Runs))
+	for i, r := range w.Runs {
+		intervals[i] = warehouse.Interval{Start: r.Start.In(zone), End: r.End.In(zone)}
+	}
+	return tx.IntoEach(ctx, sel, target, intervals)
 }

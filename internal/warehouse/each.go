@@ -42,9 +42,6 @@ func (in *into) tellsDays(intervals []Interval) bool {
 	return true
 }
 
-// day is the date of a moment as the partition sees it.
-func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
-
 // countDays counts the table's rows in the partition by interval: a day belongs to the last one that has begun by then.
 func (in *into) countDays(ctx context.Context, intervals []Interval) ([]int64, error) {
 	name := sqltext.QuoteIdent(in.part.column.Name)

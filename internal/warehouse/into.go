@@ -12,7 +12,8 @@ import (
 	"damson/internal/warehouse/driver"
 )
 
-// Interval is a data interval: Start belongs to it, End does not. Zero width means the moment Start.
+// Interval is a data interval: Start belongs to it, End does not. Zero width means the moment Start. The zone of Start decides
+// which dates it has.
 type Interval struct{ Start, End time.Time }
 
 // Written tells what Into did.
@@ -25,7 +26,7 @@ type Written struct {
 // Into writes the rows of a SELECT into the target's table, which it makes from the SELECT's columns when it is absent.
 //
 // Replace with PartitionBy replaces the data interval's rows: on a date column the days from Start's to before End's, at
-// least Start's day; on a timestamp column the moments from Start to before End. A row of the SELECT outside of that is an
+// least Start's day; on a timestamp column the moments from Start to before End, in UTC. A row of the SELECT outside of that is an
 // error. Replace without PartitionBy replaces all rows, Append adds, and Merge replaces the rows that have the same keys.
 //
 // Columns match by name. A SELECT whose columns or types differ from the table's is an error, except that NewColumns lets

@@ -19,38 +19,52 @@ type partition struct {
 	example  string // a condition that keeps a SELECT inside, as a template for one interval or many
 }
 
-// newPartition gives the interval's part of a table that is partitioned by the column.
+// newPartition gives the interval's part of a table that is partitioned by the column: the dates as the interval's zone has
+// them, or the moments in UTC, since a timestamp is without zone and a clock that is set back shows an hour twice.
 func newPartition(column driver.Column, interval Interval) (*partition, error) {
-	start, end := interval.Start.UTC(), interval.End.UTC()
+	start, end := interval.Start, interval.End.In(interval.Start.Location())
 	if end.Before(start) {
 		return nil, fmt.Errorf("the data interval ends at %s, before it starts at %s", end.Format(time.RFC3339), start.Format(time.RFC3339))
 	}
 	p := &partition{column: column}
+	condition := func(operator, literal, name, filter string) string {
+		return fmt.Sprintf("%s %s %s '{{ %s | %s }}'", column.Name, operator, literal, name, filter)
+	}
 	switch column.Type {
 	case driver.Date:
-		from, to := start.Format(time.DateOnly), end.Format(time.DateOnly)
-		if from == to {
-			to = start.AddDate(0, 0, 1).Format(time.DateOnly)
+		from, to := day(start), day(end)
+		p.example = condition(">=", "date", "data_interval_start", "ds") + " AND " + condition("<", "date", "data_interval_end", "ds")
+		if from.Equal(to) {
+			to = from.AddDate(0, 0, 1)
+			p.example = condition("=", "date", "data_interval_start", "ds")
 		}
-		p.from, p.to = "DATE '"+from+"'", "DATE '"+to+"'"
-		p.people = "from " + from + " to before " + to
-		p.example = column.Name + " >= date '{{ data_interval_start | ds }}' AND " + column.Name + " < date '{{ data_interval_end | ds }}'"
-		if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
-			p.example = column.Name + " = date '{{ data_interval_start | ds }}'"
-		}
+		p.bound("DATE", from.Format(time.DateOnly), to.Format(time.DateOnly))
 	case driver.Timestamp:
 		if !start.Before(end) {
 			return nil, fmt.Errorf("column %q is a timestamp, and the data interval at %s has no width to replace", column.Name, start.Format(time.RFC3339))
 		}
 		const layout = "2006-01-02 15:04:05.999999"
-		from, to := start.Format(layout), end.Format(layout)
-		p.from, p.to = "TIMESTAMP '"+from+"'", "TIMESTAMP '"+to+"'"
-		p.people = "from " + from + " to before " + to
-		p.example = column.Name + " >= timestamp '{{ data_interval_start | ts }}' AND " + column.Name + " < timestamp '{{ data_interval_end | ts }}'"
+		p.bound("TIMESTAMP", start.UTC().Format(layout), end.UTC().Format(layout))
+		inUTC := ""
+		if start.Location() != time.UTC {
+			inUTC = ".in_timezone('UTC')"
+		}
+		p.example = condition(">=", "timestamp", "data_interval_start"+inUTC, "ts") + " AND " + condition("<", "timestamp", "data_interval_end"+inUTC, "ts")
 	default:
 		return nil, fmt.Errorf("column %q is of type %s; a table is partitioned by a date or a timestamp", column.Name, column.Type)
 	}
 	return p, nil
+}
+
+// bound sets where the partition begins and ends.
+func (p *partition) bound(literal, from, to string) {
+	p.from, p.to = literal+" '"+from+"'", literal+" '"+to+"'"
+	p.people = "from " + from + " to before " + to
+}
+
+// day is the date of a moment in its zone, as the database has dates.
+func day(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
 
 // inside is the condition that a row belongs to the partition; it is NULL for a NULL.

@@ -1,0 +1,146 @@
+package tasks_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"damson/internal/clock"
+	"damson/internal/engine"
+	"damson/internal/project"
+	"damson/internal/registry"
+	"damson/internal/run"
+	"damson/internal/sqltext"
+	"damson/internal/store"
+	"damson/internal/store/sqlite"
+	"damson/internal/tasks"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/duckdb"
+	"damson/internal/warehouse/rows"
+)
+
+// shop is a project with a warehouse, a store and an engine of its own.
+type shop struct {
+	*testing.T
+	of     *tasks.Shop
+	store  *store.Store
+	engine *engine.Engine
+}
+
+// open makes a project of these files and opens what it needs to run.
+func open(t *testing.T, files map[string]string) *shop {
+	t.Helper()
+	dir := t.TempDir()
+	files["damson.yaml"] = "name: test\nenvironments:\n  dev:\n    warehouse: \"duckdb:x.duckdb\"\n"
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, findings := project.Load(dir, project.Options{})
+	if findings.HasErrors() {
+		t.Fatal(findings)
+	}
+	d, err := duckdb.Open(t.Context(), duckdb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := warehouse.New(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "store.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, c := range []interface{ Close() error }{w, s} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	of := &tasks.Shop{Project: p, Warehouse: w, Registry: registry.New(s, clock.System{}), Past: s, Clock: clock.System{}}
+	return &shop{t, of, s, engine.New(s, w, of.Executors(), clock.System{}, engine.Options{Logs: s})}
+}
+
+// exec runs one statement.
+func (s *shop) exec(sql string) {
+	s.Helper()
+	err := s.of.Warehouse.Do(s.Context(), nil, func(tx *warehouse.Tx) (any, error) {
+		_, err := tx.Script(s.Context(), sqltext.Plain("test.sql", sql), nil)
+		return nil, err
+	})
+	if err != nil {
+		s.Fatalf("%s\n%v", sql, err)
+	}
+}
+
+// table gives a query's rows, a line each.
+func (s *shop) table(sql string) string {
+	s.Helper()
+	r, err := s.of.Warehouse.Query(s.Context(), sqltext.Plain("test.sql", sql))
+	if err != nil {
+		s.Fatal(err)
+	}
+	all, err := rows.ReadAll(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var lines []string
+	for _, row := range all {
+		var values []string
+		for _, v := range row {
+			if at, ok := v.(time.Time); ok {
+				v = strings.TrimSuffix(at.Format("2006-01-02 15:04"), " 00:00")
+			}
+			values = append(values, fmt.Sprint(v))
+		}
+		lines = append(lines, strings.Join(values, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// run drives a pipeline and gives the tasks' results by run.
+func (s *shop) run(name string, plan engine.Plan) map[string]string {
+	s.Helper()
+	p, err := s.of.Project.Pipeline(name)
+	if err != nil {
+		s.Fatal(err)
+	}
+	plan.Pipeline = p
+	report, err := s.engine.Run(s.Context(), plan)
+	if err != nil {
+		s.Fatal(err)
+	}
+	runs, err := s.store.Runs(context.Background(), store.RunFilter{Pipeline: name})
+	if err != nil {
+		s.Fatal(err)
+	}
+	results := map[string]string{}
+	for _, r := range runs {
+		ts, err := s.store.TaskRuns(context.Background(), r.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		for _, t := range ts {
+			if t.State != run.Success {
+				s.Fatalf("%s of %s is %s: %s\n%+v", t.Task, r.ID, t.State, t.Reason, report)
+			}
+			results[r.ID+" "+t.Task] = string(t.Result)
+		}
+	}
+	return results
+}
