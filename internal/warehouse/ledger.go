@@ -46,15 +46,16 @@ func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (
 }
 
 // turn runs f among this process's other transactions, or alone when it has met one of them: it would meet a long one at
-// every try, as two first loads do that both make the same table.
+// every try, as two first loads do that both make the same table. A context that ends while it waits ends it.
 func (w *Warehouse) turn(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error), alone bool) error {
+	share := int64(1)
 	if alone {
-		w.turns.Lock()
-		defer w.turns.Unlock()
-	} else {
-		w.turns.RLock()
-		defer w.turns.RUnlock()
+		share = allTurns
 	}
+	if err := w.turns.Acquire(ctx, share); err != nil {
+		return fmt.Errorf("waiting for another transaction: %w", err)
+	}
+	defer w.turns.Release(share)
 	return w.try(ctx, claims, f)
 }
 

@@ -13,9 +13,9 @@ package warehouse
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sync/semaphore"
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
@@ -36,12 +36,15 @@ const (
 type Warehouse struct {
 	driver  driver.Warehouse
 	catalog catalog
-	turns   sync.RWMutex // read: a transaction of Do; write: one that runs again after a conflict
+	turns   *semaphore.Weighted // a transaction of Do has one of them, one that runs again after a conflict has all
 }
+
+// allTurns is more than there are transactions at a time.
+const allTurns = 1 << 30
 
 // New prepares an open database for use: it makes schema damson with the tables ledger and rejects when they are absent.
 func New(ctx context.Context, d driver.Warehouse) (*Warehouse, error) {
-	w := &Warehouse{driver: d, catalog: catalog{off: !d.Capabilities().OneProcess}}
+	w := &Warehouse{driver: d, catalog: catalog{off: !d.Capabilities().OneProcess}, turns: semaphore.NewWeighted(allTurns)}
 	have, err := d.Table(ctx, d, driver.Name{Schema: Schema, Table: "rejects"})
 	if err != nil {
 		return nil, finding(sqltext.Text{}, err)

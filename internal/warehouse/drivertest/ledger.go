@@ -28,6 +28,7 @@ var ledgerTests = map[string]func(*testing.T, driver.Warehouse){
 	"of two that race for a claim one commits":        testDoRace,
 	"a conflict runs the function again":              testDoConflict,
 	"a conflict with a long transaction waits for it": testDoLongConflict,
+	"what waits for a transaction can be ended":       testDoWaitEnds,
 	"a warehouse is prepared once":                    testNewTwice,
 	"a script reports its statements":                 testScript,
 	"a script cannot end the transaction":             testScriptTransaction,
@@ -247,6 +248,47 @@ func testDoLongConflict(t *testing.T, d driver.Warehouse) {
 	if calls > 2 {
 		t.Errorf("the function ran %d times: it did not wait for the other transaction", calls)
 	}
+}
+
+// testDoWaitEnds lets a transaction wait for another that does not end: its context must still end it.
+func testDoWaitEnds(t *testing.T, d driver.Warehouse) {
+	w := portable(t, d)
+	exec(t, d, `CREATE TABLE waited (x bigint)`, `INSERT INTO waited VALUES (1)`)
+	held, release := make(chan struct{}), make(chan struct{})
+	var g errgroup.Group
+	g.Go(func() error {
+		return inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+			_, err := tx.Exec(t.Context(), text(`UPDATE waited SET x = 2`))
+			close(held)
+			<-release
+			return err
+		})
+	})
+	<-held
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		ended <- inTx(ctx, w, func(tx *warehouse.Tx) error {
+			_, err := tx.Exec(ctx, text(`UPDATE waited SET x = 3`))
+			return err
+		})
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Do gives %v, want %v", err, context.DeadlineExceeded)
+		}
+		close(release)
+	case <-time.After(20 * time.Second):
+		t.Error("Do waits for the other transaction although its context has ended")
+		close(release)
+		<-ended
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, d, `SELECT x FROM waited`, []any{int64(2)})
 }
 
 func testNewTwice(t *testing.T, d driver.Warehouse) {
