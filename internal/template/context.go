@@ -1,6 +1,7 @@
 package template
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"damson/internal/template/datetime"
+	"damson/internal/template/value"
 )
 
 // Context is what a task run tells its template.
@@ -54,7 +56,7 @@ var contextNames = map[string]bool{
 }
 
 // ContextNames lists the names that every template may read, sorted.
-func ContextNames() []string { return sortedKeys(contextNames) }
+func ContextNames() []string { return slices.Sorted(maps.Keys(contextNames)) }
 
 // SingleDateNames lists the names that mean one run, sorted; a task that covers several data intervals at once may not
 // read them.
@@ -140,7 +142,7 @@ func (c *Context) moment(t time.Time) starlark.Value {
 // params gives the parameters as a dict that templates can read and not change.
 func params(values map[string]any) starlark.Value {
 	d := starlark.NewDict(len(values))
-	for _, name := range sortedKeys(values) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		_ = d.SetKey(starlark.String(name), FromGo(values[name])) // a fresh dict takes any string
 	}
 	d.Freeze()
@@ -148,7 +150,7 @@ func params(values map[string]any) starlark.Value {
 }
 
 // fixed makes a record whose values get gives; names lists them.
-func fixed(kind string, names []string, get func(name string) starlark.Value) *record {
-	return &record{kind: kind, names: func() []string { return slices.Clone(names) },
-		get: func(name string) (starlark.Value, error) { return get(name), nil }}
+func fixed(kind string, names []string, get func(name string) starlark.Value) *value.Record {
+	return &value.Record{Kind: kind, Names: func() []string { return slices.Clone(names) },
+		Get: func(name string) (starlark.Value, error) { return get(name), nil }}
 }

@@ -3,11 +3,17 @@ package template
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
 	"damson/internal/diag"
+	"damson/internal/template/builtin"
+	"damson/internal/template/jinja"
+	"damson/internal/template/value"
 )
 
 // fail gives an error at an offset of the file being rendered.
@@ -48,26 +54,26 @@ func (r *render) step(at int, n int) error {
 }
 
 // value evaluates an expression that must be defined.
-func (r *render) value(e expr, s *scope) (starlark.Value, error) {
-	if c, ok := e.(*constExpr); ok {
-		return c.value, nil
+func (r *render) value(e jinja.Expr, s *scope) (starlark.Value, error) {
+	if c, ok := e.(*jinja.ConstExpr); ok {
+		return c.Value, nil
 	}
 	v, err := r.eval(e, s)
 	if err != nil {
 		return nil, err
 	}
-	if u, ok := v.(*undefined); ok && u.blank {
+	if u, ok := v.(*value.Undefined); ok && u.Blank {
 		return starlark.String(""), nil
 	}
 	return v, r.defined(e, v)
 }
 
 // defined gives the error of an undefined value.
-func (r *render) defined(e expr, v starlark.Value) error {
-	if u, ok := v.(*undefined); ok {
-		f := u.why()
+func (r *render) defined(e jinja.Expr, v starlark.Value) error {
+	if u, ok := v.(*value.Undefined); ok {
+		f := u.Why()
 		if f.At.File == "" {
-			f.At = r.src.Pos(e.pos())
+			f.At = r.src.Pos(e.Pos())
 		}
 		f.Severity = diag.Error
 		return f
@@ -76,82 +82,82 @@ func (r *render) defined(e expr, v starlark.Value) error {
 }
 
 // eval evaluates an expression; the result may be undefined.
-func (r *render) eval(e expr, s *scope) (starlark.Value, error) {
-	if err := r.step(e.pos(), 1); err != nil {
+func (r *render) eval(e jinja.Expr, s *scope) (starlark.Value, error) {
+	if err := r.step(e.Pos(), 1); err != nil {
 		return nil, err
 	}
 	switch e := e.(type) {
-	case *constExpr:
-		return e.value, nil
-	case *nameExpr:
+	case *jinja.ConstExpr:
+		return e.Value, nil
+	case *jinja.NameExpr:
 		return r.name(e, s)
-	case *attrExpr:
+	case *jinja.AttrExpr:
 		return r.attribute(e, s)
-	case *indexExpr:
+	case *jinja.IndexExpr:
 		return r.index(e, s)
-	case *sliceExpr:
+	case *jinja.SliceExpr:
 		return r.slice(e, s)
-	case *callExpr:
+	case *jinja.CallExpr:
 		return r.call(e, s)
-	case *filterExpr:
+	case *jinja.FilterExpr:
 		return r.filtered(e, s)
-	case *testExpr:
+	case *jinja.TestExpr:
 		return r.tested(e, s)
-	case *unaryExpr:
-		x, err := r.value(e.x, s)
+	case *jinja.UnaryExpr:
+		x, err := r.value(e.X, s)
 		if err != nil {
 			return nil, err
 		}
-		v, err := starlark.Unary(e.op, x)
+		v, err := starlark.Unary(e.Op, x)
 		if err != nil {
-			return nil, r.wrap(e.at, "Operator does not fit", err)
+			return nil, r.wrap(e.At, "Operator does not fit", err)
 		}
 		return v, nil
-	case *notExpr:
-		x, err := r.value(e.x, s)
+	case *jinja.NotExpr:
+		x, err := r.value(e.X, s)
 		if err != nil {
 			return nil, err
 		}
 		return !x.Truth(), nil
-	case *binaryExpr:
+	case *jinja.BinaryExpr:
 		return r.binary(e, s)
-	case *boolExpr:
-		x, err := r.value(e.x, s)
-		if err != nil || bool(x.Truth()) == e.or {
+	case *jinja.BoolExpr:
+		x, err := r.value(e.X, s)
+		if err != nil || bool(x.Truth()) == e.Or {
 			return x, err
 		}
-		return r.value(e.y, s)
-	case *compareExpr:
+		return r.value(e.Y, s)
+	case *jinja.CompareExpr:
 		return r.compare(e, s)
-	case *condExpr:
+	case *jinja.CondExpr:
 		return r.cond(e, s)
-	case *concatExpr:
+	case *jinja.ConcatExpr:
 		return r.concat(e, s)
 	}
 	return r.collection(e, s)
 }
 
-func (r *render) collection(e expr, s *scope) (starlark.Value, error) {
+func (r *render) collection(e jinja.Expr, s *scope) (starlark.Value, error) {
 	switch e := e.(type) {
-	case *listExpr:
-		items, err := r.values(e.items, s)
+	case *jinja.ListExpr:
+		items, err := r.values(e.Items, s)
 		return starlark.NewList(items), err
-	case *tupleExpr:
-		items, err := r.values(e.items, s)
+	case *jinja.TupleExpr:
+		items, err := r.values(e.Items, s)
 		return starlark.Tuple(items), err
-	case *dictExpr:
-		d := starlark.NewDict(len(e.keys))
-		for i := range e.keys {
-			k, err := r.value(e.keys[i], s)
+	case *jinja.DictExpr:
+		d := starlark.NewDict(len(e.Keys))
+		for i := range e.Keys {
+			k, err := r.value(e.Keys[i], s)
 			if err != nil {
 				return nil, err
 			}
-			v, err := r.value(e.values[i], s)
+			v, err := r.value(e.Values[i], s)
 			if err != nil {
 				return nil, err
 			}
 			if err := d.SetKey(k, v); err != nil {
-				return nil, r.wrap(e.keys[i].pos(), "Not a key", err)
+				return nil, r.wrap(e.Keys[i].Pos(), "Not a key", err)
 			}
 		}
 		return d, nil
@@ -159,7 +165,7 @@ func (r *render) collection(e expr, s *scope) (starlark.Value, error) {
 	panic(fmt.Sprintf("expression of type %T", e))
 }
 
-func (r *render) values(list []expr, s *scope) ([]starlark.Value, error) {
+func (r *render) values(list []jinja.Expr, s *scope) ([]starlark.Value, error) {
 	values := make([]starlark.Value, len(list))
 	for i, e := range list {
 		v, err := r.value(e, s)
@@ -172,24 +178,24 @@ func (r *render) values(list []expr, s *scope) ([]starlark.Value, error) {
 }
 
 // name looks a name up: what the template bound, then the values given to Render, the set's macros, and Jinja's own.
-func (r *render) name(e *nameExpr, s *scope) (starlark.Value, error) {
-	if v := s.get(e.name); v != nil {
+func (r *render) name(e *jinja.NameExpr, s *scope) (starlark.Value, error) {
+	if v := s.get(e.Name); v != nil {
 		return v, nil
 	}
-	if v, ok := r.vars[e.name]; ok {
+	if v, ok := r.vars[e.Name]; ok {
 		return v, nil
 	}
-	if def := r.set.macros[e.name]; def != nil {
+	if def := r.set.macros[e.Name]; def != nil {
 		return r.setMacro(def)
 	}
-	if v, ok := globals[e.name]; ok {
+	if v, ok := builtin.Globals[e.Name]; ok {
 		return v, nil
 	}
-	at := r.src.Pos(e.at)
-	return &undefined{why: func() diag.Finding {
-		known := append(sortedKeys(r.vars), s.all()...)
-		known = append(append(known, sortedKeys(r.set.macros)...), sortedKeys(globals)...)
-		return unknownName(at, e.name, known)
+	at := r.src.Pos(e.At)
+	return &value.Undefined{Why: func() diag.Finding {
+		known := append(slices.Sorted(maps.Keys(r.vars)), s.all()...)
+		known = append(append(known, slices.Sorted(maps.Keys(r.set.macros))...), slices.Sorted(maps.Keys(builtin.Globals))...)
+		return unknownName(at, e.Name, known)
 	}}, nil
 }
 
@@ -200,74 +206,48 @@ func unknownName(at diag.Pos, name string, known []string) diag.Finding {
 }
 
 // text describes an expression in messages.
-func text(e expr) string {
+func text(e jinja.Expr) string {
 	switch e := e.(type) {
-	case *nameExpr:
-		return e.name
-	case *attrExpr:
-		return text(e.x) + "." + e.name
-	case *indexExpr:
-		if c, ok := e.index.(*constExpr); ok {
-			return text(e.x) + "[" + c.value.String() + "]"
+	case *jinja.NameExpr:
+		return e.Name
+	case *jinja.AttrExpr:
+		return text(e.X) + "." + e.Name
+	case *jinja.IndexExpr:
+		if c, ok := e.Index.(*jinja.ConstExpr); ok {
+			return text(e.X) + "[" + c.Value.String() + "]"
 		}
-		return text(e.x) + "[…]"
-	case *callExpr:
-		return text(e.fn) + "(…)"
+		return text(e.X) + "[…]"
+	case *jinja.CallExpr:
+		return text(e.Fn) + "(…)"
 	}
 	return "the value"
 }
 
-func (r *render) attribute(e *attrExpr, s *scope) (starlark.Value, error) {
-	x, err := r.eval(e.x, s)
+func (r *render) attribute(e *jinja.AttrExpr, s *scope) (starlark.Value, error) {
+	x, err := r.eval(e.X, s)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := x.(*undefined); ok {
+	if _, ok := x.(*value.Undefined); ok {
 		return x, nil
 	}
-	v, err := attr(x, e.name)
+	v, err := value.Attr(x, e.Name)
 	if err != nil {
-		return nil, r.wrap(e.at, "Attribute not readable", err)
+		return nil, r.wrap(e.At, "Attribute not readable", err)
 	}
 	if v == nil {
-		return r.missing(e.at, e.x, x, e.name), nil
+		return r.missing(e.At, e.X, x, e.Name), nil
 	}
 	return v, nil
 }
 
-// attr gives an attribute as Jinja finds it: a field or method first, then an entry of that name; nil when there is
-// neither.
-func attr(x starlark.Value, name string) (starlark.Value, error) {
-	if s, ok := x.(starlark.String); ok {
-		if m := stringMethods[name]; m != nil {
-			return starlark.NewBuiltin(name, m).BindReceiver(s), nil
-		}
-	}
-	if h, ok := x.(starlark.HasAttrs); ok {
-		v, err := h.Attr(name)
-		var none starlark.NoSuchAttrError
-		if err != nil && !errors.As(err, &none) {
-			return nil, err
-		}
-		if v != nil && err == nil {
-			return v, nil
-		}
-	}
-	if m, ok := x.(starlark.Mapping); ok {
-		if v, found, err := m.Get(starlark.String(name)); err == nil && found {
-			return v, nil
-		}
-	}
-	return nil, nil
-}
-
 // missing is the value of an attribute or key that is not there.
-func (r *render) missing(at int, base expr, x starlark.Value, name string) starlark.Value {
+func (r *render) missing(at int, base jinja.Expr, x starlark.Value, name string) starlark.Value {
 	src := r.src
-	return &undefined{why: func() diag.Finding {
+	return &value.Undefined{Why: func() diag.Finding {
 		f := diag.Finding{At: src.Pos(at), Summary: "Unknown attribute"}
-		if rec, ok := x.(*record); ok && rec.missing != nil {
-			f.Detail, f.Fix = rec.missing(name)
+		if rec, ok := x.(*value.Record); ok && rec.Missing != nil {
+			f.Detail, f.Fix = rec.Missing(name)
 			return f
 		}
 		var names []string
@@ -296,49 +276,49 @@ func keyNames(m starlark.IterableMapping) []string {
 	return names
 }
 
-func (r *render) index(e *indexExpr, s *scope) (starlark.Value, error) {
-	x, err := r.eval(e.x, s)
+func (r *render) index(e *jinja.IndexExpr, s *scope) (starlark.Value, error) {
+	x, err := r.eval(e.X, s)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := x.(*undefined); ok {
+	if _, ok := x.(*value.Undefined); ok {
 		return x, nil
 	}
-	key, err := r.value(e.index, s)
+	key, err := r.value(e.Index, s)
 	if err != nil {
 		return nil, err
 	}
 	if m, ok := x.(starlark.Mapping); ok {
 		v, found, err := m.Get(key)
 		if err != nil {
-			return nil, r.wrap(e.at, "Not a key", err)
+			return nil, r.wrap(e.At, "Not a key", err)
 		}
 		if found {
 			return v, nil
 		}
 	}
 	if name, ok := starlark.AsString(key); ok {
-		v, err := attr(x, name)
+		v, err := value.Attr(x, name)
 		if err != nil {
-			return nil, r.wrap(e.at, "Attribute not readable", err)
+			return nil, r.wrap(e.At, "Attribute not readable", err)
 		}
 		if v != nil {
 			return v, nil
 		}
-		return r.missing(e.at, e.x, x, name), nil
+		return r.missing(e.At, e.X, x, name), nil
 	}
 	return r.item(e, x, key)
 }
 
 // item gives x[i] of a list, tuple or string; a string counts in characters.
-func (r *render) item(e *indexExpr, x, key starlark.Value) (starlark.Value, error) {
+func (r *render) item(e *jinja.IndexExpr, x, key starlark.Value) (starlark.Value, error) {
 	seq, ok := characters(x).(starlark.Indexable)
 	i, isInt := key.(starlark.Int)
 	if !ok || !isInt {
 		if _, ok := x.(starlark.Mapping); ok {
-			return r.missing(e.at, e.x, x, display(key)), nil
+			return r.missing(e.At, e.X, x, value.Text(key)), nil
 		}
-		return nil, r.fail(e.at, "Cannot be indexed", fmt.Sprintf("%s is a %s; [%s] has no meaning for it.", text(e.x), x.Type(), key.String()), "")
+		return nil, r.fail(e.At, "Cannot be indexed", fmt.Sprintf("%s is a %s; [%s] has no meaning for it.", text(e.X), x.Type(), key.String()), "")
 	}
 	n := seq.Len()
 	k, inRange := i.Int64()
@@ -346,9 +326,9 @@ func (r *render) item(e *indexExpr, x, key starlark.Value) (starlark.Value, erro
 		k += int64(n)
 	}
 	if !inRange || k < 0 || k >= int64(n) {
-		at := r.src.Pos(e.at)
-		return &undefined{why: func() diag.Finding {
-			return diag.Finding{At: at, Summary: "No such item", Detail: fmt.Sprintf("%s has %d items; there is no item [%s].", text(e.x), n, key.String())}
+		at := r.src.Pos(e.At)
+		return &value.Undefined{Why: func() diag.Finding {
+			return diag.Finding{At: at, Summary: "No such item", Detail: fmt.Sprintf("%s has %d items; there is no item [%s].", text(e.X), n, key.String())}
 		}}, nil
 	}
 	return seq.Index(int(k)), nil
@@ -357,7 +337,7 @@ func (r *render) item(e *indexExpr, x, key starlark.Value) (starlark.Value, erro
 // characters gives a string that has letters of several bytes as a list of its characters; all else as it is.
 func characters(x starlark.Value) starlark.Value {
 	s, ok := x.(starlark.String)
-	if !ok || runes(string(s)) == len(s) {
+	if !ok || utf8.RuneCountInString(string(s)) == len(s) {
 		return x
 	}
 	var list starlark.Tuple
@@ -367,14 +347,14 @@ func characters(x starlark.Value) starlark.Value {
 	return list
 }
 
-func (r *render) slice(e *sliceExpr, s *scope) (starlark.Value, error) {
-	x, err := r.value(e.x, s)
+func (r *render) slice(e *jinja.SliceExpr, s *scope) (starlark.Value, error) {
+	x, err := r.value(e.X, s)
 	if err != nil {
 		return nil, err
 	}
 	bounds := [3]int{}
 	given := [3]bool{}
-	for i, b := range []expr{e.lo, e.hi, e.step} {
+	for i, b := range []jinja.Expr{e.Lo, e.Hi, e.Step} {
 		if b == nil {
 			continue
 		}
@@ -386,16 +366,16 @@ func (r *render) slice(e *sliceExpr, s *scope) (starlark.Value, error) {
 			continue
 		}
 		if bounds[i], err = starlark.AsInt32(v); err != nil {
-			return nil, r.fail(b.pos(), "Not a position", fmt.Sprintf("%s is a %s; a slice is cut at whole numbers.", v.String(), v.Type()), "")
+			return nil, r.fail(b.Pos(), "Not a position", fmt.Sprintf("%s is a %s; a slice is cut at whole numbers.", v.String(), v.Type()), "")
 		}
 		given[i] = true
 	}
 	seq, ok := characters(x).(starlark.Sliceable)
 	if !ok {
-		return nil, r.fail(e.at, "Cannot be sliced", fmt.Sprintf("%s is a %s.", text(e.x), x.Type()), "")
+		return nil, r.fail(e.At, "Cannot be sliced", fmt.Sprintf("%s is a %s.", text(e.X), x.Type()), "")
 	}
 	if given[2] && bounds[2] == 0 {
-		return nil, r.fail(e.at, "Not a step", "The step of a slice is 0.", "")
+		return nil, r.fail(e.At, "Not a step", "The step of a slice is 0.", "")
 	}
 	lo, hi, step := sliceBounds(seq.Len(), bounds, given)
 	v := seq.Slice(lo, hi, step)
@@ -403,7 +383,7 @@ func (r *render) slice(e *sliceExpr, s *scope) (starlark.Value, error) {
 		if list, ok := v.(starlark.Tuple); ok {
 			var b strings.Builder
 			for _, c := range list {
-				b.WriteString(display(c))
+				b.WriteString(value.Text(c))
 			}
 			v = starlark.String(b.String())
 		}
@@ -443,30 +423,30 @@ func sliceBounds(n int, b [3]int, given [3]bool) (lo, hi, step int) {
 	return max(lo, hi), hi, step
 }
 
-func (r *render) cond(e *condExpr, s *scope) (starlark.Value, error) {
-	c, err := r.value(e.cond, s)
+func (r *render) cond(e *jinja.CondExpr, s *scope) (starlark.Value, error) {
+	c, err := r.value(e.Cond, s)
 	if err != nil {
 		return nil, err
 	}
 	if c.Truth() {
-		return r.eval(e.yes, s)
+		return r.eval(e.Yes, s)
 	}
-	if e.no != nil {
-		return r.eval(e.no, s)
+	if e.No != nil {
+		return r.eval(e.No, s)
 	}
-	return &undefined{blank: true}, nil
+	return &value.Undefined{Blank: true}, nil
 }
 
-func (r *render) concat(e *concatExpr, s *scope) (starlark.Value, error) {
+func (r *render) concat(e *jinja.ConcatExpr, s *scope) (starlark.Value, error) {
 	var b strings.Builder
-	for _, part := range e.parts {
+	for _, part := range e.Parts {
 		v, err := r.value(part, s)
 		if err != nil {
 			return nil, err
 		}
-		b.WriteString(display(v))
+		b.WriteString(value.Text(v))
 		if b.Len() > r.limits.Output {
-			return nil, r.tooLarge(e.at)
+			return nil, r.tooLarge(e.At)
 		}
 	}
 	return starlark.String(b.String()), nil

@@ -9,6 +9,8 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
+	"damson/internal/template/jinja"
+	"damson/internal/template/value"
 )
 
 // render is one rendering of one template. It belongs to one goroutine.
@@ -23,23 +25,23 @@ type render struct {
 	steps    int
 	depth    int // of macro calls and includes
 	starlark *starlark.Thread
-	modules  map[*Template]*scope // the top level of macro files, run when first used
+	modules  map[*jinja.File]*scope // the top level of macro files, run when first used
 }
 
 // Render gives the template's text with these values of its names. An error is a diag.Finding.
 func (t *Template) Render(vars starlark.StringDict) (sqltext.Text, error) {
-	if t.broken {
-		return sqltext.Text{}, diag.Finding{At: diag.Pos{File: t.src.File()}, Severity: diag.Error, Summary: "Template has mistakes", Detail: "It could not be read in full, so it cannot be rendered."}
+	if t.file.Broken {
+		return sqltext.Text{}, diag.Finding{At: diag.Pos{File: t.file.Src.File()}, Severity: diag.Error, Summary: "Template has mistakes", Detail: "It could not be read in full, so it cannot be rendered."}
 	}
-	r := &render{set: t.set, limits: t.set.Limits.withDefaults(), vars: vars, src: t.src, out: new(sqltext.Builder)}
-	r.out.Grow(len(t.src.Text())+len(t.src.Text())/4, len(t.body)+8)
-	if err := r.run(t.body, &scope{}); err != nil {
+	r := &render{set: t.set, limits: t.set.Limits.withDefaults(), vars: vars, src: t.file.Src, out: new(sqltext.Builder)}
+	r.out.Grow(len(t.file.Src.Text())+len(t.file.Src.Text())/4, len(t.file.Body)+8)
+	if err := r.run(t.file.Body, &scope{}); err != nil {
 		return sqltext.Text{}, err
 	}
 	return r.out.Text(), nil
 }
 
-func (r *render) run(body []stmt, s *scope) error {
+func (r *render) run(body []jinja.Stmt, s *scope) error {
 	for _, st := range body {
 		if err := r.statement(st, s); err != nil {
 			return err
@@ -48,89 +50,89 @@ func (r *render) run(body []stmt, s *scope) error {
 	return nil
 }
 
-func (r *render) statement(st stmt, s *scope) error {
+func (r *render) statement(st jinja.Stmt, s *scope) error {
 	switch st := st.(type) {
-	case *textStmt:
-		r.out.Copy(r.src, st.from, st.to)
-		return r.sized(st.from)
-	case *outputStmt:
+	case *jinja.TextStmt:
+		r.out.Copy(r.src, st.From, st.To)
+		return r.sized(st.From)
+	case *jinja.OutputStmt:
 		return r.output(st, s)
-	case *ifStmt:
-		for _, b := range st.branches {
-			v, err := r.value(b.cond, s)
+	case *jinja.IfStmt:
+		for _, b := range st.Branches {
+			v, err := r.value(b.Cond, s)
 			if err != nil {
 				return err
 			}
 			if v.Truth() {
-				return r.run(b.body, s)
+				return r.run(b.Body, s)
 			}
 		}
-		return r.run(st.orElse, s)
-	case *forStmt:
+		return r.run(st.OrElse, s)
+	case *jinja.ForStmt:
 		return r.loop(st, s)
-	case *setStmt:
-		v, err := r.value(st.value, s)
+	case *jinja.SetStmt:
+		v, err := r.value(st.Value, s)
 		if err != nil {
 			return err
 		}
-		return r.bind(st.target, v, s)
-	case *macroStmt:
-		s.set(st.def.name, &macro{def: st.def, r: r, scope: s})
+		return r.bind(st.Target, v, s)
+	case *jinja.MacroStmt:
+		s.set(st.Def.Name, &macro{def: st.Def, r: r, scope: s})
 		return nil
-	case *doStmt:
-		_, err := r.value(st.x, s)
+	case *jinja.DoStmt:
+		_, err := r.value(st.X, s)
 		return err
-	case *withStmt:
+	case *jinja.WithStmt:
 		inner := &scope{parent: s}
-		for i, target := range st.names {
-			v, err := r.value(st.values[i], s)
+		for i, target := range st.Names {
+			v, err := r.value(st.Values[i], s)
 			if err != nil {
 				return err
 			}
-			inner.set(target.name, v)
+			inner.set(target.Name, v)
 		}
-		return r.run(st.body, inner)
-	case *callStmt:
+		return r.run(st.Body, inner)
+	case *jinja.CallStmt:
 		return r.callBlock(st, s)
 	}
 	return r.rareStatement(st, s)
 }
 
-func (r *render) rareStatement(st stmt, s *scope) error {
+func (r *render) rareStatement(st jinja.Stmt, s *scope) error {
 	switch st := st.(type) {
-	case *setBlockStmt:
-		v, err := r.filteredBlock(st.body, st.filters, s)
+	case *jinja.SetBlockStmt:
+		v, err := r.filteredBlock(st.Body, st.Filters, s)
 		if err != nil {
 			return err
 		}
-		return r.bind(st.target, v, s)
-	case *filterStmt:
-		v, err := r.filteredBlock(st.body, st.filters, s)
+		return r.bind(st.Target, v, s)
+	case *jinja.FilterStmt:
+		v, err := r.filteredBlock(st.Body, st.Filters, s)
 		if err != nil {
 			return err
 		}
-		r.out.Generate(display(v), r.src, st.at)
-		return r.sized(st.at)
-	case *includeStmt:
+		r.out.Generate(value.Text(v), r.src, st.At)
+		return r.sized(st.At)
+	case *jinja.IncludeStmt:
 		return r.include(st, s)
-	case *importStmt:
-		t, module, err := r.imported(st.at, st.file, s)
+	case *jinja.ImportStmt:
+		t, module, err := r.imported(st.At, st.File, s)
 		if err != nil {
 			return err
 		}
-		s.set(st.as, moduleValue(t, module))
+		s.set(st.As, moduleValue(t, module))
 		return nil
-	case *fromStmt:
-		t, module, err := r.imported(st.at, st.file, s)
+	case *jinja.FromStmt:
+		t, module, err := r.imported(st.At, st.File, s)
 		if err != nil {
 			return err
 		}
-		for _, n := range st.names {
-			v := module.get(n.name)
+		for _, n := range st.Names {
+			v := module.get(n.Name)
 			if v == nil {
-				return r.fail(n.at, "Unknown macro", fmt.Sprintf("%s has no macro %q.", t.File(), n.name), diag.DidYouMean(n.name, module.names))
+				return r.fail(n.At, "Unknown macro", fmt.Sprintf("%s has no macro %q.", t.Name(), n.Name), diag.DidYouMean(n.Name, module.names))
 			}
-			s.set(n.as, v)
+			s.set(n.As, v)
 		}
 		return nil
 	}
@@ -146,14 +148,14 @@ func (r *render) sized(at int) error {
 }
 
 // output writes a value. A macro called directly writes for itself, so that its text leads back to the macro's file.
-func (r *render) output(st *outputStmt, s *scope) error {
-	if e, ok := st.x.(*callExpr); ok {
+func (r *render) output(st *jinja.OutputStmt, s *scope) error {
+	if e, ok := st.X.(*jinja.CallExpr); ok {
 		fn, args, kwargs, err := r.callee(e, s)
 		if err != nil {
 			return err
 		}
 		if m, ok := fn.(*macro); ok {
-			r.out.Enter(r.src, e.at)
+			r.out.Enter(r.src, e.At)
 			defer r.out.Leave()
 			return r.invokeAt(e, m, args, kwargs)
 		}
@@ -163,22 +165,22 @@ func (r *render) output(st *outputStmt, s *scope) error {
 		}
 		return r.write(st, v)
 	}
-	v, err := r.eval(st.x, s)
+	v, err := r.eval(st.X, s)
 	if err != nil {
 		return err
 	}
 	return r.write(st, v)
 }
 
-func (r *render) write(st *outputStmt, v starlark.Value) error {
-	if u, ok := v.(*undefined); ok {
-		if u.blank {
+func (r *render) write(st *jinja.OutputStmt, v starlark.Value) error {
+	if u, ok := v.(*value.Undefined); ok {
+		if u.Blank {
 			return nil
 		}
-		return r.defined(st.x, v)
+		return r.defined(st.X, v)
 	}
-	r.out.Generate(display(v), r.src, st.at)
-	return r.sized(st.at)
+	r.out.Generate(value.Text(v), r.src, st.At)
+	return r.sized(st.At)
 }
 
 // items gives what a loop or a filter goes through: the items of a list, the keys of a dict, the letters of a string.
@@ -206,29 +208,29 @@ func (r *render) items(at int, v starlark.Value) ([]starlark.Value, error) {
 		}
 		return items, nil
 	default:
-		return nil, fmt.Errorf("%s is not a list", kindOf(v))
+		return nil, fmt.Errorf("%s is not a list", value.KindOf(v))
 	}
 	return items, r.step(at, len(items))
 }
 
-func (r *render) loop(st *forStmt, s *scope) error {
-	v, err := r.value(st.iter, s)
+func (r *render) loop(st *jinja.ForStmt, s *scope) error {
+	v, err := r.value(st.Iter, s)
 	if err != nil {
 		return err
 	}
-	items, err := r.items(st.iter.pos(), v)
+	items, err := r.items(st.Iter.Pos(), v)
 	if err != nil {
-		return r.wrap(st.iter.pos(), "Nothing to loop over", err)
+		return r.wrap(st.Iter.Pos(), "Nothing to loop over", err)
 	}
 	inner := &scope{parent: s}
-	if st.filter != nil {
+	if st.Filter != nil {
 		var kept []starlark.Value
 		for _, item := range items {
 			inner.clear()
-			if err := r.bind(st.target, item, inner); err != nil {
+			if err := r.bind(st.Target, item, inner); err != nil {
 				return err
 			}
-			ok, err := r.value(st.filter, inner)
+			ok, err := r.value(st.Filter, inner)
 			if err != nil {
 				return err
 			}
@@ -239,20 +241,20 @@ func (r *render) loop(st *forStmt, s *scope) error {
 		items = kept
 	}
 	if len(items) == 0 {
-		return r.run(st.orElse, s)
+		return r.run(st.OrElse, s)
 	}
 	l := &loop{r: r, items: items}
 	for i, item := range items {
 		l.index = i
 		inner.clear()
-		if err := r.bind(st.target, item, inner); err != nil {
+		if err := r.bind(st.Target, item, inner); err != nil {
 			return err
 		}
 		inner.set("loop", l)
-		if err := r.run(st.body, inner); err != nil {
+		if err := r.run(st.Body, inner); err != nil {
 			return err
 		}
-		if err := r.step(st.at, 1); err != nil {
+		if err := r.step(st.At, 1); err != nil {
 			return err
 		}
 	}
@@ -260,34 +262,34 @@ func (r *render) loop(st *forStmt, s *scope) error {
 }
 
 // bind gives a value to a name, to an attribute of a namespace, or its items to several names.
-func (r *render) bind(t target, v starlark.Value, s *scope) error {
+func (r *render) bind(t jinja.Target, v starlark.Value, s *scope) error {
 	switch {
-	case t.parts != nil:
-		items, err := r.items(t.at, v)
+	case t.Parts != nil:
+		items, err := r.items(t.At, v)
 		if err != nil {
-			return r.wrap(t.at, "Cannot be unpacked", err)
+			return r.wrap(t.At, "Cannot be unpacked", err)
 		}
-		if len(items) != len(t.parts) {
-			return r.fail(t.at, "Cannot be unpacked", fmt.Sprintf("%d names stand for a value of %d items.", len(t.parts), len(items)), "")
+		if len(items) != len(t.Parts) {
+			return r.fail(t.At, "Cannot be unpacked", fmt.Sprintf("%d names stand for a value of %d items.", len(t.Parts), len(items)), "")
 		}
-		for i, part := range t.parts {
+		for i, part := range t.Parts {
 			if err := r.bind(part, items[i], s); err != nil {
 				return err
 			}
 		}
-	case t.attr != "":
-		ns, ok := s.get(t.name).(*namespace)
+	case t.Attr != "":
+		ns, ok := s.get(t.Name).(*value.Namespace)
 		if !ok {
-			return r.fail(t.at, "Not a namespace", fmt.Sprintf("Attributes can be set on a namespace only, and %s is none.", t.name), fmt.Sprintf("Write {%% set %s = namespace(%s=…) %%} first.", t.name, t.attr))
+			return r.fail(t.At, "Not a namespace", fmt.Sprintf("Attributes can be set on a namespace only, and %s is none.", t.Name), fmt.Sprintf("Write {%% set %s = namespace(%s=…) %%} first.", t.Name, t.Attr))
 		}
-		ns.fields[t.attr] = v
+		ns.Fields[t.Attr] = v
 	default:
-		s.set(t.name, v)
+		s.set(t.Name, v)
 	}
 	return nil
 }
 
-func (r *render) filteredBlock(body []stmt, filters []*filterExpr, s *scope) (starlark.Value, error) {
+func (r *render) filteredBlock(body []jinja.Stmt, filters []*jinja.FilterExpr, s *scope) (starlark.Value, error) {
 	out, err := r.capture(func() error { return r.run(body, &scope{parent: s}) })
 	if err != nil {
 		return nil, err
@@ -301,59 +303,59 @@ func (r *render) filteredBlock(body []stmt, filters []*filterExpr, s *scope) (st
 	return v, nil
 }
 
-func (r *render) callBlock(st *callStmt, s *scope) error {
-	fn, args, kwargs, err := r.callee(st.call, s)
+func (r *render) callBlock(st *jinja.CallStmt, s *scope) error {
+	fn, args, kwargs, err := r.callee(st.Call, s)
 	if err != nil {
 		return err
 	}
 	m, ok := fn.(*macro)
 	if !ok {
-		return r.fail(st.call.at, "Not a macro", fmt.Sprintf("A call block calls a macro, and %s is %s.", text(st.call.fn), kindOf(fn)), "")
+		return r.fail(st.Call.At, "Not a macro", fmt.Sprintf("A call block calls a macro, and %s is %s.", text(st.Call.Fn), value.KindOf(fn)), "")
 	}
-	caller := &macro{def: st.caller, r: r, scope: s}
+	caller := &macro{def: st.Caller, r: r, scope: s}
 	kwargs = append(kwargs[:len(kwargs):len(kwargs)], starlark.Tuple{starlark.String("caller"), caller})
-	r.out.Enter(r.src, st.call.at)
+	r.out.Enter(r.src, st.Call.At)
 	defer r.out.Leave()
-	return r.invokeAt(st.call, m, args, kwargs)
+	return r.invokeAt(st.Call, m, args, kwargs)
 }
 
-func (r *render) include(st *includeStmt, s *scope) error {
-	names, err := r.fileNames(st.file, s)
+func (r *render) include(st *jinja.IncludeStmt, s *scope) error {
+	names, err := r.fileNames(st.File, s)
 	if err != nil {
 		return err
 	}
 	t := r.set.find(r.src.File(), names)
 	if t == nil {
-		if st.ignoreMissing {
+		if st.IgnoreMissing {
 			return nil
 		}
-		return r.unknownFile(st.file.pos(), names)
+		return r.unknownFile(st.File.Pos(), names)
 	}
-	if t.broken {
-		return r.fail(st.at, "Included template has mistakes", fmt.Sprintf("%s could not be read in full.", t.File()), "")
+	if t.Broken {
+		return r.fail(st.At, "Included template has mistakes", fmt.Sprintf("%s could not be read in full.", t.Name()), "")
 	}
 	src := r.src
 	defer func() { r.src = src; r.depth-- }()
-	if err := r.deeper(st.at); err != nil {
+	if err := r.deeper(st.At); err != nil {
 		return err
 	}
-	r.out.Enter(src, st.at)
+	r.out.Enter(src, st.At)
 	defer r.out.Leave()
-	r.src = t.src
-	if st.alone {
+	r.src = t.Src
+	if st.Alone {
 		s = nil
 	}
-	err = r.run(t.body, &scope{parent: s})
+	err = r.run(t.Body, &scope{parent: s})
 	var f diag.Finding
 	if errors.As(err, &f) && strings.Count(f.Detail, "\n") < 4 {
-		f.Detail += fmt.Sprintf("\nIn %s, included at %s.", t.File(), src.Pos(st.at))
+		f.Detail += fmt.Sprintf("\nIn %s, included at %s.", t.Name(), src.Pos(st.At))
 		return f
 	}
 	return err
 }
 
 // fileNames evaluates the file of an include or import: a name, or a list of names of which the first known is taken.
-func (r *render) fileNames(e expr, s *scope) ([]string, error) {
+func (r *render) fileNames(e jinja.Expr, s *scope) ([]string, error) {
 	v, err := r.value(e, s)
 	if err != nil {
 		return nil, err
@@ -361,13 +363,13 @@ func (r *render) fileNames(e expr, s *scope) ([]string, error) {
 	if name, ok := starlark.AsString(v); ok {
 		return []string{name}, nil
 	}
-	items, err := r.items(e.pos(), v)
+	items, err := r.items(e.Pos(), v)
 	if err != nil {
-		return nil, r.wrap(e.pos(), "Not a file name", err)
+		return nil, r.wrap(e.Pos(), "Not a file name", err)
 	}
 	var names []string
 	for _, item := range items {
-		names = append(names, display(item))
+		names = append(names, value.Text(item))
 	}
 	return names, nil
 }
@@ -377,14 +379,14 @@ func (r *render) unknownFile(at int, names []string) error {
 }
 
 // imported gives the file of an import and the names of its top level.
-func (r *render) imported(at int, file expr, s *scope) (*Template, *scope, error) {
+func (r *render) imported(at int, file jinja.Expr, s *scope) (*jinja.File, *scope, error) {
 	names, err := r.fileNames(file, s)
 	if err != nil {
 		return nil, nil, err
 	}
 	t := r.set.find(r.src.File(), names)
 	if t == nil {
-		return nil, nil, r.unknownFile(file.pos(), names)
+		return nil, nil, r.unknownFile(file.Pos(), names)
 	}
 	defer func() { r.depth-- }()
 	if err := r.deeper(at); err != nil {
@@ -395,21 +397,21 @@ func (r *render) imported(at int, file expr, s *scope) (*Template, *scope, error
 }
 
 // module gives the names that the top level of a file binds. Its text is not written.
-func (r *render) module(t *Template) (*scope, error) {
+func (r *render) module(t *jinja.File) (*scope, error) {
 	if s := r.modules[t]; s != nil {
 		return s, nil
 	}
 	if r.modules == nil {
-		r.modules = map[*Template]*scope{}
+		r.modules = map[*jinja.File]*scope{}
 	}
 	s := &scope{}
 	r.modules[t] = s
 	src := r.src
-	r.src = t.src
+	r.src = t.Src
 	defer func() { r.src = src }()
-	for _, st := range t.body {
+	for _, st := range t.Body {
 		switch st.(type) {
-		case *setStmt, *setBlockStmt, *macroStmt, *importStmt, *fromStmt:
+		case *jinja.SetStmt, *jinja.SetBlockStmt, *jinja.MacroStmt, *jinja.ImportStmt, *jinja.FromStmt:
 			if err := r.statement(st, s); err != nil {
 				return nil, err
 			}
@@ -419,25 +421,25 @@ func (r *render) module(t *Template) (*scope, error) {
 }
 
 // setMacro gives a macro of the set's macro files.
-func (r *render) setMacro(def *macroDef) (starlark.Value, error) {
-	module, err := r.module(def.home)
+func (r *render) setMacro(def *jinja.MacroDef) (starlark.Value, error) {
+	module, err := r.module(def.Home)
 	if err != nil {
 		return nil, err
 	}
-	if v := module.get(def.name); v != nil {
+	if v := module.get(def.Name); v != nil {
 		return v, nil
 	}
 	return &macro{def: def, r: r, scope: module}, nil
 }
 
 // moduleValue is an imported file as a value: its macros and settings are attributes.
-func moduleValue(t *Template, s *scope) starlark.Value {
-	return &record{
-		kind:  "template",
-		names: func() []string { return s.names },
-		get:   func(name string) (starlark.Value, error) { return s.get(name), nil },
-		missing: func(name string) (string, string) {
-			return fmt.Sprintf("%s has no macro %q.", t.File(), name), diag.DidYouMean(name, s.names)
+func moduleValue(t *jinja.File, s *scope) starlark.Value {
+	return &value.Record{
+		Kind:  "template",
+		Names: func() []string { return s.names },
+		Get:   func(name string) (starlark.Value, error) { return s.get(name), nil },
+		Missing: func(name string) (string, string) {
+			return fmt.Sprintf("%s has no macro %q.", t.Name(), name), diag.DidYouMean(name, s.names)
 		},
 	}
 }

@@ -12,12 +12,13 @@ import (
 	"go.starlark.net/starlark"
 
 	"damson/internal/template/datetime"
+	"damson/internal/template/value"
 )
 
 var macroNames = []string{"datetime", "datetime_diff_for_humans", "dateutil", "ds_add", "ds_format", "random", "time", "timedelta", "uuid"}
 
 // macros is Airflow's object of that name: functions and libraries.
-func (c *Context) macros() *record {
+func (c *Context) macros() *value.Record {
 	var seeded *rand.Rand // one sequence for all random values of a rendering
 	random := func() *rand.Rand {
 		if seeded == nil {
@@ -117,13 +118,13 @@ func (c *Context) diffForHumans(args starlark.Tuple, kwargs []starlark.Tuple) (s
 	}
 	at, ok := then.(datetime.DateTime)
 	if !ok {
-		return nil, fmt.Errorf("%s is not a datetime", kindOf(then))
+		return nil, fmt.Errorf("%s is not a datetime", value.KindOf(then))
 	}
 	from, before, after := c.Now, "%s ago", "in %s"
 	if since != starlark.None {
 		other, ok := since.(datetime.DateTime)
 		if !ok {
-			return nil, fmt.Errorf("%s is not a datetime", kindOf(since))
+			return nil, fmt.Errorf("%s is not a datetime", value.KindOf(since))
 		}
 		from, before, after = other.Time(), "%s before", "%s after"
 	}

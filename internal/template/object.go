@@ -3,7 +3,9 @@ package template
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/template/datetime"
+	"damson/internal/template/value"
 )
 
 // FromGo gives a Go value, as YAML and JSON decode it, as a Starlark value. Starlark values stay what they are; a value of
@@ -59,7 +62,7 @@ func FromGo(v any) starlark.Value {
 		return starlark.NewList(items)
 	case map[string]any:
 		d := starlark.NewDict(len(v))
-		for _, name := range sortedKeys(v) {
+		for _, name := range slices.Sorted(maps.Keys(v)) {
 			_ = d.SetKey(starlark.String(name), FromGo(v[name])) // a fresh dict takes any string
 		}
 		return d
@@ -69,7 +72,7 @@ func FromGo(v any) starlark.Value {
 
 var pipelineFields = []string{"dag_id", "name", "owner", "schedule", "schedule_interval", "timezone"}
 
-func (c *Context) pipeline() *record {
+func (c *Context) pipeline() *value.Record {
 	return fixed("pipeline", pipelineFields, func(name string) starlark.Value {
 		switch name {
 		case "dag_id", "name":
@@ -87,7 +90,7 @@ func (c *Context) pipeline() *record {
 
 var taskFields = []string{"dag_id", "name", "owner", "task_id"}
 
-func (c *Context) task() *record {
+func (c *Context) task() *value.Record {
 	return fixed("task", taskFields, func(name string) starlark.Value {
 		switch name {
 		case "task_id", "name":
@@ -104,7 +107,7 @@ func (c *Context) task() *record {
 var runFields = []string{"conf", "dag_id", "data_interval_end", "data_interval_start", "execution_date", "external_trigger", "logical_date",
 	"run_id", "run_type", "start_date", "trigger"}
 
-func (c *Context) run() *record {
+func (c *Context) run() *value.Record {
 	return fixed("run", runFields, func(name string) starlark.Value {
 		switch name {
 		case "run_id":
@@ -131,7 +134,7 @@ func (c *Context) run() *record {
 var taskRunFields = []string{"attempt", "dag_id", "execution_date", "logical_date", "map_index", "name", "owner", "run_id", "start_date",
 	"task_id", "try_number"}
 
-func (c *Context) taskRun() *record {
+func (c *Context) taskRun() *value.Record {
 	r := fixed("task_run", taskRunFields, func(name string) starlark.Value {
 		switch name {
 		case "task_id", "name":
@@ -153,7 +156,7 @@ func (c *Context) taskRun() *record {
 		}
 		return nil
 	})
-	r.missing = func(name string) (detail, fix string) {
+	r.Missing = func(name string) (detail, fix string) {
 		if strings.HasPrefix(name, "xcom") {
 			return "Tasks hand nothing to one another through the scheduler (XCom).", "Write a table in one task and read it in the other."
 		}
@@ -162,7 +165,7 @@ func (c *Context) taskRun() *record {
 	return r
 }
 
-func (c *Context) warehouse() *record {
+func (c *Context) warehouse() *value.Record {
 	return fixed("warehouse", []string{"kind"}, func(name string) starlark.Value {
 		if name == "kind" {
 			return starlark.String(c.WarehouseKind)
@@ -172,9 +175,9 @@ func (c *Context) warehouse() *record {
 }
 
 // vars is var.value.NAME, var.json.NAME, and their get(NAME, default).
-func (c *Context) vars() *record {
+func (c *Context) vars() *value.Record {
 	entry := func(read func(string) (starlark.Value, error)) starlark.Value {
-		return lookup("variable", func() []string { return sortedKeys(c.Vars) }, "Add it under vars in damson.yaml.", func(name string) (starlark.Value, error) {
+		return lookup("variable", func() []string { return slices.Sorted(maps.Keys(c.Vars)) }, "Add it under vars in damson.yaml.", func(name string) (starlark.Value, error) {
 			if text, ok := c.Vars[name]; ok {
 				return read(text)
 			}
@@ -204,7 +207,7 @@ func fromJSON(text string) (starlark.Value, error) {
 
 // lookup is a record of entries that a project defines, with get(name, default). find gives nil for a name it does not
 // know.
-func lookup(kind string, names func() []string, hint string, find func(name string) (starlark.Value, error)) *record {
+func lookup(kind string, names func() []string, hint string, find func(name string) (starlark.Value, error)) *value.Record {
 	get := func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var name string
 		var other starlark.Value = starlark.None
@@ -216,16 +219,16 @@ func lookup(kind string, names func() []string, hint string, find func(name stri
 		}
 		return other, nil
 	}
-	return &record{
-		kind:  kind,
-		names: func() []string { return append(names(), "get") },
-		get: func(name string) (starlark.Value, error) {
+	return &value.Record{
+		Kind:  kind,
+		Names: func() []string { return append(names(), "get") },
+		Get: func(name string) (starlark.Value, error) {
 			if name == "get" {
 				return datetime.Func("get", get), nil
 			}
 			return find(name)
 		},
-		missing: func(name string) (detail, fix string) {
+		Missing: func(name string) (detail, fix string) {
 			if fix = diag.DidYouMean(name, names()); fix == "" {
 				fix = hint
 			}
@@ -237,8 +240,8 @@ func lookup(kind string, names func() []string, hint string, find func(name stri
 var connFields = []string{"conn_id", "conn_type", "extra", "extra_dejson", "get_uri", "host", "login", "password", "port", "schema"}
 
 // conns is conn.ID.host and the like.
-func (c *Context) conns() *record {
-	return lookup("connection", func() []string { return sortedKeys(c.Conns) }, "Add it under connections in damson.yaml.", func(id string) (starlark.Value, error) {
+func (c *Context) conns() *value.Record {
+	return lookup("connection", func() []string { return slices.Sorted(maps.Keys(c.Conns)) }, "Add it under connections in damson.yaml.", func(id string) (starlark.Value, error) {
 		conn, ok := c.Conns[id]
 		if !ok {
 			return nil, nil

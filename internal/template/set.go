@@ -15,13 +15,16 @@ package template
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 	"sync"
 
 	"damson/internal/diag"
-	"damson/internal/sqltext"
+	"damson/internal/template/builtin"
+	"damson/internal/template/jinja"
+	"damson/internal/template/value"
 )
 
 // Limits bound one rendering. A zero field takes its default.
@@ -37,7 +40,7 @@ func (l Limits) withDefaults() Limits {
 	if l.Output == 0 {
 		l.Output = 16 << 20
 	}
-	l.Output = min(l.Output, maxText)
+	l.Output = min(l.Output, value.MaxText)
 	return l
 }
 
@@ -46,16 +49,16 @@ func (l Limits) withDefaults() Limits {
 type Set struct {
 	Limits Limits
 
-	macros     map[string]*macroDef // by name
+	macros     map[string]*jinja.MacroDef // by name
 	macroFiles []*Template
 
-	mu        sync.RWMutex
-	templates map[string]*Template // by file, macro files too
+	mu    sync.RWMutex
+	files map[string]*jinja.File // by name, macro files too
 }
 
 // NewSet gives an empty set.
 func NewSet() *Set {
-	return &Set{macros: map[string]*macroDef{}, templates: map[string]*Template{}}
+	return &Set{macros: map[string]*jinja.MacroDef{}, files: map[string]*jinja.File{}}
 }
 
 // AddMacros reads a macro file: each of its macros becomes a name that every template of the set may call. Text outside
@@ -63,19 +66,19 @@ func NewSet() *Set {
 func (s *Set) AddMacros(file, text string) diag.Findings {
 	t, findings := s.Parse(file, text)
 	s.macroFiles = append(s.macroFiles, t)
-	for _, def := range t.macros() {
-		at := t.src.Pos(def.at)
-		other := s.macros[def.name]
+	for _, def := range t.file.Macros() {
+		at := t.file.Src.Pos(def.At)
+		other := s.macros[def.Name]
 		switch {
-		case def.name == "":
+		case def.Name == "":
 		case other != nil:
 			findings = append(findings, diag.Finding{At: at, Severity: diag.Error, Summary: "Macro defined twice",
-				Detail: fmt.Sprintf("%q is a macro already, at %s.", def.name, other.src.Pos(other.at)), Fix: "Rename one of them."})
-		case reserved[def.name]:
+				Detail: fmt.Sprintf("%q is a macro already, at %s.", def.Name, other.Src.Pos(other.At)), Fix: "Rename one of them."})
+		case reserved[def.Name]:
 			findings = append(findings, diag.Finding{At: at, Severity: diag.Error, Summary: "Macro name taken",
-				Detail: fmt.Sprintf("%q is a name that every template can read already; the macro could not be called.", def.name), Fix: "Rename the macro."})
+				Detail: fmt.Sprintf("%q is a name that every template can read already; the macro could not be called.", def.Name), Fix: "Rename the macro."})
 		default:
-			s.macros[def.name] = def
+			s.macros[def.Name] = def
 		}
 	}
 	return findings
@@ -84,7 +87,7 @@ func (s *Set) AddMacros(file, text string) diag.Findings {
 // reserved are the names that mean something in every template.
 var reserved = func() map[string]bool {
 	names := map[string]bool{"loop": true, "varargs": true, "kwargs": true, "caller": true}
-	for name := range globals {
+	for name := range builtin.Globals {
 		names[name] = true
 	}
 	for _, name := range ContextNames() {
@@ -96,26 +99,33 @@ var reserved = func() map[string]bool {
 // Parse reads a template and adds it to the set, where others may include it. The template is usable for Names and Check
 // even with findings.
 func (s *Set) Parse(file, text string) (*Template, diag.Findings) {
-	t := &Template{set: s, src: sqltext.NewSource(file, text)}
-	p := &parser{lexer: &lexer{src: t.src}, home: t}
-	t.body = p.parse()
-	p.findings.Sort()
-	t.broken = p.findings.HasErrors()
+	f, findings := jinja.Parse(file, text)
+	for _, def := range f.MacroDefs {
+		noteReads(f, def)
+	}
 	s.mu.Lock()
-	s.templates[file] = t
+	s.files[file] = f
 	s.mu.Unlock()
-	return t, p.findings
+	return &Template{set: s, file: f}, findings
+}
+
+// noteReads notes which of the names that only macros know a macro reads.
+func noteReads(f *jinja.File, def *jinja.MacroDef) {
+	uses := map[string]bool{}
+	w := walker{home: f, shallow: true, visit: func(r reference) { uses[r.name] = true }}
+	w.statements(def.Body)
+	def.Varargs, def.Kwargs, def.Caller = uses["varargs"], uses["kwargs"], uses["caller"]
 }
 
 // find gives the first of the files that the set knows: under its full name, beside the file that asks, or in sql/ or
 // macros/.
-func (s *Set) find(from string, names []string) *Template {
+func (s *Set) find(from string, names []string) *jinja.File {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, name := range names {
 		for _, file := range []string{name, path.Join(path.Dir(from), name), path.Join("sql", name), path.Join("macros", name)} {
-			if t := s.templates[file]; t != nil {
-				return t
+			if f := s.files[file]; f != nil {
+				return f
 			}
 		}
 	}
@@ -128,7 +138,7 @@ func (s *Set) unknownFile(names []string) diag.Finding {
 	f := diag.Finding{Severity: diag.Error, Summary: "Unknown template file",
 		Detail: fmt.Sprintf("The project has no file %s in sql/ or macros/.", strings.Join(names, " or "))}
 	if len(names) > 0 {
-		f.Fix = diag.DidYouMean(names[0], sortedKeys(s.templates))
+		f.Fix = diag.DidYouMean(names[0], slices.Sorted(maps.Keys(s.files)))
 	}
 	return f
 }
@@ -145,10 +155,8 @@ func (s *Set) Check(known []string) diag.Findings {
 
 // Template is one parsed file.
 type Template struct {
-	set    *Set
-	src    *sqltext.Source
-	body   []stmt
-	broken bool // it has syntax errors: what was read of it is not rendered
+	set  *Set
+	file *jinja.File
 }
 
 // Ref is a global name that a template reads.
@@ -161,120 +169,59 @@ type Ref struct {
 }
 
 // File is the name the template was parsed with.
-func (t *Template) File() string { return t.src.File() }
-
-// macros lists the macros that the top level defines.
-func (t *Template) macros() []*macroDef {
-	var defs []*macroDef
-	for _, st := range t.body {
-		if m, ok := st.(*macroStmt); ok {
-			defs = append(defs, m.def)
-		}
-	}
-	return defs
-}
-
-// macro gives a macro of the top level, or nil.
-func (t *Template) macro(name string) *macroDef {
-	for _, def := range t.macros() {
-		if def.name == name {
-			return def
-		}
-	}
-	return nil
-}
-
-// topNames lists the names that the top level binds.
-func (t *Template) topNames() []string {
-	var names []string
-	var collect func(body []stmt)
-	var targets func(to target)
-	targets = func(to target) {
-		for _, part := range to.parts {
-			targets(part)
-		}
-		if to.parts == nil && to.attr == "" {
-			names = append(names, to.name)
-		}
-	}
-	collect = func(body []stmt) {
-		for _, st := range body {
-			switch st := st.(type) {
-			case *setStmt:
-				targets(st.target)
-			case *setBlockStmt:
-				targets(st.target)
-			case *macroStmt:
-				names = append(names, st.def.name)
-			case *importStmt:
-				names = append(names, st.as)
-			case *fromStmt:
-				for _, n := range st.names {
-					names = append(names, n.as)
-				}
-			case *ifStmt:
-				for _, b := range st.branches {
-					collect(b.body)
-				}
-				collect(st.orElse)
-			}
-		}
-	}
-	collect(t.body)
-	return names
-}
+func (t *Template) File() string { return t.file.Name() }
 
 // Names lists the global names the template reads, itself and through the macros and templates it uses.
 func (t *Template) Names() []Ref {
 	var refs []Ref
-	seen := map[*macroDef]bool{}
-	var follow func(*macroDef)
+	seen := map[*jinja.MacroDef]bool{}
+	var follow func(*jinja.MacroDef)
 	visit := func(r reference) {
 		if def := t.set.macros[r.name]; def != nil {
 			follow(def)
 			return
 		}
-		if globals[r.name] == nil {
+		if builtin.Globals[r.name] == nil {
 			refs = append(refs, Ref{Name: r.name, Attr: r.attr, Path: r.path, At: r.src.Pos(r.at), Optional: r.optional})
 		}
 	}
-	follow = func(def *macroDef) {
+	follow = func(def *jinja.MacroDef) {
 		if !seen[def] {
 			seen[def] = true
-			w := &walker{set: t.set, home: def.home, visit: visit, follow: follow}
+			w := &walker{set: t.set, home: def.Home, visit: visit, follow: follow}
 			w.moduleOf(def)
 		}
 	}
-	w := &walker{set: t.set, home: t, visit: visit, follow: follow, later: t.topNames()}
-	w.statements(t.body)
+	w := &walker{set: t.set, home: t.file, visit: visit, follow: follow, later: t.file.TopNames()}
+	w.statements(t.file.Body)
 	return refs
 }
 
 // moduleOf walks a macro as a call from another file does: what its own file sets and imports, then the macro.
-func (w *walker) moduleOf(def *macroDef) {
-	w.later = def.home.topNames()
-	for _, st := range def.home.body {
+func (w *walker) moduleOf(def *jinja.MacroDef) {
+	w.later = def.Home.TopNames()
+	for _, st := range def.Home.Body {
 		switch st := st.(type) {
-		case *setStmt, *setBlockStmt, *importStmt, *fromStmt:
+		case *jinja.SetStmt, *jinja.SetBlockStmt, *jinja.ImportStmt, *jinja.FromStmt:
 			w.statement(st)
-		case *macroStmt:
-			w.addMacro(st.def.name, st.def)
+		case *jinja.MacroStmt:
+			w.addMacro(st.Def.Name, st.Def)
 		}
 	}
-	used := map[*macroDef]bool{}
+	used := map[*jinja.MacroDef]bool{}
 	visit := w.visit
-	var walk func(*macroDef)
-	walk = func(d *macroDef) {
+	var walk func(*jinja.MacroDef)
+	walk = func(d *jinja.MacroDef) {
 		if !used[d] {
 			used[d] = true
 			inner := &walker{set: w.set, home: w.home, follow: w.follow, modules: w.modules, inMacro: true}
 			for _, name := range w.later {
-				if w.macros[name] == nil || w.macros[name].home != w.home {
+				if w.macros[name] == nil || w.macros[name].Home != w.home {
 					inner.bound = append(inner.bound, name)
 				}
 			}
 			inner.visit = func(r reference) {
-				if sibling := w.macros[r.name]; sibling != nil && sibling.home == w.home {
+				if sibling := w.macros[r.name]; sibling != nil && sibling.Home == w.home {
 					walk(sibling)
 					return
 				}
@@ -290,16 +237,16 @@ func (w *walker) moduleOf(def *macroDef) {
 // given to Render. Macro files are checked by Set.Check.
 func (t *Template) Check(known []string) diag.Findings {
 	var findings diag.Findings
-	w := &walker{set: t.set, home: t, later: t.topNames()}
+	w := &walker{set: t.set, home: t.file, later: t.file.TopNames()}
 	w.report = func(f diag.Finding) { findings = append(findings, f) }
 	w.visit = func(r reference) {
-		if r.optional || slices.Contains(known, r.name) || globals[r.name] != nil || t.set.macros[r.name] != nil {
+		if r.optional || slices.Contains(known, r.name) || builtin.Globals[r.name] != nil || t.set.macros[r.name] != nil {
 			return
 		}
-		all := append(append(slices.Clone(known), sortedKeys(t.set.macros)...), append(w.later, sortedKeys(globals)...)...)
+		all := append(append(slices.Clone(known), slices.Sorted(maps.Keys(t.set.macros))...), append(w.later, slices.Sorted(maps.Keys(builtin.Globals))...)...)
 		findings = append(findings, unknownName(r.src.Pos(r.at), r.name, all))
 	}
-	w.statements(t.body)
+	w.statements(t.file.Body)
 	findings.Sort()
 	return findings
 }

@@ -7,6 +7,8 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
+	"damson/internal/template/builtin"
+	"damson/internal/template/jinja"
 )
 
 // reference is a name that code reads and does not bind itself.
@@ -21,21 +23,21 @@ type reference struct {
 // reports the names that must come from outside.
 type walker struct {
 	set     *Set
-	home    *Template // the file being walked
-	shallow bool      // stay in this file: neither includes nor imports nor other macros
+	home    *jinja.File // the file being walked
+	shallow bool        // stay in this file: neither includes nor imports nor other macros
 
 	visit  func(reference)
-	follow func(*macroDef)    // a macro of another file is used
-	report func(diag.Finding) // a mistake; nil: not asked for
+	follow func(*jinja.MacroDef) // a macro of another file is used
+	report func(diag.Finding)    // a mistake; nil: not asked for
 
-	bound   []string             // names bound here, innermost last
-	later   []string             // names that the file's top level binds at some time: macros see them
-	inMacro bool                 // later counts
-	guarded []string             // names that an enclosing condition asked about
-	macros  map[string]*macroDef // macros of this file and those imported by name
-	modules map[string]*Template // files imported under a name
-	trail   []*Template          // files whose includes lead here
-	budget  *int                 // includes still to be walked
+	bound   []string                   // names bound here, innermost last
+	later   []string                   // names that the file's top level binds at some time: macros see them
+	inMacro bool                       // later counts
+	guarded []string                   // names that an enclosing condition asked about
+	macros  map[string]*jinja.MacroDef // macros of this file and those imported by name
+	modules map[string]*jinja.File     // files imported under a name
+	trail   []*jinja.File              // files whose includes lead here
+	budget  *int                       // includes still to be walked
 }
 
 // maxIncludes bounds the includes that one walk goes through, one inside the other or not.
@@ -43,12 +45,12 @@ const maxIncludes = 1000
 
 func (w *walker) fail(at int, summary, detail, fix string) {
 	if w.report != nil {
-		w.report(diag.Finding{At: w.home.src.Pos(at), Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix})
+		w.report(diag.Finding{At: w.home.Src.Pos(at), Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix})
 	}
 }
 
 // within walks statements in a scope of their own that binds these names.
-func (w *walker) within(body []stmt, names ...string) {
+func (w *walker) within(body []jinja.Stmt, names ...string) {
 	n := len(w.bound)
 	w.bound = append(w.bound, names...)
 	w.statements(body)
@@ -63,82 +65,82 @@ func (w *walker) guard(names []string, walk func()) {
 	w.guarded = w.guarded[:n]
 }
 
-func (w *walker) statements(body []stmt) {
+func (w *walker) statements(body []jinja.Stmt) {
 	for _, st := range body {
 		w.statement(st)
 	}
 }
 
-func (w *walker) statement(st stmt) {
+func (w *walker) statement(st jinja.Stmt) {
 	switch st := st.(type) {
-	case *outputStmt:
-		w.expr(st.x, false)
-	case *ifStmt:
+	case *jinja.OutputStmt:
+		w.expr(st.X, false)
+	case *jinja.IfStmt:
 		w.ifStatement(st)
-	case *forStmt:
-		w.expr(st.iter, false)
+	case *jinja.ForStmt:
+		w.expr(st.Iter, false)
 		n := len(w.bound)
-		w.bind(st.target)
-		if st.filter != nil {
-			w.expr(st.filter, false)
+		w.bind(st.Target)
+		if st.Filter != nil {
+			w.expr(st.Filter, false)
 		}
-		w.within(st.body, "loop")
+		w.within(st.Body, "loop")
 		w.bound = w.bound[:n]
-		w.statements(st.orElse)
-	case *setStmt:
-		w.expr(st.value, false)
-		w.bind(st.target)
-	case *setBlockStmt:
-		w.within(st.body)
-		w.filters(st.filters)
-		w.bind(st.target)
-	case *filterStmt:
-		w.within(st.body)
-		w.filters(st.filters)
-	case *macroStmt:
-		w.addMacro(st.def.name, st.def)
-		w.macroBody(st.def)
-	case *callStmt:
-		w.expr(st.call, false)
-		w.macroBody(st.caller)
-	case *withStmt:
+		w.statements(st.OrElse)
+	case *jinja.SetStmt:
+		w.expr(st.Value, false)
+		w.bind(st.Target)
+	case *jinja.SetBlockStmt:
+		w.within(st.Body)
+		w.filters(st.Filters)
+		w.bind(st.Target)
+	case *jinja.FilterStmt:
+		w.within(st.Body)
+		w.filters(st.Filters)
+	case *jinja.MacroStmt:
+		w.addMacro(st.Def.Name, st.Def)
+		w.macroBody(st.Def)
+	case *jinja.CallStmt:
+		w.expr(st.Call, false)
+		w.macroBody(st.Caller)
+	case *jinja.WithStmt:
 		n := len(w.bound)
-		for i, v := range st.values {
+		for i, v := range st.Values {
 			w.expr(v, false)
-			w.bind(st.names[i])
+			w.bind(st.Names[i])
 		}
-		w.statements(st.body)
+		w.statements(st.Body)
 		w.bound = w.bound[:n]
-	case *doStmt:
-		w.expr(st.x, false)
+	case *jinja.DoStmt:
+		w.expr(st.X, false)
 	default:
 		w.otherFile(st)
 	}
 }
 
-func (w *walker) ifStatement(st *ifStmt) {
+func (w *walker) ifStatement(st *jinja.IfStmt) {
 	n := len(w.guarded)
-	for _, b := range st.branches {
-		w.expr(b.cond, false)
-		w.guard(definedWhen(b.cond, true), func() { w.statements(b.body) })
-		w.guarded = append(w.guarded, definedWhen(b.cond, false)...)
+	for _, b := range st.Branches {
+		w.expr(b.Cond, false)
+		w.guard(definedWhen(b.Cond, true), func() { w.statements(b.Body) })
+		w.guarded = append(w.guarded, definedWhen(b.Cond, false)...)
 	}
-	w.statements(st.orElse)
+	w.statements(st.OrElse)
 	w.guarded = w.guarded[:n]
 }
 
 // definedWhen lists the names that are certainly defined when a condition has this outcome.
-func definedWhen(e expr, outcome bool) []string {
+func definedWhen(e jinja.Expr, outcome bool) []string {
 	switch e := e.(type) {
-	case *notExpr:
-		return definedWhen(e.x, !outcome)
-	case *boolExpr:
-		if e.or != outcome {
-			return append(definedWhen(e.x, outcome), definedWhen(e.y, outcome)...)
+	case *jinja.NotExpr:
+		return definedWhen(e.X, !outcome)
+	case *jinja.BoolExpr:
+		if e.Or != outcome {
+			return append(definedWhen(e.X, outcome), definedWhen(e.Y, outcome)...)
 		}
-	case *testExpr:
-		if e.name == "defined" && outcome != e.not || e.name == "undefined" && outcome == e.not {
-			if name := root(e.x); name != "" {
+	case *jinja.TestExpr:
+		if e.Name == "defined" && outcome != e.Not || e.Name == "undefined" && outcome == e.Not {
+			if name := root(e.X); name != "" {
 				return []string{name}
 			}
 		}
@@ -147,113 +149,113 @@ func definedWhen(e expr, outcome bool) []string {
 }
 
 // root gives the name that a chain of attributes and items starts with.
-func root(e expr) string {
+func root(e jinja.Expr) string {
 	for {
 		switch x := e.(type) {
-		case *nameExpr:
-			return x.name
-		case *attrExpr:
-			e = x.x
-		case *indexExpr:
-			e = x.x
+		case *jinja.NameExpr:
+			return x.Name
+		case *jinja.AttrExpr:
+			e = x.X
+		case *jinja.IndexExpr:
+			e = x.X
 		default:
 			return ""
 		}
 	}
 }
 
-func (w *walker) bind(t target) {
-	for _, part := range t.parts {
+func (w *walker) bind(t jinja.Target) {
+	for _, part := range t.Parts {
 		w.bind(part)
 	}
-	if t.parts == nil && t.attr == "" {
-		w.bound = append(w.bound, t.name)
-	} else if t.attr != "" {
-		w.expr(&nameExpr{at: t.at, name: t.name}, false)
+	if t.Parts == nil && t.Attr == "" {
+		w.bound = append(w.bound, t.Name)
+	} else if t.Attr != "" {
+		w.expr(&jinja.NameExpr{At: t.At, Name: t.Name}, false)
 	}
 }
 
-func (w *walker) addMacro(name string, def *macroDef) {
+func (w *walker) addMacro(name string, def *jinja.MacroDef) {
 	if w.macros == nil {
-		w.macros = map[string]*macroDef{}
+		w.macros = map[string]*jinja.MacroDef{}
 	}
 	w.macros[name] = def
 	w.bound = append(w.bound, name)
 }
 
 // macroBody walks a macro where it is defined.
-func (w *walker) macroBody(def *macroDef) {
+func (w *walker) macroBody(def *jinja.MacroDef) {
 	n, inMacro := len(w.bound), w.inMacro
 	w.inMacro = true
-	for _, p := range def.params {
-		if p.defaultValue != nil {
-			w.expr(p.defaultValue, false)
+	for _, p := range def.Params {
+		if p.DefaultValue != nil {
+			w.expr(p.DefaultValue, false)
 		}
-		w.bound = append(w.bound, p.name)
+		w.bound = append(w.bound, p.Name)
 	}
 	if !w.shallow {
 		w.bound = append(w.bound, "varargs", "kwargs", "caller")
 	}
-	w.statements(def.body)
+	w.statements(def.Body)
 	w.bound, w.inMacro = w.bound[:n], inMacro
 }
 
-func (w *walker) otherFile(st stmt) {
+func (w *walker) otherFile(st jinja.Stmt) {
 	switch st := st.(type) {
-	case *includeStmt:
-		w.expr(st.file, false)
-		t, name := w.file(st.file, st.ignoreMissing)
+	case *jinja.IncludeStmt:
+		w.expr(st.File, false)
+		t, name := w.file(st.File, st.IgnoreMissing)
 		switch {
 		case t == nil:
 		case t == w.home || slices.Contains(w.trail, t):
-			w.fail(st.at, "Templates include one another", "The include of "+name+" leads back to itself.", "")
+			w.fail(st.At, "Templates include one another", "The include of "+name+" leads back to itself.", "")
 		default:
-			w.included(t, st.alone)
+			w.included(t, st.Alone)
 		}
-	case *importStmt:
-		w.expr(st.file, false)
-		w.bound = append(w.bound, st.as)
-		if t, _ := w.file(st.file, false); t != nil {
+	case *jinja.ImportStmt:
+		w.expr(st.File, false)
+		w.bound = append(w.bound, st.As)
+		if t, _ := w.file(st.File, false); t != nil {
 			if w.modules == nil {
-				w.modules = map[string]*Template{}
+				w.modules = map[string]*jinja.File{}
 			}
-			w.modules[st.as] = t
+			w.modules[st.As] = t
 		}
-	case *fromStmt:
-		w.expr(st.file, false)
-		t, _ := w.file(st.file, false)
-		for _, n := range st.names {
-			w.bound = append(w.bound, n.as)
+	case *jinja.FromStmt:
+		w.expr(st.File, false)
+		t, _ := w.file(st.File, false)
+		for _, n := range st.Names {
+			w.bound = append(w.bound, n.As)
 			if t == nil {
 				continue
 			}
-			if def := t.macro(n.name); def != nil {
-				w.addMacro(n.as, def)
+			if def := t.Macro(n.Name); def != nil {
+				w.addMacro(n.As, def)
 				w.use(def)
-			} else if !slices.Contains(t.topNames(), n.name) {
-				w.fail(n.at, "Unknown macro", t.File()+" has no macro \""+n.name+"\".", diag.DidYouMean(n.name, t.topNames()))
+			} else if !slices.Contains(t.TopNames(), n.Name) {
+				w.fail(n.At, "Unknown macro", t.Name()+" has no macro \""+n.Name+"\".", diag.DidYouMean(n.Name, t.TopNames()))
 			}
 		}
 	}
 }
 
 // file finds the file of an include or import when its name is a constant.
-func (w *walker) file(e expr, mayMiss bool) (t *Template, name string) {
-	c, ok := e.(*constExpr)
+func (w *walker) file(e jinja.Expr, mayMiss bool) (t *jinja.File, name string) {
+	c, ok := e.(*jinja.ConstExpr)
 	if !ok || w.shallow {
 		return nil, ""
 	}
-	name, _ = starlark.AsString(c.value)
-	t = w.set.find(w.home.File(), []string{name})
+	name, _ = starlark.AsString(c.Value)
+	t = w.set.find(w.home.Name(), []string{name})
 	if t == nil && !mayMiss {
 		f := w.set.unknownFile([]string{name})
-		w.fail(e.pos(), f.Summary, f.Detail, f.Fix)
+		w.fail(e.Pos(), f.Summary, f.Detail, f.Fix)
 	}
 	return t, name
 }
 
 // included walks another template in the place where it is included.
-func (w *walker) included(t *Template, alone bool) {
+func (w *walker) included(t *jinja.File, alone bool) {
 	if w.budget == nil {
 		left := maxIncludes
 		w.budget = &left
@@ -261,7 +263,7 @@ func (w *walker) included(t *Template, alone bool) {
 	if *w.budget--; *w.budget < 0 {
 		return
 	}
-	inner := &walker{set: w.set, home: t, visit: w.visit, follow: w.follow, report: w.report, later: t.topNames(), budget: w.budget}
+	inner := &walker{set: w.set, home: t, visit: w.visit, follow: w.follow, report: w.report, later: t.TopNames(), budget: w.budget}
 	inner.trail = append(slices.Clone(w.trail), w.home)
 	if !alone {
 		inner.bound = slices.Clone(w.bound)
@@ -272,91 +274,91 @@ func (w *walker) included(t *Template, alone bool) {
 		inner.macros = w.macros
 		inner.modules = w.modules
 	}
-	inner.statements(t.body)
+	inner.statements(t.Body)
 }
 
-func (w *walker) use(def *macroDef) {
+func (w *walker) use(def *jinja.MacroDef) {
 	if w.follow != nil && !w.shallow {
 		w.follow(def)
 	}
 }
 
-func (w *walker) filters(chain []*filterExpr) {
+func (w *walker) filters(chain []*jinja.FilterExpr) {
 	for _, f := range chain {
 		w.filter(f)
 	}
 }
 
-func (w *walker) exprs(list []expr) {
+func (w *walker) exprs(list []jinja.Expr) {
 	for _, e := range list {
 		w.expr(e, false)
 	}
 }
 
 // expr walks an expression; lenient says that it may be undefined.
-func (w *walker) expr(e expr, lenient bool) {
+func (w *walker) expr(e jinja.Expr, lenient bool) {
 	switch e := e.(type) {
-	case *nameExpr, *attrExpr, *indexExpr:
+	case *jinja.NameExpr, *jinja.AttrExpr, *jinja.IndexExpr:
 		w.chain(e, lenient)
-	case *sliceExpr:
-		w.expr(e.x, false)
-		for _, b := range []expr{e.lo, e.hi, e.step} {
+	case *jinja.SliceExpr:
+		w.expr(e.X, false)
+		for _, b := range []jinja.Expr{e.Lo, e.Hi, e.Step} {
 			if b != nil {
 				w.expr(b, false)
 			}
 		}
-	case *callExpr:
+	case *jinja.CallExpr:
 		w.call(e, lenient)
-	case *filterExpr:
-		w.expr(e.x, lenient || isDefault(e.name))
+	case *jinja.FilterExpr:
+		w.expr(e.X, lenient || isDefault(e.Name))
 		w.filter(e)
-	case *testExpr:
-		w.expr(e.x, e.name == "defined" || e.name == "undefined")
-		if e.fn == nil {
-			w.mistake(e.at, unknownTest(e.name))
+	case *jinja.TestExpr:
+		w.expr(e.X, e.Name == "defined" || e.Name == "undefined")
+		if builtin.Tests[e.Name] == nil {
+			w.mistake(e.At, builtin.UnknownTest(e.Name))
 		}
-		w.arguments(&e.args)
-	case *unaryExpr:
-		w.expr(e.x, false)
-	case *notExpr:
-		w.expr(e.x, false)
-	case *binaryExpr:
-		w.expr(e.x, false)
-		w.expr(e.y, false)
-	case *concatExpr:
-		w.exprs(e.parts)
-	case *boolExpr:
-		w.expr(e.x, false)
-		w.guard(definedWhen(e.x, !e.or), func() { w.expr(e.y, false) })
-	case *compareExpr:
-		w.expr(e.first, false)
-		for _, c := range e.rest {
-			w.expr(c.y, false)
+		w.arguments(&e.Args)
+	case *jinja.UnaryExpr:
+		w.expr(e.X, false)
+	case *jinja.NotExpr:
+		w.expr(e.X, false)
+	case *jinja.BinaryExpr:
+		w.expr(e.X, false)
+		w.expr(e.Y, false)
+	case *jinja.ConcatExpr:
+		w.exprs(e.Parts)
+	case *jinja.BoolExpr:
+		w.expr(e.X, false)
+		w.guard(definedWhen(e.X, !e.Or), func() { w.expr(e.Y, false) })
+	case *jinja.CompareExpr:
+		w.expr(e.First, false)
+		for _, c := range e.Rest {
+			w.expr(c.Y, false)
 		}
-	case *condExpr:
-		w.expr(e.cond, false)
-		w.guard(definedWhen(e.cond, true), func() { w.expr(e.yes, lenient) })
-		if e.no != nil {
-			w.guard(definedWhen(e.cond, false), func() { w.expr(e.no, lenient) })
+	case *jinja.CondExpr:
+		w.expr(e.Cond, false)
+		w.guard(definedWhen(e.Cond, true), func() { w.expr(e.Yes, lenient) })
+		if e.No != nil {
+			w.guard(definedWhen(e.Cond, false), func() { w.expr(e.No, lenient) })
 		}
-	case *listExpr:
-		w.exprs(e.items)
-	case *tupleExpr:
-		w.exprs(e.items)
-	case *dictExpr:
-		w.exprs(e.keys)
-		w.exprs(e.values)
+	case *jinja.ListExpr:
+		w.exprs(e.Items)
+	case *jinja.TupleExpr:
+		w.exprs(e.Items)
+	case *jinja.DictExpr:
+		w.exprs(e.Keys)
+		w.exprs(e.Values)
 	}
 }
 
-func (w *walker) arguments(a *arguments) {
-	w.exprs(a.list)
-	w.exprs(a.named)
-	if a.star != nil {
-		w.expr(a.star, false)
+func (w *walker) arguments(a *jinja.Arguments) {
+	w.exprs(a.List)
+	w.exprs(a.Named)
+	if a.Star != nil {
+		w.expr(a.Star, false)
 	}
-	if a.starStar != nil {
-		w.expr(a.starStar, false)
+	if a.StarStar != nil {
+		w.expr(a.StarStar, false)
 	}
 }
 
@@ -365,48 +367,48 @@ func (w *walker) mistake(at int, err error) {
 	w.fail(at, f.Summary, f.Detail, f.Fix)
 }
 
-func (w *walker) filter(e *filterExpr) {
-	if e.fn == nil {
-		w.mistake(e.at, unknownFilter(e.name))
+func (w *walker) filter(e *jinja.FilterExpr) {
+	if builtin.Filters[e.Name] == nil {
+		w.mistake(e.At, builtin.UnknownFilter(e.Name))
 	}
-	w.arguments(&e.args)
+	w.arguments(&e.Args)
 	constant := func(i int) (name string, at int) {
-		if i < len(e.args.list) {
-			if c, ok := e.args.list[i].(*constExpr); ok {
-				name, _ = starlark.AsString(c.value)
-				return name, c.at
+		if i < len(e.Args.List) {
+			if c, ok := e.Args.List[i].(*jinja.ConstExpr); ok {
+				name, _ = starlark.AsString(c.Value)
+				return name, c.At
 			}
 		}
 		return "", 0
 	}
-	switch e.name {
+	switch e.Name {
 	case "map":
-		if name, at := constant(0); name != "" && filters[name] == nil {
-			w.mistake(at, unknownFilter(name))
+		if name, at := constant(0); name != "" && builtin.Filters[name] == nil {
+			w.mistake(at, builtin.UnknownFilter(name))
 		}
 	case "select", "reject":
-		if name, at := constant(0); name != "" && tests[name] == nil {
-			w.mistake(at, unknownTest(name))
+		if name, at := constant(0); name != "" && builtin.Tests[name] == nil {
+			w.mistake(at, builtin.UnknownTest(name))
 		}
 	case "selectattr", "rejectattr":
-		if name, at := constant(1); name != "" && tests[name] == nil {
-			w.mistake(at, unknownTest(name))
+		if name, at := constant(1); name != "" && builtin.Tests[name] == nil {
+			w.mistake(at, builtin.UnknownTest(name))
 		}
 	}
 }
 
-func (w *walker) call(e *callExpr, lenient bool) {
-	w.expr(e.fn, lenient)
-	w.arguments(&e.args)
-	if n, ok := e.fn.(*nameExpr); ok {
-		if def := w.resolve(n.name); def != nil && w.report != nil {
+func (w *walker) call(e *jinja.CallExpr, lenient bool) {
+	w.expr(e.Fn, lenient)
+	w.arguments(&e.Args)
+	if n, ok := e.Fn.(*jinja.NameExpr); ok {
+		if def := w.resolve(n.Name); def != nil && w.report != nil {
 			w.checkCall(e, def)
 		}
 	}
 }
 
 // resolve gives the macro that a name means here, or nil.
-func (w *walker) resolve(name string) *macroDef {
+func (w *walker) resolve(name string) *jinja.MacroDef {
 	if slices.Contains(w.bound, name) {
 		return w.macros[name]
 	}
@@ -417,42 +419,42 @@ func (w *walker) resolve(name string) *macroDef {
 }
 
 // checkCall compares a call's arguments with the macro's parameters.
-func (w *walker) checkCall(e *callExpr, def *macroDef) {
-	declared := "It is declared as " + def.signature() + " at " + def.src.Pos(def.at).String() + "."
-	if len(e.args.list) > len(def.params) && !def.varargs {
-		w.fail(e.args.list[len(def.params)].pos(), "Too many arguments", "The macro "+def.name+" has no parameter for this value.", declared)
+func (w *walker) checkCall(e *jinja.CallExpr, def *jinja.MacroDef) {
+	declared := "It is declared as " + def.Signature() + " at " + def.Src.Pos(def.At).String() + "."
+	if len(e.Args.List) > len(def.Params) && !def.Varargs {
+		w.fail(e.Args.List[len(def.Params)].Pos(), "Too many arguments", "The macro "+def.Name+" has no parameter for this value.", declared)
 	}
-	for i, name := range e.args.names {
-		known := slices.ContainsFunc(def.params, func(p macroParam) bool { return p.name == name })
-		if !known && !def.kwargs && !(name == "caller" && def.caller) {
-			w.fail(e.args.named[i].pos(), "Unknown argument", "The macro "+def.name+" has no parameter \""+name+"\".", declared)
+	for i, name := range e.Args.Names {
+		known := slices.ContainsFunc(def.Params, func(p jinja.MacroParam) bool { return p.Name == name })
+		if !known && !def.Kwargs && !(name == "caller" && def.Caller) {
+			w.fail(e.Args.Named[i].Pos(), "Unknown argument", "The macro "+def.Name+" has no parameter \""+name+"\".", declared)
 		}
 	}
 }
 
 // chain walks a.b['c'], which reads the name a and, as far as it is constant, the path b.c of it.
-func (w *walker) chain(e expr, lenient bool) {
+func (w *walker) chain(e jinja.Expr, lenient bool) {
 	var path []string // outermost first
 	for {
 		switch x := e.(type) {
-		case *nameExpr:
+		case *jinja.NameExpr:
 			slices.Reverse(path)
 			w.read(x, path, lenient)
 			return
-		case *attrExpr:
-			path = append(path, x.name)
-			e = x.x
-		case *indexExpr:
+		case *jinja.AttrExpr:
+			path = append(path, x.Name)
+			e = x.X
+		case *jinja.IndexExpr:
 			part := ""
-			if c, ok := x.index.(*constExpr); ok {
-				part, _ = starlark.AsString(c.value)
+			if c, ok := x.Index.(*jinja.ConstExpr); ok {
+				part, _ = starlark.AsString(c.Value)
 			} else {
-				w.expr(x.index, false)
+				w.expr(x.Index, false)
 			}
 			if path = append(path, part); part == "" {
 				path = append(path[:0], "")
 			}
-			e = x.x
+			e = x.X
 		default:
 			w.expr(e, lenient)
 			return
@@ -461,18 +463,18 @@ func (w *walker) chain(e expr, lenient bool) {
 }
 
 // read reports a name that is not bound here.
-func (w *walker) read(e *nameExpr, path []string, lenient bool) {
-	if slices.Contains(w.bound, e.name) || w.inMacro && slices.Contains(w.later, e.name) {
-		if t := w.modules[e.name]; t != nil && len(path) > 0 {
-			if def := t.macro(path[0]); def != nil {
+func (w *walker) read(e *jinja.NameExpr, path []string, lenient bool) {
+	if slices.Contains(w.bound, e.Name) || w.inMacro && slices.Contains(w.later, e.Name) {
+		if t := w.modules[e.Name]; t != nil && len(path) > 0 {
+			if def := t.Macro(path[0]); def != nil {
 				w.use(def)
-			} else if !slices.Contains(t.topNames(), path[0]) && path[0] != "" && !lenient {
-				w.fail(e.at, "Unknown macro", t.File()+" has no macro \""+path[0]+"\".", diag.DidYouMean(path[0], t.topNames()))
+			} else if !slices.Contains(t.TopNames(), path[0]) && path[0] != "" && !lenient {
+				w.fail(e.At, "Unknown macro", t.Name()+" has no macro \""+path[0]+"\".", diag.DidYouMean(path[0], t.TopNames()))
 			}
 		}
 		return
 	}
-	ref := reference{name: e.name, src: w.home.src, at: e.at, optional: lenient || slices.Contains(w.guarded, e.name)}
+	ref := reference{name: e.Name, src: w.home.Src, at: e.At, optional: lenient || slices.Contains(w.guarded, e.Name)}
 	for i, part := range path {
 		if part == "" {
 			break

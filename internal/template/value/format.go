@@ -1,10 +1,11 @@
-package template
+package value
 
 import (
 	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
@@ -26,8 +27,8 @@ type spec struct {
 // maxWidth bounds widths and precisions.
 const maxWidth = 10_000
 
-// percentFormat gives Python's "format % values": values is a tuple, a dict for %(name)s, or one value.
-func percentFormat(format string, values starlark.Value) (string, error) {
+// PercentFormat gives Python's "format % values": values is a tuple, a dict for %(name)s, or one value.
+func PercentFormat(format string, values starlark.Value) (string, error) {
 	args, isTuple := values.(starlark.Tuple)
 	if !isTuple {
 		args = starlark.Tuple{values}
@@ -170,7 +171,7 @@ func (s spec) check() error {
 func (s spec) percent(v starlark.Value) (string, error) {
 	switch s.verb {
 	case 's', 'r', 'a':
-		text := display(v)
+		text := Text(v)
 		if s.verb != 's' {
 			var b strings.Builder
 			represent(&b, v, 0)
@@ -181,10 +182,10 @@ func (s spec) percent(v starlark.Value) (string, error) {
 		}
 		return s.padded(s.cut(text)), nil
 	case 'c':
-		if text, ok := starlark.AsString(v); ok && runes(text) == 1 {
+		if text, ok := starlark.AsString(v); ok && utf8.RuneCountInString(text) == 1 {
 			return s.padded(text), nil
 		}
-		return "", fmt.Errorf("%%c prints one character, not %s", kindOf(v))
+		return "", fmt.Errorf("%%c prints one character, not %s", KindOf(v))
 	case 'i', 'u':
 		s.verb = 'd'
 	}
@@ -199,7 +200,7 @@ func (s spec) percent(v starlark.Value) (string, error) {
 }
 
 func (s spec) cut(text string) string {
-	if s.precision >= 0 && runes(text) > s.precision {
+	if s.precision >= 0 && utf8.RuneCountInString(text) > s.precision {
 		return string([]rune(text)[:s.precision])
 	}
 	return text
@@ -218,13 +219,13 @@ func (s spec) number(v starlark.Value) (string, error) {
 			}
 		}
 		if !ok {
-			return "", fmt.Errorf("%q prints an integer, not %s", string(s.verb), kindOf(v))
+			return "", fmt.Errorf("%q prints an integer, not %s", string(s.verb), KindOf(v))
 		}
 		text = s.integer(i.BigInt())
 	case 'e', 'E', 'f', 'F', 'g', 'G', '%':
 		f, ok := starlark.AsFloat(v)
 		if !ok {
-			return "", fmt.Errorf("%q prints a number, not %s", string(s.verb), kindOf(v))
+			return "", fmt.Errorf("%q prints a number, not %s", string(s.verb), KindOf(v))
 		}
 		text = s.float(f)
 	default:
@@ -303,7 +304,7 @@ func grouped(text string, comma byte) string {
 
 // padded fills text up to the width.
 func (s spec) padded(text string) string {
-	n := s.width - runes(text)
+	n := s.width - utf8.RuneCountInString(text)
 	if n <= 0 {
 		return text
 	}
@@ -370,7 +371,7 @@ func parseSpec(f string) (spec, error) {
 // formatValue gives Python's format(v, f).
 func formatValue(v starlark.Value, f string) (string, error) {
 	if f == "" {
-		return display(v), nil
+		return Text(v), nil
 	}
 	if datetime.IsDate(v) {
 		return datetime.Strftime(v, f)
@@ -386,19 +387,19 @@ func formatValue(v starlark.Value, f string) (string, error) {
 	switch {
 	case s.verb == 's' || s.verb == 0 && !isNumber:
 		if isNumber {
-			return "", fmt.Errorf("the format %q is for text, and the value is %s", f, kindOf(v))
+			return "", fmt.Errorf("the format %q is for text, and the value is %s", f, KindOf(v))
 		}
 		if s.align == 0 {
 			s.align = '<'
 		}
-		return s.padded(s.cut(display(v))), nil
+		return s.padded(s.cut(Text(v))), nil
 	case s.verb == 0:
 		if _, isInt := v.(starlark.Int); isInt {
 			s.verb = 'd'
 		} else if s.precision >= 0 {
 			s.verb = 'g'
 		} else {
-			return s.padded(display(v)), nil
+			return s.padded(Text(v)), nil
 		}
 	}
 	return s.number(v)
@@ -407,7 +408,7 @@ func formatValue(v starlark.Value, f string) (string, error) {
 // stringFormat is str.format with format specifications, which Starlark's has not.
 func stringFormat(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var out strings.Builder
-	format := display(b.Receiver())
+	format := Text(b.Receiver())
 	auto := 0
 	for i := 0; i < len(format); i++ {
 		c := format[i]
@@ -432,7 +433,7 @@ func stringFormat(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		default:
 			out.WriteByte(c)
 		}
-		if out.Len() > maxText {
+		if out.Len() > MaxText {
 			return nil, fmt.Errorf("the result is too large")
 		}
 	}
@@ -469,7 +470,7 @@ func formatField(field string, auto *int, args starlark.Tuple, kwargs []starlark
 		}
 	}
 	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
-		next, err := attr(v, part)
+		next, err := Attr(v, part)
 		if err != nil {
 			return "", err
 		}

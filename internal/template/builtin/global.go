@@ -1,17 +1,18 @@
-package template
+package builtin
 
 import (
 	"fmt"
-	"strings"
 
 	"go.starlark.net/starlark"
+
+	"damson/internal/template/value"
 )
 
 // maxRange bounds range(), as Jinja's sandbox does.
 const maxRange = 1_000_000
 
-// globals are the functions that Jinja gives every template.
-var globals = starlark.StringDict{
+// Globals are the functions that Jinja gives every template.
+var Globals = starlark.StringDict{
 	"range":     starlark.NewBuiltin("range", rangeOf),
 	"dict":      starlark.Universe["dict"],
 	"namespace": starlark.NewBuiltin("namespace", newNamespace),
@@ -28,18 +29,18 @@ func rangeOf(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, 
 }
 
 func newNamespace(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	ns := &namespace{fields: map[string]starlark.Value{}}
+	ns := &value.Namespace{Fields: map[string]starlark.Value{}}
 	for _, arg := range args {
 		m, ok := arg.(starlark.IterableMapping)
 		if !ok {
-			return nil, fmt.Errorf("it takes names and values, not %s", kindOf(arg))
+			return nil, fmt.Errorf("it takes names and values, not %s", value.KindOf(arg))
 		}
 		for _, kv := range m.Items() {
-			ns.fields[display(kv[0])] = kv[1]
+			ns.Fields[value.Text(kv[0])] = kv[1]
 		}
 	}
 	for _, kv := range kwargs {
-		ns.fields[display(kv[0])] = kv[1]
+		ns.Fields[value.Text(kv[0])] = kv[1]
 	}
 	return ns, nil
 }
@@ -59,8 +60,8 @@ func newCycler(_ *starlark.Thread, _ *starlark.Builtin, items starlark.Tuple, _ 
 		at = 0
 		return starlark.None, nil
 	}
-	return &record{kind: "cycler", names: func() []string { return []string{"current", "next", "reset"} },
-		get: func(name string) (starlark.Value, error) {
+	return &value.Record{Kind: "cycler", Names: func() []string { return []string{"current", "next", "reset"} },
+		Get: func(name string) (starlark.Value, error) {
 			switch name {
 			case "current":
 				return items[at%len(items)], nil
@@ -87,59 +88,4 @@ func newJoiner(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwa
 		}
 		return starlark.String(sep), nil
 	}), nil
-}
-
-type builtin = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
-
-// stringMethods are Python's string methods that Starlark's strings do not have, and format with specifications.
-var stringMethods map[string]builtin
-
-func init() {
-	stringMethods = map[string]builtin{
-		"center":   justify(0),
-		"format":   stringFormat,
-		"ljust":    justify(-1),
-		"rjust":    justify(1),
-		"swapcase": swapcase,
-		"zfill":    zfill,
-	}
-}
-
-func zfill(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var width int
-	if err := starlark.UnpackArgs("zfill", args, kwargs, "width", &width); err != nil {
-		return nil, err
-	}
-	s := display(b.Receiver())
-	sign := ""
-	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
-		sign, s = s[:1], s[1:]
-	}
-	v, err := pad(s, width-len(sign), "0", 1)
-	if err != nil {
-		return nil, err
-	}
-	return starlark.String(sign + display(v)), nil
-}
-
-func justify(side int) builtin {
-	return func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		width, fill := 0, " "
-		if err := starlark.UnpackArgs(b.Name(), args, kwargs, "width", &width, "fillchar?", &fill); err != nil {
-			return nil, err
-		}
-		if runes(fill) != 1 {
-			return nil, fmt.Errorf("it fills with one character, not %q", fill)
-		}
-		return pad(display(b.Receiver()), width, fill, side)
-	}
-}
-
-func swapcase(_ *starlark.Thread, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	return starlark.String(strings.Map(func(r rune) rune {
-		if up := strings.ToUpper(string(r)); up != string(r) {
-			return []rune(up)[0]
-		}
-		return []rune(strings.ToLower(string(r)))[0]
-	}, display(b.Receiver()))), nil
 }

@@ -1,32 +1,37 @@
-package template
+package builtin
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"damson/internal/diag"
+	"damson/internal/template/value"
 )
 
-// test answers {{ x is name(args) }}.
-type test func(r *render, x starlark.Value, args starlark.Tuple) (bool, error)
+// Test answers {{ x is name(args) }}.
+type Test func(x starlark.Value, args starlark.Tuple) (bool, error)
 
-var tests map[string]test
+// Tests are Jinja's.
+var Tests map[string]Test
 
-func unknownTest(name string) error {
-	return diag.Finding{Severity: diag.Error, Summary: "Unknown test", Detail: fmt.Sprintf("There is no test %q.", name), Fix: diag.DidYouMean(name, sortedKeys(tests))}
+// UnknownTest is the error of a name that is no test.
+func UnknownTest(name string) error {
+	return diag.Finding{Severity: diag.Error, Summary: "Unknown test", Detail: fmt.Sprintf("There is no test %q.", name), Fix: diag.DidYouMean(name, slices.Sorted(maps.Keys(Tests)))}
 }
 
 func init() {
-	compare := func(op syntax.Token) test {
-		return withArg(func(r *render, x, y starlark.Value) (bool, error) { return r.holds(op, x, y) })
+	compare := func(op syntax.Token) Test {
+		return withArg(func(x, y starlark.Value) (bool, error) { return value.Holds(op, x, y) })
 	}
 	eq, ne, lt, le, gt, ge := compare(syntax.EQL), compare(syntax.NEQ), compare(syntax.LT), compare(syntax.LE), compare(syntax.GT), compare(syntax.GE)
-	tests = map[string]test{
-		"defined":   kind(func(x starlark.Value) bool { _, ok := x.(*undefined); return !ok }),
-		"undefined": kind(func(x starlark.Value) bool { _, ok := x.(*undefined); return ok }),
+	Tests = map[string]Test{
+		"defined":   kind(func(x starlark.Value) bool { _, ok := x.(*value.Undefined); return !ok }),
+		"undefined": kind(func(x starlark.Value) bool { _, ok := x.(*value.Undefined); return ok }),
 		"none":      kind(func(x starlark.Value) bool { return x == starlark.None }),
 		"boolean":   kind(func(x starlark.Value) bool { _, ok := x.(starlark.Bool); return ok }),
 		"true":      kind(func(x starlark.Value) bool { b, ok := x.(starlark.Bool); return ok && bool(b) }),
@@ -43,24 +48,24 @@ func init() {
 		}),
 		"sequence": kind(func(x starlark.Value) bool { return starlark.Len(x) >= 0 }),
 		"callable": kind(func(x starlark.Value) bool { _, ok := x.(starlark.Callable); return ok }),
-		"lower":    kind(func(x starlark.Value) bool { s := display(x); return s == strings.ToLower(s) }),
-		"upper":    kind(func(x starlark.Value) bool { s := display(x); return s == strings.ToUpper(s) }),
+		"lower":    kind(func(x starlark.Value) bool { s := value.Text(x); return s == strings.ToLower(s) }),
+		"upper":    kind(func(x starlark.Value) bool { s := value.Text(x); return s == strings.ToUpper(s) }),
 		"even":     parity(0), "odd": parity(1),
-		"divisibleby": withArg(func(_ *render, x, y starlark.Value) (bool, error) {
+		"divisibleby": withArg(func(x, y starlark.Value) (bool, error) {
 			rest, err := starlark.Binary(syntax.PERCENT, x, y)
 			return err == nil && !bool(rest.Truth()), err
 		}),
 		"eq": eq, "equalto": eq, "==": eq, "ne": ne, "!=": ne, "lt": lt, "lessthan": lt, "<": lt, "le": le, "<=": le,
 		"gt": gt, "greaterthan": gt, ">": gt, "ge": ge, ">=": ge, "in": compare(syntax.IN),
-		"sameas": withArg(func(_ *render, x, y starlark.Value) (bool, error) { return same(x, y), nil }),
-		"filter": kind(func(x starlark.Value) bool { return filters[display(x)] != nil }),
-		"test":   kind(func(x starlark.Value) bool { return tests[display(x)] != nil }),
+		"sameas": withArg(func(x, y starlark.Value) (bool, error) { return same(x, y), nil }),
+		"filter": kind(func(x starlark.Value) bool { return Filters[value.Text(x)] != nil }),
+		"test":   kind(func(x starlark.Value) bool { return Tests[value.Text(x)] != nil }),
 	}
 }
 
 // kind makes a test without arguments.
-func kind(f func(x starlark.Value) bool) test {
-	return func(_ *render, x starlark.Value, args starlark.Tuple) (bool, error) {
+func kind(f func(x starlark.Value) bool) Test {
+	return func(x starlark.Value, args starlark.Tuple) (bool, error) {
 		if len(args) > 0 {
 			return false, fmt.Errorf("it takes no argument")
 		}
@@ -69,20 +74,20 @@ func kind(f func(x starlark.Value) bool) test {
 }
 
 // withArg makes a test with one argument.
-func withArg(f func(r *render, x, y starlark.Value) (bool, error)) test {
-	return func(r *render, x starlark.Value, args starlark.Tuple) (bool, error) {
+func withArg(f func(x, y starlark.Value) (bool, error)) Test {
+	return func(x starlark.Value, args starlark.Tuple) (bool, error) {
 		if len(args) != 1 {
 			return false, fmt.Errorf("it takes one argument and was given %d", len(args))
 		}
-		return f(r, x, args[0])
+		return f(x, args[0])
 	}
 }
 
-func parity(rest int) test {
-	return func(_ *render, x starlark.Value, args starlark.Tuple) (bool, error) {
+func parity(rest int) Test {
+	return func(x starlark.Value, args starlark.Tuple) (bool, error) {
 		i, ok := x.(starlark.Int)
 		if !ok || len(args) > 0 {
-			return false, fmt.Errorf("it asks about an integer, not %s", kindOf(x))
+			return false, fmt.Errorf("it asks about an integer, not %s", value.KindOf(x))
 		}
 		return starlark.MakeInt(rest) == i.Mod(starlark.MakeInt(2)), nil
 	}

@@ -1,4 +1,4 @@
-package template
+package jinja
 
 import (
 	"fmt"
@@ -112,20 +112,20 @@ func (p *parser) count() {
 }
 
 // bad stands for an expression that could not be read.
-func (p *parser) bad() expr { return &constExpr{at: p.peek().at, value: starlark.None} }
+func (p *parser) bad() Expr { return &ConstExpr{At: p.peek().at, Value: starlark.None} }
 
 // tuple reads one expression, or several with commas as a tuple.
-func (p *parser) tuple() expr {
+func (p *parser) tuple() Expr {
 	at := p.peek().at
 	first := p.expr()
 	if !p.isOp(",") {
 		return first
 	}
-	items := []expr{first}
+	items := []Expr{first}
 	for p.takeOp(",") && p.startsExpr() {
 		items = append(items, p.expr())
 	}
-	return &tupleExpr{at: at, items: items}
+	return &TupleExpr{At: at, Items: items}
 }
 
 func (p *parser) startsExpr() bool {
@@ -141,7 +141,7 @@ func (p *parser) startsExpr() bool {
 	return false
 }
 
-func (p *parser) expr() expr {
+func (p *parser) expr() Expr {
 	if !p.enter() {
 		p.leave()
 		return p.bad()
@@ -150,9 +150,9 @@ func (p *parser) expr() expr {
 	x := p.or()
 	for p.isName("if") {
 		at := p.next().at
-		c := &condExpr{at: at, yes: x, cond: p.or()}
+		c := &CondExpr{At: at, Yes: x, Cond: p.or()}
 		if p.takeName("else") {
-			c.no = p.expr()
+			c.No = p.expr()
 		}
 		p.count()
 		x = c
@@ -160,27 +160,27 @@ func (p *parser) expr() expr {
 	return x
 }
 
-func (p *parser) or() expr {
+func (p *parser) or() Expr {
 	x := p.and()
 	for p.isName("or") {
 		at := p.next().at
-		x = &boolExpr{at: at, or: true, x: x, y: p.and()}
+		x = &BoolExpr{At: at, Or: true, X: x, Y: p.and()}
 		p.count()
 	}
 	return x
 }
 
-func (p *parser) and() expr {
+func (p *parser) and() Expr {
 	x := p.not()
 	for p.isName("and") {
 		at := p.next().at
-		x = &boolExpr{at: at, x: x, y: p.not()}
+		x = &BoolExpr{At: at, X: x, Y: p.not()}
 		p.count()
 	}
 	return x
 }
 
-func (p *parser) not() expr {
+func (p *parser) not() Expr {
 	if !p.isName("not") {
 		return p.compare()
 	}
@@ -190,34 +190,34 @@ func (p *parser) not() expr {
 	}
 	defer p.leave()
 	at := p.next().at
-	return &notExpr{at: at, x: p.not()}
+	return &NotExpr{At: at, X: p.not()}
 }
 
 var comparisons = map[string]syntax.Token{"==": syntax.EQL, "!=": syntax.NEQ, "<": syntax.LT, "<=": syntax.LE, ">": syntax.GT, ">=": syntax.GE}
 
-func (p *parser) compare() expr {
+func (p *parser) compare() Expr {
 	x := p.sum()
-	var rest []comparison
+	var rest []Comparison
 	for {
 		t := p.peek()
-		c := comparison{at: t.at, text: t.text}
+		c := Comparison{At: t.at, Text: t.text}
 		switch {
 		case t.kind == opToken && comparisons[t.text] != 0:
-			c.op = comparisons[t.text]
+			c.Op = comparisons[t.text]
 			p.i++
 		case p.isName("in"):
-			c.op = syntax.IN
+			c.Op = syntax.IN
 			p.i++
 		case p.isName("not") && p.toks[p.i+1].kind == nameToken && p.toks[p.i+1].text == "in":
-			c.op, c.text = syntax.NOT_IN, "not in"
+			c.Op, c.Text = syntax.NOT_IN, "not in"
 			p.i += 2
 		default:
 			if rest == nil {
 				return x
 			}
-			return &compareExpr{at: x.pos(), first: x, rest: rest}
+			return &CompareExpr{At: x.Pos(), First: x, Rest: rest}
 		}
-		c.y = p.sum()
+		c.Y = p.sum()
 		p.count()
 		rest = append(rest, c)
 	}
@@ -230,7 +230,7 @@ var (
 )
 
 // binary reads operands joined by operators of one rank, from left to right.
-func (p *parser) binary(ops map[string]syntax.Token, operand func() expr) expr {
+func (p *parser) binary(ops map[string]syntax.Token, operand func() Expr) Expr {
 	x := operand()
 	for {
 		t := p.peek()
@@ -238,38 +238,38 @@ func (p *parser) binary(ops map[string]syntax.Token, operand func() expr) expr {
 			return x
 		}
 		p.i++
-		x = &binaryExpr{at: t.at, op: ops[t.text], text: t.text, x: x, y: operand()}
+		x = &BinaryExpr{At: t.at, Op: ops[t.text], Text: t.text, X: x, Y: operand()}
 		p.count()
 	}
 }
 
-func (p *parser) sum() expr     { return p.binary(sums, p.concat) }
-func (p *parser) product() expr { return p.binary(products, p.power) }
-func (p *parser) power() expr   { return p.binary(powers, func() expr { return p.unary(true) }) }
+func (p *parser) sum() Expr     { return p.binary(sums, p.concat) }
+func (p *parser) product() Expr { return p.binary(products, p.power) }
+func (p *parser) power() Expr   { return p.binary(powers, func() Expr { return p.unary(true) }) }
 
-func (p *parser) concat() expr {
+func (p *parser) concat() Expr {
 	x := p.product()
 	if !p.isOp("~") {
 		return x
 	}
-	c := &concatExpr{at: x.pos(), parts: []expr{x}}
+	c := &ConcatExpr{At: x.Pos(), Parts: []Expr{x}}
 	for p.takeOp("~") {
-		c.parts = append(c.parts, p.product())
+		c.Parts = append(c.Parts, p.product())
 		p.count()
 	}
 	return c
 }
 
 // unary reads a sign or a primary expression. As in Jinja a filter binds looser than a sign: -x|abs is (-x)|abs.
-func (p *parser) unary(filters bool) expr {
-	var x expr
+func (p *parser) unary(filters bool) Expr {
+	var x Expr
 	if t := p.peek(); t.kind == opToken && (t.text == "-" || t.text == "+") {
 		if !p.enter() {
 			p.leave()
 			return p.bad()
 		}
 		p.i++
-		x = &unaryExpr{at: t.at, op: sums[t.text], x: p.unary(false)}
+		x = &UnaryExpr{At: t.at, Op: sums[t.text], X: p.unary(false)}
 		p.leave()
 	} else {
 		x = p.postfix(p.primary())
@@ -280,7 +280,7 @@ func (p *parser) unary(filters bool) expr {
 	return x
 }
 
-func (p *parser) primary() expr {
+func (p *parser) primary() Expr {
 	p.count()
 	t := p.peek()
 	switch t.kind {
@@ -300,14 +300,14 @@ func (p *parser) primary() expr {
 			}
 			v = s
 		}
-		return &constExpr{at: t.at, value: v}
+		return &ConstExpr{At: t.at, Value: v}
 	case opToken:
 		switch t.text {
 		case "(":
 			return p.parenthesis()
 		case "[":
 			p.i++
-			return &listExpr{at: t.at, items: p.items("]")}
+			return &ListExpr{At: t.at, Items: p.items("]")}
 		case "{":
 			return p.dict()
 		}
@@ -316,33 +316,33 @@ func (p *parser) primary() expr {
 	return p.bad()
 }
 
-func (p *parser) name() expr {
+func (p *parser) name() Expr {
 	t := p.next()
 	switch t.text {
 	case "true", "True":
-		return &constExpr{at: t.at, value: starlark.True}
+		return &ConstExpr{At: t.at, Value: starlark.True}
 	case "false", "False":
-		return &constExpr{at: t.at, value: starlark.False}
+		return &ConstExpr{At: t.at, Value: starlark.False}
 	case "none", "None":
-		return &constExpr{at: t.at, value: starlark.None}
+		return &ConstExpr{At: t.at, Value: starlark.None}
 	case "and", "or", "not", "in", "is", "if", "else":
 		p.i--
 		p.unexpected("a value")
 		return p.bad()
 	}
-	return &nameExpr{at: t.at, name: t.text}
+	return &NameExpr{At: t.at, Name: t.text}
 }
 
 // parenthesis reads (x), or a tuple: (), (x,), (x, y).
-func (p *parser) parenthesis() expr {
+func (p *parser) parenthesis() Expr {
 	at := p.next().at
 	if p.takeOp(")") {
-		return &tupleExpr{at: at}
+		return &TupleExpr{At: at}
 	}
 	x := p.expr()
 	if p.isOp(",") {
 		p.i++
-		x = &tupleExpr{at: at, items: append([]expr{x}, p.items(")")...)}
+		x = &TupleExpr{At: at, Items: append([]Expr{x}, p.items(")")...)}
 		return x
 	}
 	p.wantOp(")", "after the expression")
@@ -350,8 +350,8 @@ func (p *parser) parenthesis() expr {
 }
 
 // items reads expressions up to a closing bracket; a comma may follow the last.
-func (p *parser) items(closing string) []expr {
-	var items []expr
+func (p *parser) items(closing string) []Expr {
+	var items []Expr
 	for !p.takeOp(closing) {
 		if p.peek().kind == endToken {
 			p.unexpected(fmt.Sprintf("%q", closing))
@@ -365,16 +365,16 @@ func (p *parser) items(closing string) []expr {
 	return items
 }
 
-func (p *parser) dict() expr {
-	d := &dictExpr{at: p.next().at}
+func (p *parser) dict() Expr {
+	d := &DictExpr{At: p.next().at}
 	for !p.takeOp("}") {
 		if p.peek().kind == endToken {
 			p.unexpected(`"}"`)
 			return d
 		}
-		d.keys = append(d.keys, p.expr())
+		d.Keys = append(d.Keys, p.expr())
 		p.wantOp(":", "after the key")
-		d.values = append(d.values, p.expr())
+		d.Values = append(d.Values, p.expr())
 		if !p.isOp("}") {
 			p.wantOp(",", "between the entries")
 		}
@@ -382,7 +382,7 @@ func (p *parser) dict() expr {
 	return d
 }
 
-func (p *parser) postfix(x expr) expr {
+func (p *parser) postfix(x Expr) Expr {
 	for {
 		t := p.peek()
 		if t.kind != opToken {
@@ -397,7 +397,7 @@ func (p *parser) postfix(x expr) expr {
 			x = p.subscript(x, t.at)
 		case "(":
 			p.i++
-			x = &callExpr{at: x.pos(), fn: x, args: p.arguments(), argsFrom: t.at}
+			x = &CallExpr{At: x.Pos(), Fn: x, Args: p.arguments(), ArgsFrom: t.at}
 		default:
 			return x
 		}
@@ -405,16 +405,16 @@ func (p *parser) postfix(x expr) expr {
 	}
 }
 
-func (p *parser) attribute(x expr) expr {
+func (p *parser) attribute(x Expr) Expr {
 	t := p.peek()
 	switch {
 	case t.kind == nameToken:
 		p.i++
-		return &attrExpr{at: t.at, x: x, name: t.text}
+		return &AttrExpr{At: t.at, X: x, Name: t.text}
 	case t.kind == constToken:
 		if _, ok := t.val.(starlark.Int); ok { // rows.0 is rows[0]
 			p.i++
-			return &indexExpr{at: t.at, x: x, index: &constExpr{at: t.at, value: t.val}}
+			return &IndexExpr{At: t.at, X: x, Index: &ConstExpr{At: t.at, Value: t.val}}
 		}
 	}
 	p.unexpected("a name after the dot")
@@ -422,8 +422,8 @@ func (p *parser) attribute(x expr) expr {
 }
 
 // subscript reads x[i] or x[lo:hi:step] after its opening bracket.
-func (p *parser) subscript(x expr, at int) expr {
-	part := func() expr {
+func (p *parser) subscript(x Expr, at int) Expr {
+	part := func() Expr {
 		if p.isOp(":") || p.isOp("]") {
 			return nil
 		}
@@ -436,21 +436,21 @@ func (p *parser) subscript(x expr, at int) expr {
 			p.fail(at, "Template not understood", "Expected an index between [ and ].", "")
 			return x
 		}
-		return &indexExpr{at: at, x: x, index: first}
+		return &IndexExpr{At: at, X: x, Index: first}
 	}
-	s := &sliceExpr{at: at, x: x, lo: first}
+	s := &SliceExpr{At: at, X: x, Lo: first}
 	p.i++
-	s.hi = part()
+	s.Hi = part()
 	if p.takeOp(":") {
-		s.step = part()
+		s.Step = part()
 	}
 	p.wantOp("]", "after the slice")
 	return s
 }
 
-// arguments reads a call's arguments after the opening parenthesis.
-func (p *parser) arguments() arguments {
-	var a arguments
+// Arguments reads a call's arguments after the opening parenthesis.
+func (p *parser) arguments() Arguments {
+	var a Arguments
 	for !p.takeOp(")") {
 		t := p.peek()
 		switch {
@@ -458,19 +458,19 @@ func (p *parser) arguments() arguments {
 			p.unexpected(`")" after the arguments`)
 			return a
 		case p.takeOp("*"):
-			a.star = p.expr()
+			a.Star = p.expr()
 		case p.takeOp("**"):
-			a.starStar = p.expr()
+			a.StarStar = p.expr()
 		case t.kind == nameToken && p.toks[p.i+1].kind == opToken && p.toks[p.i+1].text == "=":
 			p.i += 2
-			a.names = append(a.names, t.text)
-			a.named = append(a.named, p.expr())
+			a.Names = append(a.Names, t.text)
+			a.Named = append(a.Named, p.expr())
 		default:
-			if len(a.named) > 0 || a.starStar != nil {
+			if len(a.Named) > 0 || a.StarStar != nil {
 				p.fail(t.at, "Template not understood", "A positional argument stands after a keyword argument.", "Move it to the front or name it.")
 				return a
 			}
-			a.list = append(a.list, p.expr())
+			a.List = append(a.List, p.expr())
 		}
 		if !p.isOp(")") {
 			p.wantOp(",", "between the arguments")
@@ -480,7 +480,7 @@ func (p *parser) arguments() arguments {
 }
 
 // filters reads what may follow a value: | filters, is tests, and calls of their results.
-func (p *parser) filters(x expr) expr {
+func (p *parser) filters(x Expr) Expr {
 	for {
 		switch {
 		case p.takeOp("|"):
@@ -489,7 +489,7 @@ func (p *parser) filters(x expr) expr {
 			x = p.test(x)
 		case p.isOp("("):
 			at := p.next().at
-			x = &callExpr{at: x.pos(), fn: x, args: p.arguments(), argsFrom: at}
+			x = &CallExpr{At: x.Pos(), Fn: x, Args: p.arguments(), ArgsFrom: at}
 		default:
 			return x
 		}
@@ -508,17 +508,17 @@ func (p *parser) dotted(what string) (name string, at int) {
 	return t.text, t.at
 }
 
-func (p *parser) filter(x expr) *filterExpr {
+func (p *parser) filter(x Expr) *FilterExpr {
 	name, at := p.dotted("filter")
-	f := &filterExpr{at: at, x: x, name: name, fn: filters[name]}
+	f := &FilterExpr{At: at, X: x, Name: name}
 	if p.takeOp("(") {
-		f.args = p.arguments()
+		f.Args = p.arguments()
 	}
 	return f
 }
 
 // test reads the test after "is"; its one argument may stand without parentheses: n is divisibleby 3.
-func (p *parser) test(x expr) expr {
+func (p *parser) test(x Expr) Expr {
 	not := p.takeName("not")
 	t := p.peek()
 	var name string
@@ -528,14 +528,14 @@ func (p *parser) test(x expr) expr {
 	} else {
 		name, _ = p.dotted("test")
 	}
-	e := &testExpr{at: t.at, x: x, name: name, fn: tests[name], not: not}
+	e := &TestExpr{At: t.at, X: x, Name: name, Not: not}
 	arg := p.peek()
 	switch {
 	case p.takeOp("("):
-		e.args = p.arguments()
+		e.Args = p.arguments()
 	case arg.kind == constToken, arg.kind == opToken && (arg.text == "[" || arg.text == "{"),
 		arg.kind == nameToken && !testEnds[arg.text]:
-		e.args.list = []expr{p.postfix(p.primary())}
+		e.Args.List = []Expr{p.postfix(p.primary())}
 	}
 	return e
 }

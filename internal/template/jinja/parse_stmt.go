@@ -1,4 +1,4 @@
-package template
+package jinja
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // parser reads the statements of one file, one tag after the other.
 type parser struct {
 	*lexer
-	home *Template
+	home *File
 	seg  int // index of the next segment
 
 	// The tag being read.
@@ -32,7 +32,7 @@ type block struct {
 }
 
 // parse gives the statements of a file; findings are in p.
-func (p *parser) parse() []stmt {
+func (p *parser) parse() []Stmt {
 	p.run()
 	body, _ := p.statements()
 	return body
@@ -40,17 +40,17 @@ func (p *parser) parse() []stmt {
 
 // statements reads up to a tag that ends the innermost open block, or to the end of the file. The tag's keyword is
 // returned, and the parser stands behind it, inside that tag.
-func (p *parser) statements() (body []stmt, end string) {
+func (p *parser) statements() (body []Stmt, end string) {
 	for p.seg < len(p.segments) {
 		s := p.segments[p.seg]
 		p.seg++
 		if s.kind == textSegment {
-			body = append(body, &textStmt{from: s.from, to: s.to})
+			body = append(body, &TextStmt{From: s.from, To: s.to})
 			continue
 		}
 		p.toks, p.i, p.quiet, p.nodes = s.tokens, 0, s.bad, 0
 		if s.kind == outputSegment {
-			body = append(body, &outputStmt{at: s.from, x: p.tuple()})
+			body = append(body, &OutputStmt{At: s.from, X: p.tuple()})
 			p.endTag()
 			continue
 		}
@@ -93,7 +93,7 @@ func (p *parser) endTag() {
 }
 
 // within reads the part of a block up to one of the tags that may end it, and gives that tag's keyword.
-func (p *parser) within(word token, ends ...string) (body []stmt, end string) {
+func (p *parser) within(word token, ends ...string) (body []Stmt, end string) {
 	if !p.enter() {
 		p.leave()
 		p.seg, p.aborted = len(p.segments), true
@@ -123,7 +123,7 @@ var refused = map[string]string{
 	"continue":   "Loops have no continue: filter the loop, {% for x in rows if … %}.",
 }
 
-func (p *parser) statement(word token) stmt {
+func (p *parser) statement(word token) Stmt {
 	switch word.text {
 	case "if":
 		return p.ifStatement(word)
@@ -146,7 +146,7 @@ func (p *parser) statement(word token) stmt {
 	case "with":
 		return p.withStatement(word)
 	case "do":
-		s := &doStmt{x: p.tuple()}
+		s := &DoStmt{X: p.tuple()}
 		p.endTag()
 		return s
 	}
@@ -174,18 +174,18 @@ func (p *parser) unknownStatement(word token) {
 	}
 }
 
-func (p *parser) ifStatement(word token) stmt {
-	s := &ifStmt{}
+func (p *parser) ifStatement(word token) Stmt {
+	s := &IfStmt{}
 	end := "elif"
 	for end == "elif" {
-		b := ifBranch{cond: p.tuple()}
+		b := IfBranch{Cond: p.tuple()}
 		p.endTag()
-		b.body, end = p.within(word, "elif", "else", "endif")
-		s.branches = append(s.branches, b)
+		b.Body, end = p.within(word, "elif", "else", "endif")
+		s.Branches = append(s.Branches, b)
 	}
 	if end == "else" {
 		p.endTag()
-		s.orElse, end = p.within(word, "endif")
+		s.OrElse, end = p.within(word, "endif")
 	}
 	if end != "" {
 		p.endTag()
@@ -193,32 +193,32 @@ func (p *parser) ifStatement(word token) stmt {
 	return s
 }
 
-func (p *parser) forStatement(word token) stmt {
-	s := &forStmt{at: word.at, target: p.targets()}
+func (p *parser) forStatement(word token) Stmt {
+	s := &ForStmt{At: word.at, Target: p.targets()}
 	if !p.takeName("in") {
 		p.unexpected(`"in" after the loop's variable`)
 	}
 	at := p.peek().at
-	s.iter = p.or()
+	s.Iter = p.or()
 	if p.isOp(",") {
-		items := []expr{s.iter}
+		items := []Expr{s.Iter}
 		for p.takeOp(",") && p.startsExpr() {
 			items = append(items, p.or())
 		}
-		s.iter = &tupleExpr{at: at, items: items}
+		s.Iter = &TupleExpr{At: at, Items: items}
 	}
 	if p.takeName("if") {
-		s.filter = p.expr()
+		s.Filter = p.expr()
 	}
 	if t := p.peek(); p.takeName("recursive") {
 		p.fail(t.at, "Statement not supported", "A recursive loop is not part of SQL templates.", "Use a macro that calls itself.")
 	}
 	p.endTag()
 	var end string
-	s.body, end = p.within(word, "else", "endfor")
+	s.Body, end = p.within(word, "else", "endfor")
 	if end == "else" {
 		p.endTag()
-		s.orElse, end = p.within(word, "endfor")
+		s.OrElse, end = p.within(word, "endfor")
 	}
 	if end != "" {
 		p.endTag()
@@ -227,63 +227,63 @@ func (p *parser) forStatement(word token) stmt {
 }
 
 // targets reads what a value is bound to: a name, or several with commas, with or without parentheses.
-func (p *parser) targets() target {
+func (p *parser) targets() Target {
 	first := p.target()
 	if !p.isOp(",") {
 		return first
 	}
-	all := target{at: first.at, parts: []target{first}}
+	all := Target{At: first.At, Parts: []Target{first}}
 	for p.takeOp(",") && p.peek().kind != endToken && !p.isName("in") && !p.isOp("=") && !p.isOp(")") {
-		all.parts = append(all.parts, p.target())
+		all.Parts = append(all.Parts, p.target())
 	}
 	return all
 }
 
-func (p *parser) target() target {
+func (p *parser) target() Target {
 	t := p.peek()
 	if p.takeOp("(") {
 		if !p.enter() {
 			p.leave()
-			return target{at: t.at}
+			return Target{At: t.at}
 		}
 		defer p.leave()
 		inner := p.targets()
 		p.wantOp(")", "after the names")
-		if inner.parts == nil {
+		if inner.Parts == nil {
 			return inner
 		}
-		inner.at = t.at
+		inner.At = t.at
 		return inner
 	}
 	if t.kind != nameToken {
 		p.unexpected("a name")
-		return target{at: t.at}
+		return Target{At: t.at}
 	}
 	switch t.text {
 	case "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else":
 		p.unexpected("a name that is not a word of the language")
-		return target{at: t.at}
+		return Target{At: t.at}
 	}
 	p.i++
-	return target{at: t.at, name: t.text}
+	return Target{At: t.at, Name: t.text}
 }
 
-func (p *parser) setStatement(word token) stmt {
+func (p *parser) setStatement(word token) Stmt {
 	to := p.targets()
 	if p.takeOp(".") {
 		attr := p.peek()
-		if attr.kind != nameToken || to.name == "" {
+		if attr.kind != nameToken || to.Name == "" {
 			p.unexpected("the name of an attribute")
 		}
-		to.attr = attr.text
+		to.Attr = attr.text
 		p.next()
 	}
 	if p.takeOp("=") {
-		s := &setStmt{target: to, value: p.tuple()}
+		s := &SetStmt{Target: to, Value: p.tuple()}
 		p.endTag()
 		return s
 	}
-	s := &setBlockStmt{at: word.at, target: to, filters: p.filterChain()}
+	s := &SetBlockStmt{At: word.at, Target: to, Filters: p.filterChain()}
 	if p.peek().kind != endToken {
 		p.unexpected(`"=" or the end of the tag`)
 	}
@@ -291,60 +291,60 @@ func (p *parser) setStatement(word token) stmt {
 		return nil
 	}
 	var end string
-	if s.body, end = p.within(word, "endset"); end != "" {
+	if s.Body, end = p.within(word, "endset"); end != "" {
 		p.endTag()
 	}
 	return s
 }
 
 // filterChain reads "| filter | filter" without a value in front.
-func (p *parser) filterChain() []*filterExpr {
-	var chain []*filterExpr
+func (p *parser) filterChain() []*FilterExpr {
+	var chain []*FilterExpr
 	for p.takeOp("|") {
 		chain = append(chain, p.filter(nil))
 	}
 	return chain
 }
 
-func (p *parser) filterStatement(word token) stmt {
-	s := &filterStmt{at: word.at}
-	s.filters = append([]*filterExpr{p.filter(nil)}, p.filterChain()...)
+func (p *parser) filterStatement(word token) Stmt {
+	s := &FilterStmt{At: word.at}
+	s.Filters = append([]*FilterExpr{p.filter(nil)}, p.filterChain()...)
 	p.endTag()
 	var end string
-	if s.body, end = p.within(word, "endfilter"); end != "" {
+	if s.Body, end = p.within(word, "endfilter"); end != "" {
 		p.endTag()
 	}
 	return s
 }
 
-func (p *parser) macroStatement(word token) stmt {
+func (p *parser) macroStatement(word token) Stmt {
 	name := p.target()
-	def := &macroDef{name: name.name, at: name.at, src: p.src, home: p.home}
+	def := &MacroDef{Name: name.Name, At: name.At, Src: p.src, Home: p.home}
 	p.wantOp("(", "after the macro's name")
-	def.params = p.params()
+	def.Params = p.params()
 	p.endTag()
 	p.macroBody(def, word, "endmacro")
-	return &macroStmt{def: def}
+	return &MacroStmt{Def: def}
 }
 
 // params reads a macro's parameters after the opening parenthesis.
-func (p *parser) params() []macroParam {
-	var params []macroParam
+func (p *parser) params() []MacroParam {
+	var params []MacroParam
 	for !p.takeOp(")") {
 		if p.peek().kind == endToken {
 			p.unexpected(`")" after the parameters`)
 			return params
 		}
 		t := p.target()
-		param := macroParam{name: t.name, at: t.at}
+		param := MacroParam{Name: t.Name, At: t.At}
 		if p.takeOp("=") {
-			param.defaultValue = p.expr()
-		} else if n := len(params); n > 0 && params[n-1].defaultValue != nil {
-			p.fail(t.at, "Template not understood", fmt.Sprintf("The parameter %q without a default stands after one with a default.", t.name), "")
+			param.DefaultValue = p.expr()
+		} else if n := len(params); n > 0 && params[n-1].DefaultValue != nil {
+			p.fail(t.At, "Template not understood", fmt.Sprintf("The parameter %q without a default stands after one with a default.", t.Name), "")
 		}
 		for _, other := range params {
-			if other.name == t.name {
-				p.fail(t.at, "Parameter declared twice", fmt.Sprintf("%q is already a parameter.", t.name), "")
+			if other.Name == t.Name {
+				p.fail(t.At, "Parameter declared twice", fmt.Sprintf("%q is already a parameter.", t.Name), "")
 			}
 		}
 		params = append(params, param)
@@ -355,44 +355,41 @@ func (p *parser) params() []macroParam {
 	return params
 }
 
-// macroBody reads a macro up to its end and notes which of the names only macros know it reads.
-func (p *parser) macroBody(def *macroDef, word token, ends string) {
+// macroBody reads a macro up to its end.
+func (p *parser) macroBody(def *MacroDef, word token, ends string) {
 	var end string
-	if def.body, end = p.within(word, ends); end != "" {
+	if def.Body, end = p.within(word, ends); end != "" {
 		p.endTag()
 	}
-	uses := map[string]bool{}
-	w := walker{home: p.home, shallow: true, visit: func(r reference) { uses[r.name] = true }}
-	w.statements(def.body)
-	def.varargs, def.kwargs, def.caller = uses["varargs"], uses["kwargs"], uses["caller"]
+	p.home.MacroDefs = append(p.home.MacroDefs, def)
 }
 
-func (p *parser) callStatement(word token) stmt {
-	s := &callStmt{at: word.at, caller: &macroDef{name: "caller", at: word.at, src: p.src, home: p.home}}
+func (p *parser) callStatement(word token) Stmt {
+	s := &CallStmt{At: word.at, Caller: &MacroDef{Name: "caller", At: word.at, Src: p.src, Home: p.home}}
 	if p.takeOp("(") {
-		s.caller.params = p.params()
+		s.Caller.Params = p.params()
 	}
 	t := p.peek()
-	call, ok := p.expr().(*callExpr)
+	call, ok := p.expr().(*CallExpr)
 	if !ok {
 		p.fail(t.at, "Template not understood", "A call block calls a macro, for example {% call wrap(2) %}.", "")
-		call = &callExpr{at: t.at, fn: p.bad()}
+		call = &CallExpr{At: t.at, Fn: p.bad()}
 	}
-	s.call = call
+	s.Call = call
 	p.endTag()
-	p.macroBody(s.caller, word, "endcall")
+	p.macroBody(s.Caller, word, "endcall")
 	return s
 }
 
-func (p *parser) includeStatement(word token) stmt {
-	s := &includeStmt{at: word.at, file: p.expr()}
+func (p *parser) includeStatement(word token) Stmt {
+	s := &IncludeStmt{At: word.at, File: p.expr()}
 	if p.takeName("ignore") {
 		if !p.takeName("missing") {
 			p.unexpected(`"missing" after "ignore"`)
 		}
-		s.ignoreMissing = true
+		s.IgnoreMissing = true
 	}
-	s.alone = p.withContext()
+	s.Alone = p.withContext()
 	p.endTag()
 	return s
 }
@@ -410,19 +407,19 @@ func (p *parser) withContext() (without bool) {
 	return false
 }
 
-func (p *parser) importStatement(word token) stmt {
-	s := &importStmt{at: word.at, file: p.expr()}
+func (p *parser) importStatement(word token) Stmt {
+	s := &ImportStmt{At: word.at, File: p.expr()}
 	if !p.takeName("as") {
 		p.unexpected(`"as" and a name after the file`)
 	}
-	s.as = p.target().name
+	s.As = p.target().Name
 	p.withContext()
 	p.endTag()
 	return s
 }
 
-func (p *parser) fromStatement(word token) stmt {
-	s := &fromStmt{at: word.at, file: p.expr()}
+func (p *parser) fromStatement(word token) Stmt {
+	s := &FromStmt{At: word.at, File: p.expr()}
 	if !p.takeName("import") {
 		p.unexpected(`"import" after the file`)
 	}
@@ -431,16 +428,16 @@ func (p *parser) fromStatement(word token) stmt {
 			break
 		}
 		t := p.target()
-		n := importName{at: t.at, name: t.name, as: t.name}
+		n := ImportName{At: t.At, Name: t.Name, As: t.Name}
 		if p.takeName("as") {
-			n.as = p.target().name
+			n.As = p.target().Name
 		}
-		s.names = append(s.names, n)
+		s.Names = append(s.Names, n)
 		if !p.takeOp(",") {
 			break
 		}
 	}
-	if len(s.names) == 0 {
+	if len(s.Names) == 0 {
 		p.unexpected("the name of a macro")
 	}
 	p.withContext()
@@ -448,19 +445,19 @@ func (p *parser) fromStatement(word token) stmt {
 	return s
 }
 
-func (p *parser) withStatement(word token) stmt {
-	s := &withStmt{}
+func (p *parser) withStatement(word token) Stmt {
+	s := &WithStmt{}
 	for p.peek().kind == nameToken {
-		s.names = append(s.names, p.target())
+		s.Names = append(s.Names, p.target())
 		p.wantOp("=", "after the name")
-		s.values = append(s.values, p.expr())
+		s.Values = append(s.Values, p.expr())
 		if !p.takeOp(",") {
 			break
 		}
 	}
 	p.endTag()
 	var end string
-	if s.body, end = p.within(word, "endwith"); end != "" {
+	if s.Body, end = p.within(word, "endwith"); end != "" {
 		p.endTag()
 	}
 	return s

@@ -1,24 +1,28 @@
-package template
+package builtin
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"damson/internal/template/value"
 )
 
 // batchFilter cuts a list into rows of n items; the last may be filled up.
-func batchFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func batchFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	n, fill := 0, starlark.Value(starlark.None)
 	if err := c.unpack("linecount", &n, "fill_with?", &fill); err != nil {
 		return nil, err
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
-	if n < 1 || n > c.r.limits.Steps {
+	if n < 1 || n > c.Env.MaxItems() {
 		return nil, fmt.Errorf("rows of %d items are not possible", n)
 	}
 	var rows []starlark.Value
@@ -33,16 +37,16 @@ func batchFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // sliceFilter deals a list into n columns of nearly the same length.
-func sliceFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func sliceFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	n, fill := 0, starlark.Value(starlark.None)
 	if err := c.unpack("slices", &n, "fill_with?", &fill); err != nil {
 		return nil, err
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
-	if n < 1 || n > c.r.limits.Steps {
+	if n < 1 || n > c.Env.MaxItems() {
 		return nil, fmt.Errorf("%d slices are not possible", n)
 	}
 	each, longer := len(items)/n, len(items)%n
@@ -62,13 +66,13 @@ func sliceFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return starlark.NewList(columns), nil
 }
 
-func itemsFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func itemsFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	if err := c.unpack(); err != nil {
 		return nil, err
 	}
 	m, ok := x.(starlark.IterableMapping)
 	if !ok {
-		return nil, fmt.Errorf("%s is not a dict", kindOf(x))
+		return nil, fmt.Errorf("%s is not a dict", value.KindOf(x))
 	}
 	var pairs []starlark.Value
 	for _, kv := range m.Items() {
@@ -77,14 +81,14 @@ func itemsFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return starlark.NewList(pairs), nil
 }
 
-func dictsortFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func dictsortFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	caseSensitive, by, reverse := false, "key", false
 	if err := c.unpack("case_sensitive?", &caseSensitive, "by?", &by, "reverse?", &reverse); err != nil {
 		return nil, err
 	}
 	m, ok := x.(starlark.IterableMapping)
 	if !ok {
-		return nil, fmt.Errorf("%s is not a dict", kindOf(x))
+		return nil, fmt.Errorf("%s is not a dict", value.KindOf(x))
 	}
 	if by != "key" && by != "value" {
 		return nil, fmt.Errorf("by is key or value, not %q", by)
@@ -135,13 +139,13 @@ func (g *group) Attr(name string) (starlark.Value, error) {
 }
 
 // groupbyFilter sorts items by an attribute and gathers those where it is equal.
-func groupbyFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func groupbyFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var attribute, other starlark.Value
 	caseSensitive := false
 	if err := c.unpack("attribute", &attribute, "default?", &other, "case_sensitive?", &caseSensitive); err != nil {
 		return nil, err
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +184,7 @@ func groupbyFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // tojsonFilter writes JSON as Jinja does: keys sorted, and < > & ' as \u escapes, so that it may stand inside '…'.
-func tojsonFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func tojsonFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var indent starlark.Value = starlark.None
 	if err := c.unpack("indent?", &indent); err != nil {
 		return nil, err
@@ -201,7 +205,7 @@ func tojsonFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 func writeJSON(b *strings.Builder, v starlark.Value, width, depth int) error {
-	if depth > 50 || b.Len() > maxText {
+	if depth > 50 || b.Len() > value.MaxText {
 		return fmt.Errorf("the value nests too deep for JSON")
 	}
 	switch v := v.(type) {
@@ -210,7 +214,7 @@ func writeJSON(b *strings.Builder, v starlark.Value, width, depth int) error {
 	case starlark.Bool:
 		b.WriteString(strings.ToLower(v.String()))
 	case starlark.Int, starlark.Float:
-		b.WriteString(display(v))
+		b.WriteString(value.Text(v))
 	case starlark.IterableMapping:
 		return writeObject(b, v, width, depth)
 	case starlark.Iterable:
@@ -224,7 +228,7 @@ func writeJSON(b *strings.Builder, v starlark.Value, width, depth int) error {
 		}
 		closeJSON(b, "]", first, width, depth)
 	default:
-		text, err := json.Marshal(display(v))
+		text, err := json.Marshal(value.Text(v))
 		if err != nil {
 			return err
 		}
@@ -236,11 +240,11 @@ func writeJSON(b *strings.Builder, v starlark.Value, width, depth int) error {
 func writeObject(b *strings.Builder, m starlark.IterableMapping, width, depth int) error {
 	byName := map[string]starlark.Value{}
 	for _, kv := range m.Items() {
-		byName[display(kv[0])] = kv[1]
+		byName[value.Text(kv[0])] = kv[1]
 	}
 	b.WriteString("{")
 	first := true
-	for _, name := range sortedKeys(byName) {
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		separate(b, &first, width, depth+1)
 		text, err := json.Marshal(name)
 		if err != nil {

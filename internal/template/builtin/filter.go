@@ -1,38 +1,59 @@
-package template
+// Package builtin holds what Jinja and Airflow give every template: the filters, the tests and the global functions, in the
+// maps Filters, Tests and Globals, which nobody changes.
+//
+// A filter knows the rendering that it is part of only as an Env, which bounds its work and says where it stands. HTML's
+// filters, and those whose result differs from one rendering to the next, are refused with a reason.
+package builtin
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
+	"damson/internal/template/value"
 )
 
-// filter gives the value of {{ x | name(args) }}.
-type filter func(c *filterCall, x starlark.Value) (starlark.Value, error)
+// Filter gives the value of {{ x | name(args) }}.
+type Filter func(c *Call, x starlark.Value) (starlark.Value, error)
 
-// filterCall is one use of a filter.
-type filterCall struct {
-	r      *render
-	at     int
-	name   string
-	args   starlark.Tuple
-	kwargs []starlark.Tuple
+// Env is what a filter needs of the rendering that it is part of, at the place where it stands.
+type Env interface {
+	Pos() diag.Pos
+	// Items gives what a loop goes through: the items of a list, the keys of a dict, the letters of a string.
+	Items(x starlark.Value) ([]starlark.Value, error)
+	// MaxItems is more than a rendering may go through.
+	MaxItems() int
+	// Bounded counts the work that made a value, and refuses one that is too large.
+	Bounded(v starlark.Value) error
+	// TooLarge is the error of a result that is not even begun.
+	TooLarge() error
+}
+
+// Call is one use of a filter.
+type Call struct {
+	Env    Env
+	Name   string
+	Args   starlark.Tuple
+	Kwargs []starlark.Tuple
 }
 
 // unpack binds the arguments, as starlark.UnpackArgs does.
-func (c *filterCall) unpack(pairs ...any) error {
-	if len(pairs) == 0 && len(c.args)+len(c.kwargs) > 0 {
+func (c *Call) unpack(pairs ...any) error {
+	if len(pairs) == 0 && len(c.Args)+len(c.Kwargs) > 0 {
 		return fmt.Errorf("it takes no arguments")
 	}
-	if len(c.args)+len(c.kwargs) == 0 && allOptional(pairs) {
+	if len(c.Args)+len(c.Kwargs) == 0 && allOptional(pairs) {
 		return nil
 	}
-	return starlark.UnpackArgs(c.name, c.args, c.kwargs, pairs...)
+	return starlark.UnpackArgs(c.Name, c.Args, c.Kwargs, pairs...)
 }
 
 func allOptional(pairs []any) bool {
@@ -44,18 +65,16 @@ func allOptional(pairs []any) bool {
 	return true
 }
 
-func (c *filterCall) items(x starlark.Value) ([]starlark.Value, error) { return c.r.items(c.at, x) }
-
 // missing is an undefined value that a filter gives, for example for the first item of an empty list.
-func (c *filterCall) missing(detail string) (starlark.Value, error) {
-	at := c.r.src.Pos(c.at)
-	return &undefined{why: func() diag.Finding {
+func (c *Call) missing(detail string) (starlark.Value, error) {
+	at := c.Env.Pos()
+	return &value.Undefined{Why: func() diag.Finding {
 		return diag.Finding{At: at, Summary: "No value", Detail: detail, Fix: "Give a default: | default(…)."}
 	}}, nil
 }
 
-// filters are Jinja's, as far as they make sense for SQL, Airflow's, and two for quoting.
-var filters map[string]filter
+// Filters are Jinja's, as far as they make sense for SQL, Airflow's, and two for quoting.
+var Filters map[string]Filter
 
 // refusedFilters say what to do instead.
 var refusedFilters = map[string]string{
@@ -68,8 +87,9 @@ var refusedFilters = map[string]string{
 	"xmlattr":     "HTML has no place in SQL.",
 }
 
-func unknownFilter(name string) error {
-	f := diag.Finding{Severity: diag.Error, Summary: "Unknown filter", Detail: fmt.Sprintf("There is no filter %q.", name), Fix: diag.DidYouMean(name, sortedKeys(filters))}
+// UnknownFilter is the error of a name that is no filter.
+func UnknownFilter(name string) error {
+	f := diag.Finding{Severity: diag.Error, Summary: "Unknown filter", Detail: fmt.Sprintf("There is no filter %q.", name), Fix: diag.DidYouMean(name, slices.Sorted(maps.Keys(Filters)))}
 	if why := refusedFilters[name]; why != "" {
 		f.Summary, f.Detail, f.Fix = "Filter not supported", fmt.Sprintf("%q: %s", name, why), ""
 	}
@@ -77,7 +97,7 @@ func unknownFilter(name string) error {
 }
 
 func init() {
-	filters = map[string]filter{
+	Filters = map[string]Filter{
 		"abs": absFilter, "attr": attrFilter, "batch": batchFilter, "capitalize": onString(capitalize), "center": centerFilter,
 		"count": lengthFilter, "d": defaultFilter, "default": defaultFilter, "dictsort": dictsortFilter, "first": firstFilter,
 		"float": floatFilter, "format": formatFilter, "groupby": groupbyFilter, "ident": onString(sqltext.QuoteIdent),
@@ -85,7 +105,7 @@ func init() {
 		"length": lengthFilter, "list": listFilter, "literal": literalFilter, "lower": onString(strings.ToLower), "map": mapFilter,
 		"max": extremeFilter(syntax.GT), "min": extremeFilter(syntax.LT), "reject": selectFilter(false, false),
 		"rejectattr": selectFilter(true, false), "replace": replaceFilter, "reverse": reverseFilter, "round": roundFilter,
-		"safe": func(_ *filterCall, x starlark.Value) (starlark.Value, error) { return x, nil }, "select": selectFilter(false, true),
+		"safe": func(_ *Call, x starlark.Value) (starlark.Value, error) { return x, nil }, "select": selectFilter(false, true),
 		"selectattr": selectFilter(true, true), "slice": sliceFilter, "sort": sortFilter, "string": onString(func(s string) string { return s }),
 		"sum": sumFilter, "title": onString(title), "tojson": tojsonFilter, "trim": trimFilter, "truncate": truncateFilter,
 		"unique": uniqueFilter, "upper": onString(strings.ToUpper), "wordcount": wordcountFilter,
@@ -94,34 +114,34 @@ func init() {
 	}
 }
 
-func defaultFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func defaultFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var other starlark.Value = starlark.String("")
 	falsy := false
 	if err := c.unpack("default_value?", &other, "boolean?", &falsy); err != nil {
 		return nil, err
 	}
-	if _, ok := x.(*undefined); ok || falsy && !bool(x.Truth()) {
+	if _, ok := x.(*value.Undefined); ok || falsy && !bool(x.Truth()) {
 		return other, nil
 	}
 	return x, nil
 }
 
-func lengthFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func lengthFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	if err := c.unpack(); err != nil {
 		return nil, err
 	}
 	if s, ok := x.(starlark.String); ok {
-		return starlark.MakeInt(runes(string(s))), nil
+		return starlark.MakeInt(utf8.RuneCountInString(string(s))), nil
 	}
 	if n := starlark.Len(x); n >= 0 {
 		return starlark.MakeInt(n), nil
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	return starlark.MakeInt(len(items)), err
 }
 
-func firstFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	items, err := c.items(x)
+func firstFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +151,8 @@ func firstFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return items[0], nil
 }
 
-func lastFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	items, err := c.items(x)
+func lastFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +162,13 @@ func lastFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return items[len(items)-1], nil
 }
 
-func listFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	items, err := c.items(x)
+func listFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	return starlark.NewList(append([]starlark.Value(nil), items...)), err
 }
 
-func reverseFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	items, err := c.items(x)
+func reverseFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +188,12 @@ func joined(items []starlark.Value, sep string) starlark.String {
 		if i > 0 {
 			b.WriteString(sep)
 		}
-		b.WriteString(display(item))
+		b.WriteString(value.Text(item))
 	}
 	return starlark.String(b.String())
 }
 
-func joinFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func joinFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var sep, attribute starlark.Value = starlark.String(""), nil
 	if err := c.unpack("d?", &sep, "attribute?", &attribute); err != nil {
 		return nil, err
@@ -182,15 +202,15 @@ func joinFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if weight(starlark.Tuple(items))+int64(len(items))*weight(sep) > maxWork {
-		return nil, c.r.tooLarge(c.at)
+	if value.Weight(starlark.Tuple(items))+int64(len(items))*value.Weight(sep) > value.MaxWork {
+		return nil, c.Env.TooLarge()
 	}
-	return joined(items, display(sep)), nil
+	return joined(items, value.Text(sep)), nil
 }
 
 // picked gives the items, or that attribute of each.
-func (c *filterCall) picked(x, attribute, other starlark.Value) ([]starlark.Value, error) {
-	items, err := c.items(x)
+func (c *Call) picked(x, attribute, other starlark.Value) ([]starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	if err != nil || attribute == nil || attribute == starlark.None {
 		return items, err
 	}
@@ -205,17 +225,17 @@ func (c *filterCall) picked(x, attribute, other starlark.Value) ([]starlark.Valu
 
 // pick reads an attribute such as "a.b" or "0" of an item, or its item of that number; other stands in when it is not
 // there.
-func (c *filterCall) pick(item, attribute, other starlark.Value) (starlark.Value, error) {
+func (c *Call) pick(item, attribute, other starlark.Value) (starlark.Value, error) {
 	if i, ok := attribute.(starlark.Int); ok {
 		attribute = starlark.String(i.String())
 	}
 	name, ok := starlark.AsString(attribute)
 	if !ok {
-		return nil, fmt.Errorf("an attribute is a name or a number, not %s", kindOf(attribute))
+		return nil, fmt.Errorf("an attribute is a name or a number, not %s", value.KindOf(attribute))
 	}
 	for _, part := range strings.Split(name, ".") {
 		var key starlark.Value = starlark.String(part)
-		if i, problem := starlark.NumberToInt(numberOf(part)); problem == nil {
+		if i, problem := starlark.NumberToInt(value.NumberOf(part)); problem == nil {
 			key = i
 		}
 		v, found, err := c.pickOne(item, key)
@@ -223,32 +243,17 @@ func (c *filterCall) pick(item, attribute, other starlark.Value) (starlark.Value
 			return other, err
 		}
 		if !found {
-			return nil, fmt.Errorf("an item (%s) has no %s", kindOf(item), key)
+			return nil, fmt.Errorf("an item (%s) has no %s", value.KindOf(item), key)
 		}
 		item = v
 	}
 	return item, nil
 }
 
-// numberOf reads digits as a number, all else as None.
-func numberOf(s string) starlark.Value {
-	if tok, n, problem := readNumberIn(s); problem == "" && n == len(s) {
-		return tok.val
-	}
-	return starlark.None
-}
-
-func readNumberIn(s string) (token, int, string) {
-	if s == "" || s[0] < '0' || s[0] > '9' {
-		return token{}, 0, "no number"
-	}
-	return readNumber(s)
-}
-
-func (c *filterCall) pickOne(item, key starlark.Value) (v starlark.Value, found bool, err error) {
+func (c *Call) pickOne(item, key starlark.Value) (v starlark.Value, found bool, err error) {
 	switch key := key.(type) {
 	case starlark.String:
-		v, err = attr(item, string(key))
+		v, err = value.Attr(item, string(key))
 	case starlark.Int:
 		if list, ok := item.(starlark.Indexable); ok {
 			if i, err := starlark.AsInt32(key); err == nil && i >= 0 && i < list.Len() {
@@ -259,12 +264,12 @@ func (c *filterCall) pickOne(item, key starlark.Value) (v starlark.Value, found 
 	return v, v != nil, err
 }
 
-func attrFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func attrFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var name string
 	if err := c.unpack("name", &name); err != nil {
 		return nil, err
 	}
-	v, err := attr(x, name)
+	v, err := value.Attr(x, name)
 	if err != nil || v != nil {
 		return v, err
 	}
@@ -304,13 +309,13 @@ func sorted(values, keys []starlark.Value, reverse bool) ([]starlark.Value, erro
 	return out, failed
 }
 
-func sortFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func sortFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	reverse, caseSensitive := false, false
 	var attribute starlark.Value
 	if err := c.unpack("reverse?", &reverse, "case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
 		return nil, err
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +330,7 @@ func sortFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // sortKey is the attribute, or several of them ("a,b"), that an item is ordered by.
-func (c *filterCall) sortKey(item, attribute starlark.Value, caseSensitive bool) (starlark.Value, error) {
+func (c *Call) sortKey(item, attribute starlark.Value, caseSensitive bool) (starlark.Value, error) {
 	if attribute == nil || attribute == starlark.None {
 		return folded(item, caseSensitive), nil
 	}
@@ -345,13 +350,13 @@ func (c *filterCall) sortKey(item, attribute starlark.Value, caseSensitive bool)
 	return key, nil
 }
 
-func uniqueFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func uniqueFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	caseSensitive := false
 	var attribute starlark.Value
 	if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
 		return nil, err
 	}
-	items, err := c.items(x)
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
@@ -374,14 +379,14 @@ func uniqueFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return starlark.NewList(kept), nil
 }
 
-func extremeFilter(op syntax.Token) filter {
-	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func extremeFilter(op syntax.Token) Filter {
+	return func(c *Call, x starlark.Value) (starlark.Value, error) {
 		caseSensitive := false
 		var attribute starlark.Value
 		if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
 			return nil, err
 		}
-		items, err := c.items(x)
+		items, err := c.Env.Items(x)
 		if err != nil {
 			return nil, err
 		}
@@ -402,13 +407,13 @@ func extremeFilter(op syntax.Token) filter {
 			}
 		}
 		if best == nil {
-			return c.missing("An empty list has no " + c.name + ".")
+			return c.missing("An empty list has no " + c.Name + ".")
 		}
 		return best, nil
 	}
 }
 
-func sumFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func sumFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var attribute, total starlark.Value = nil, starlark.MakeInt(0)
 	if err := c.unpack("attribute?", &attribute, "start?", &total); err != nil {
 		return nil, err
@@ -421,7 +426,7 @@ func sumFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 		if total, err = starlark.Binary(syntax.PLUS, total, item); err != nil {
 			return nil, err
 		}
-		if err := c.r.bounded(c.at, total); err != nil {
+		if err := c.Env.Bounded(total); err != nil {
 			return nil, err
 		}
 	}
@@ -429,14 +434,14 @@ func sumFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // mapFilter applies a filter to every item, or takes an attribute of each.
-func mapFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	items, err := c.items(x)
+func mapFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	items, err := c.Env.Items(x)
 	if err != nil {
 		return nil, err
 	}
 	var attribute, other starlark.Value
 	var rest []starlark.Tuple
-	for _, kv := range c.kwargs {
+	for _, kv := range c.Kwargs {
 		switch kv[0] {
 		case starlark.String("attribute"):
 			attribute = kv[1]
@@ -450,25 +455,25 @@ func mapFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 		values, err := c.picked(starlark.Tuple(items), attribute, other)
 		return starlark.NewList(values), err
 	}
-	if len(c.args) == 0 {
+	if len(c.Args) == 0 {
 		return nil, fmt.Errorf("it needs the name of a filter, or attribute=")
 	}
-	name, _ := starlark.AsString(c.args[0])
-	fn := filters[name]
+	name, _ := starlark.AsString(c.Args[0])
+	fn := Filters[name]
 	if fn == nil {
-		return nil, unknownFilter(name)
+		return nil, UnknownFilter(name)
 	}
-	inner := &filterCall{r: c.r, at: c.at, name: name, args: c.args[1:], kwargs: rest}
+	inner := &Call{Env: c.Env, Name: name, Args: c.Args[1:], Kwargs: rest}
 	values := make([]starlark.Value, len(items))
 	for i, item := range items {
 		v, err := fn(inner, item)
 		if err != nil {
 			return nil, err
 		}
-		if u, ok := v.(*undefined); ok {
+		if u, ok := v.(*value.Undefined); ok {
 			return u, nil
 		}
-		if err := c.r.bounded(c.at, v); err != nil {
+		if err := c.Env.Bounded(v); err != nil {
 			return nil, err
 		}
 		values[i] = v
@@ -477,13 +482,13 @@ func mapFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // selectFilter keeps the items that pass a test, or fail it; byAttr tests an attribute of each.
-func selectFilter(byAttr, keep bool) filter {
-	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
-		items, err := c.items(x)
+func selectFilter(byAttr, keep bool) Filter {
+	return func(c *Call, x starlark.Value) (starlark.Value, error) {
+		items, err := c.Env.Items(x)
 		if err != nil {
 			return nil, err
 		}
-		args := c.args
+		args := c.Args
 		var attribute starlark.Value
 		if byAttr {
 			if len(args) == 0 {
@@ -491,12 +496,12 @@ func selectFilter(byAttr, keep bool) filter {
 			}
 			attribute, args = args[0], args[1:]
 		}
-		passes := test(func(_ *render, x starlark.Value, _ starlark.Tuple) (bool, error) { return bool(x.Truth()), nil })
+		passes := Test(func(x starlark.Value, _ starlark.Tuple) (bool, error) { return bool(x.Truth()), nil })
 		testName := ""
 		if len(args) > 0 {
 			testName, _ = starlark.AsString(args[0])
-			if passes = tests[testName]; passes == nil {
-				return nil, unknownTest(testName)
+			if passes = Tests[testName]; passes == nil {
+				return nil, UnknownTest(testName)
 			}
 			args = args[1:]
 		}
@@ -504,14 +509,14 @@ func selectFilter(byAttr, keep bool) filter {
 		for _, item := range items {
 			v := item
 			if byAttr {
-				if v, err = c.pick(item, attribute, &undefined{why: func() diag.Finding { return diag.Finding{Summary: "Unknown attribute"} }}); err != nil {
+				if v, err = c.pick(item, attribute, &value.Undefined{Why: func() diag.Finding { return diag.Finding{Summary: "Unknown attribute"} }}); err != nil {
 					return nil, err
 				}
 			}
-			if _, missing := v.(*undefined); missing && testName != "defined" && testName != "undefined" {
-				return nil, fmt.Errorf("an item (%s) has no %s", kindOf(item), attribute)
+			if _, missing := v.(*value.Undefined); missing && testName != "defined" && testName != "undefined" {
+				return nil, fmt.Errorf("an item (%s) has no %s", value.KindOf(item), attribute)
 			}
-			ok, err := passes(c.r, v, args)
+			ok, err := passes(v, args)
 			if err != nil {
 				return nil, err
 			}

@@ -1,4 +1,4 @@
-package template
+package builtin
 
 import (
 	"fmt"
@@ -6,21 +6,23 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"damson/internal/sqltext"
 	"damson/internal/template/datetime"
+	"damson/internal/template/value"
 )
 
 // onString makes a filter without arguments from a function of the value's text.
-func onString(f func(string) string) filter {
-	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func onString(f func(string) string) Filter {
+	return func(c *Call, x starlark.Value) (starlark.Value, error) {
 		if err := c.unpack(); err != nil {
 			return nil, err
 		}
-		return starlark.String(f(display(x))), nil
+		return starlark.String(f(value.Text(x))), nil
 	}
 }
 
@@ -48,7 +50,7 @@ func title(s string) string {
 }
 
 // literalFilter gives a value as a SQL constant: text in quotes, a list as its constants with commas, None as NULL.
-func literalFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func literalFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	if err := c.unpack(); err != nil {
 		return nil, err
 	}
@@ -58,9 +60,9 @@ func literalFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	case starlark.Bool:
 		return starlark.String(strings.ToUpper(x.String())), nil
 	case starlark.Int, starlark.Float:
-		return starlark.String(display(x)), nil
+		return starlark.String(value.Text(x)), nil
 	case *starlark.List, starlark.Tuple:
-		items, err := c.items(x)
+		items, err := c.Env.Items(x)
 		if err != nil {
 			return nil, err
 		}
@@ -74,49 +76,33 @@ func literalFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 			if err != nil {
 				return nil, err
 			}
-			texts[i] = display(v)
+			texts[i] = value.Text(v)
 		}
 		return starlark.String(strings.Join(texts, ", ")), nil
 	}
-	return starlark.String(sqltext.QuoteLiteral(display(x))), nil
+	return starlark.String(sqltext.QuoteLiteral(value.Text(x))), nil
 }
 
-func centerFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func centerFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	width := 80
 	if err := c.unpack("width?", &width); err != nil {
 		return nil, err
 	}
-	return pad(display(x), width, " ", 0)
+	return value.Pad(value.Text(x), width, " ", 0)
 }
 
-// pad fills text up to a width: side -1 puts it to the left, 1 to the right, 0 in the middle.
-func pad(s string, width int, fill string, side int) (starlark.Value, error) {
-	if width > maxText {
-		return nil, fmt.Errorf("the width %d is too large", width)
-	}
-	n := max(0, width-runes(s))
-	left := 0
-	switch side {
-	case 0:
-		left = n/2 + n&width&1 // where Python puts the odd blank
-	case 1:
-		left = n
-	}
-	return starlark.String(strings.Repeat(fill, left) + s + strings.Repeat(fill, n-left)), nil
-}
-
-func trimFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func trimFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var chars starlark.Value = starlark.None
 	if err := c.unpack("chars?", &chars); err != nil {
 		return nil, err
 	}
 	if chars == starlark.None {
-		return starlark.String(strings.TrimSpace(display(x))), nil
+		return starlark.String(strings.TrimSpace(value.Text(x))), nil
 	}
-	return starlark.String(strings.Trim(display(x), display(chars))), nil
+	return starlark.String(strings.Trim(value.Text(x), value.Text(chars))), nil
 }
 
-func replaceFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func replaceFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var before, after starlark.Value
 	var count starlark.Value = starlark.None
 	if err := c.unpack("old", &before, "new", &after, "count?", &count); err != nil {
@@ -129,32 +115,32 @@ func replaceFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 			return nil, err
 		}
 	}
-	s, old, with := display(x), display(before), display(after)
-	if int64(strings.Count(s, old))*int64(len(with)) > maxWork {
-		return nil, c.r.tooLarge(c.at)
+	s, old, with := value.Text(x), value.Text(before), value.Text(after)
+	if int64(strings.Count(s, old))*int64(len(with)) > value.MaxWork {
+		return nil, c.Env.TooLarge()
 	}
 	return starlark.String(strings.Replace(s, old, with, n)), nil
 }
 
-func wordcountFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	words := strings.FieldsFunc(display(x), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+func wordcountFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	words := strings.FieldsFunc(value.Text(x), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	return starlark.MakeInt(len(words)), c.unpack()
 }
 
 // truncateFilter shortens a text longer than length+leeway, at a blank unless killwords.
-func truncateFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func truncateFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	length, leeway, killwords, end := 255, 5, false, "..."
 	if err := c.unpack("length?", &length, "killwords?", &killwords, "end?", &end, "leeway?", &leeway); err != nil {
 		return nil, err
 	}
-	s := []rune(display(x))
+	s := []rune(value.Text(x))
 	if len(s) <= length+leeway {
 		return starlark.String(string(s)), nil
 	}
-	if length < runes(end) {
+	if length < utf8.RuneCountInString(end) {
 		return nil, fmt.Errorf("a length of %d leaves no room for %q", length, end)
 	}
-	cut := string(s[:length-runes(end)])
+	cut := string(s[:length-utf8.RuneCountInString(end)])
 	if i := strings.LastIndexByte(cut, ' '); i >= 0 && !killwords {
 		cut = cut[:i]
 	}
@@ -162,7 +148,7 @@ func truncateFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // indentFilter indents every line but the first, and empty ones, unless told to.
-func indentFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func indentFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var width starlark.Value = starlark.MakeInt(4)
 	first, blank := false, false
 	if err := c.unpack("width?", &width, "first?", &first, "blank?", &blank); err != nil {
@@ -176,9 +162,9 @@ func indentFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 		}
 		indent = strings.Repeat(" ", n)
 	}
-	lines := strings.Split(display(x), "\n")
-	if int64(len(lines))*int64(len(indent)) > maxWork {
-		return nil, c.r.tooLarge(c.at)
+	lines := strings.Split(value.Text(x), "\n")
+	if int64(len(lines))*int64(len(indent)) > value.MaxWork {
+		return nil, c.Env.TooLarge()
 	}
 	for i, line := range lines {
 		if (i > 0 || first) && (blank || line != "") {
@@ -188,28 +174,28 @@ func indentFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return starlark.String(strings.Join(lines, "\n")), nil
 }
 
-func formatFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
-	var values starlark.Value = c.args
-	size := weight(c.args)
-	if len(c.kwargs) > 0 {
-		d := starlark.NewDict(len(c.kwargs))
-		for _, kv := range c.kwargs {
+func formatFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	var values starlark.Value = c.Args
+	size := value.Weight(c.Args)
+	if len(c.Kwargs) > 0 {
+		d := starlark.NewDict(len(c.Kwargs))
+		for _, kv := range c.Kwargs {
 			if err := d.SetKey(kv[0], kv[1]); err != nil {
 				return nil, err
 			}
-			size += weight(kv[1])
+			size += value.Weight(kv[1])
 		}
 		values = d
 	}
-	format := display(x)
-	if int64(len(format)+1)*size > maxWork {
-		return nil, c.r.tooLarge(c.at)
+	format := value.Text(x)
+	if int64(len(format)+1)*size > value.MaxWork {
+		return nil, c.Env.TooLarge()
 	}
-	s, err := percentFormat(format, values)
+	s, err := value.PercentFormat(format, values)
 	return starlark.String(s), err
 }
 
-func absFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func absFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	if err := c.unpack(); err != nil {
 		return nil, err
 	}
@@ -219,7 +205,7 @@ func absFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	}
 	negative, err := starlark.Compare(syntax.LT, x, zero)
 	if err != nil {
-		return nil, fmt.Errorf("%s has no absolute value", kindOf(x))
+		return nil, fmt.Errorf("%s has no absolute value", value.KindOf(x))
 	}
 	if negative {
 		return starlark.Unary(syntax.MINUS, x)
@@ -227,7 +213,7 @@ func absFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return x, nil
 }
 
-func intFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func intFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var other starlark.Value = starlark.MakeInt(0)
 	base := 10
 	if err := c.unpack("default?", &other, "base?", &base); err != nil {
@@ -254,8 +240,8 @@ func intFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 		if i, err := strconv.ParseInt(s, base, 64); err == nil {
 			return starlark.MakeInt64(i), nil
 		}
-		if tok, n, problem := readNumberIn(strings.TrimPrefix(s, "-")); problem == "" && n == len(strings.TrimPrefix(s, "-")) && base == 10 {
-			i, err := starlark.NumberToInt(tok.val)
+		if number := value.NumberOf(strings.TrimPrefix(s, "-")); number != starlark.None && base == 10 {
+			i, err := starlark.NumberToInt(number)
 			if err == nil && strings.HasPrefix(s, "-") {
 				return starlark.MakeInt(0).Sub(i), nil
 			}
@@ -265,7 +251,7 @@ func intFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 	return other, nil
 }
 
-func floatFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func floatFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	var other starlark.Value = starlark.Float(0)
 	if err := c.unpack("default?", &other); err != nil {
 		return nil, err
@@ -282,14 +268,14 @@ func floatFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // roundFilter rounds as Python does: halves go to the even neighbour of the exact value.
-func roundFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func roundFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	precision, method := 0, "common"
 	if err := c.unpack("precision?", &precision, "method?", &method); err != nil {
 		return nil, err
 	}
 	f, ok := starlark.AsFloat(x)
 	if !ok {
-		return nil, fmt.Errorf("%s cannot be rounded", kindOf(x))
+		return nil, fmt.Errorf("%s cannot be rounded", value.KindOf(x))
 	}
 	if precision < -300 || precision > 300 {
 		return nil, fmt.Errorf("a precision of %d digits is not possible", precision)
@@ -314,8 +300,8 @@ func roundFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
 }
 
 // dateFilter prints a date or time in a fixed form, as Airflow's filters do.
-func dateFilter(format string) filter {
-	return func(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func dateFilter(format string) Filter {
+	return func(c *Call, x starlark.Value) (starlark.Value, error) {
 		if err := c.unpack(); err != nil {
 			return nil, err
 		}
@@ -324,13 +310,13 @@ func dateFilter(format string) filter {
 	}
 }
 
-func tsFilter(c *filterCall, x starlark.Value) (starlark.Value, error) {
+func tsFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 	if err := c.unpack(); err != nil {
 		return nil, err
 	}
 	d, ok := x.(datetime.DateTime)
 	if !ok {
-		return nil, fmt.Errorf("%s is not a datetime", kindOf(x))
+		return nil, fmt.Errorf("%s is not a datetime", value.KindOf(x))
 	}
 	return starlark.String(d.ISOFormat("T")), nil
 }

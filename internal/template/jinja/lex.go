@@ -1,8 +1,7 @@
-package template
+package jinja
 
 import (
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,6 +11,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
+	"damson/internal/template/value"
 )
 
 // A file is a row of segments: static text, {{ output }} tags and {% statement %} tags. Comments and the marks of raw
@@ -279,7 +279,11 @@ func readToken(s string) (tok token, n int, problem string) {
 	case c == '\'' || c == '"':
 		return readString(s)
 	case '0' <= c && c <= '9':
-		return readNumber(s)
+		v, n, problem := value.ReadNumber(s)
+		if problem != "" {
+			return tok, 0, problem
+		}
+		return token{kind: constToken, text: s[:n], val: v}, n, ""
 	}
 	for n < len(s) && (s[n] == '_' || 'a' <= s[n]|0x20 && s[n]|0x20 <= 'z' || n > 0 && '0' <= s[n] && s[n] <= '9') {
 		n++
@@ -365,61 +369,4 @@ func unescape(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// readNumber reads an integer (decimal, 0x, 0o, 0b, with _ between digits) or a float.
-func readNumber(s string) (tok token, n int, problem string) {
-	digit := func(i int) bool { return i < len(s) && '0' <= s[i] && s[i] <= '9' }
-	run := func(i int) int {
-		for digit(i) || i < len(s) && s[i] == '_' && digit(i+1) {
-			i++
-		}
-		return i
-	}
-	float := false
-	if s[0] == '0' && len(s) > 2 && strings.IndexByte("xXoObB", s[1]) >= 0 {
-		for n = 2; n < len(s) && (isHex(s[n]) || s[n] == '_'); n++ {
-		}
-	} else {
-		n = run(0)
-		if n < len(s) && s[n] == '.' && digit(n+1) {
-			n, float = run(n+1), true
-		}
-		if n < len(s) && (s[n] == 'e' || s[n] == 'E') {
-			m := n + 1
-			if m < len(s) && (s[m] == '+' || s[m] == '-') {
-				m++
-			}
-			if digit(m) {
-				n, float = run(m), true
-			}
-		}
-	}
-	text := s[:n]
-	if r, _ := utf8.DecodeRuneInString(s[n:]); r == '_' || unicode.IsLetter(r) {
-		return tok, 0, fmt.Sprintf("%q runs into the name after it.", text)
-	}
-	if float {
-		f, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
-		if err != nil {
-			return tok, 0, fmt.Sprintf("The number %s is too large.", text)
-		}
-		return token{kind: constToken, text: text, val: starlark.Float(f)}, n, ""
-	}
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return token{kind: constToken, text: text, val: starlark.MakeInt64(i)}, n, ""
-	}
-	base := 10
-	if n > 2 && text[0] == '0' && text[1] > '9' && text[1] != '_' {
-		base = 0
-	}
-	i, ok := new(big.Int).SetString(strings.ReplaceAll(text, "_", ""), base)
-	if !ok || i.BitLen() > maxBits {
-		return tok, 0, fmt.Sprintf("%.40s is not a number.", text)
-	}
-	return token{kind: constToken, text: text, val: starlark.MakeBigInt(i)}, n, ""
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
