@@ -9,7 +9,8 @@
 //  1. A version never changes after it was registered, except its state and who decided it, why and when.
 //  2. A model has at most one champion, and it changes in one transaction of the store.
 //  3. A version becomes champion without a person only when every gate passed and the model asks for no approval.
-//  4. Registering what one run trained, once more after a crash, makes no second version.
+//  4. A version that Register makes champion was judged by the champion that it replaces.
+//  5. Registering what one run trained, once more after a crash, makes no second version.
 //
 // The package neither trains nor scores, and never deletes a version.
 package registry
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"damson/internal/clock"
 	"damson/internal/diag"
@@ -33,12 +35,13 @@ const byGates = "gates"
 
 // Registry judges and moves versions.
 type Registry struct {
-	store Store
-	clock clock.Clock
+	store    Store
+	clock    clock.Clock
+	register sync.Mutex // one version is judged and promoted after the other
 }
 
 // New gives a registry over a store.
-func New(store Store, clock clock.Clock) *Registry { return &Registry{store, clock} }
+func New(store Store, clock clock.Clock) *Registry { return &Registry{store: store, clock: clock} }
 
 // Outcome is what became of a registered version.
 type Outcome struct {
@@ -50,6 +53,8 @@ type Outcome struct {
 // Register judges a trained version by its model's gates, stores it, and makes it champion when all pass and the model
 // asks for no approval; else it stays a candidate. v comes as trained, with RunID and Why filled in.
 func (r *Registry) Register(ctx context.Context, m pipeline.Model, v model.Version, report metric.Report) (*Outcome, error) {
+	r.register.Lock()
+	defer r.register.Unlock()
 	champion, err := r.Champion(ctx, v.Model)
 	if err != nil {
 		return nil, err
@@ -75,6 +80,10 @@ func (r *Registry) Register(ctx context.Context, m pipeline.Model, v model.Versi
 		out.Previous = champion.Number
 	}
 	if stored.State != model.Candidate || stored.DecidedBy != byGates || m.Approval == "required" || len(failed(stored.Gates)) > 0 {
+		return out, nil
+	}
+	if out.Previous > stored.Number {
+		out.Reason = fmt.Sprintf("version %d became champion since its gates were judged; a person may approve it", out.Previous)
 		return out, nil
 	}
 	at := r.clock.Now()

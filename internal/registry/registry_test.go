@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"damson/internal/clock"
 	"damson/internal/diag"
 	"damson/internal/metric"
 	"damson/internal/model"
@@ -223,6 +226,80 @@ func TestRegisteringAgainMakesNoSecondVersion(t *testing.T) {
 	}
 	if w.states() != "1 champion" {
 		t.Error(w.states())
+	}
+}
+
+// TestRegisteringAgainBeatsNoNewerChampion: the gates of a version that a crash left behind were judged against a champion
+// that is none any more.
+func TestRegisteringAgainBeatsNoNewerChampion(t *testing.T) {
+	t.Parallel()
+	w := newWorld("auc >= 0.5", "auc >= champion.auc")
+	w.store.failState = errors.New("power cut")
+	v, report := trained(0.6)
+	if _, err := w.Register(context.Background(), w.model, v, report); err == nil {
+		t.Fatal("the store's error was lost")
+	}
+	w.register(t, 0.9)
+	got := w.register(t, 0.6)
+	if got.Version.Number != 1 || got.Version.State != model.Candidate || got.Previous != 2 || !strings.Contains(got.Reason, "version 2") {
+		t.Errorf("%+v", got)
+	}
+	if w.states() != "1 candidate, 2 champion" {
+		t.Error(w.states())
+	}
+}
+
+// crowded is a store that many use at a time, and that lets others go ahead.
+type crowded struct {
+	registry.Store
+	mu sync.Mutex
+}
+
+func (c *crowded) AddVersion(ctx context.Context, v model.Version) (model.Version, error) {
+	runtime.Gosched()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Store.AddVersion(ctx, v)
+}
+
+func (c *crowded) Versions(ctx context.Context, name string) ([]model.Version, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Store.Versions(ctx, name)
+}
+
+func (c *crowded) Version(ctx context.Context, name string, number int) (*model.Version, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Store.Version(ctx, name, number)
+}
+
+func (c *crowded) SetState(ctx context.Context, name string, number int, to model.State, by, why string, at time.Time) error {
+	runtime.Gosched()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Store.SetState(ctx, name, number, to, by, why, at)
+}
+
+// TestRunsThatTrainTogetherKeepTheBest: each version is judged by the champion that it would replace.
+func TestRunsThatTrainTogetherKeepTheBest(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		w := newWorld("auc >= champion.auc")
+		r := registry.New(&crowded{Store: w.store}, clock.System{})
+		var all sync.WaitGroup
+		for k := range 16 {
+			all.Go(func() {
+				v, report := trained(0.5 + float64(k*7%16)/100)
+				if _, err := r.Register(context.Background(), w.model, v, report); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if best, err := r.Champion(context.Background(), "walk"); err != nil || best.Hash != "0.65" {
+			t.Fatalf("the champion is %+v, %v", best, err)
+		}
 	}
 }
 
