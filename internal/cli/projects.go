@@ -12,6 +12,7 @@ import (
 
 	"damson/examples"
 	"damson/internal/diag"
+	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/store"
@@ -113,17 +114,13 @@ func (a *app) renderCommand() *cobra.Command {
 
 // completeTasks offers PIPELINE.TASK to the shell.
 func (a *app) completeTasks(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	p, _, err := a.loadProject()
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, pl := range p.Pipelines {
+	return a.completeFirst(args, func(pl *pipeline.Pipeline) []string {
+		var names []string
 		for _, t := range pl.TaskNames() {
 			names = append(names, pl.Name+"."+t)
 		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+		return names
+	})
 }
 
 func (a *app) initCommand() *cobra.Command {

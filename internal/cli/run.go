@@ -50,11 +50,7 @@ doubled. A pipeline without a schedule needs no date.`,
   damson run geolife --date 2007-04-12 --task predict_walk`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.openProject()
-			if err != nil {
-				return err
-			}
-			pl, err := choosePipeline(p, args[0], o.tasks)
+			p, pl, err := a.openPipeline(args[0], o.tasks)
 			if err != nil {
 				return err
 			}
@@ -91,11 +87,7 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
   damson backfill geolife --rerun failed`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.openProject()
-			if err != nil {
-				return err
-			}
-			pl, err := choosePipeline(p, args[0], o.tasks)
+			p, pl, err := a.openPipeline(args[0], o.tasks)
 			if err != nil {
 				return err
 			}
@@ -120,6 +112,16 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
 	_ = cmd.RegisterFlagCompletionFunc("rerun", cobra.FixedCompletions([]string{"none", "failed", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	o.addFlags(cmd)
 	return cmd
+}
+
+// openPipeline opens the project and chooses one of its pipelines, of which the tasks are wanted.
+func (a *app) openPipeline(name string, taskNames []string) (*project.Project, *pipeline.Pipeline, error) {
+	p, err := a.openProject()
+	if err != nil {
+		return nil, nil, err
+	}
+	pl, err := choosePipeline(p, name, taskNames)
+	return p, pl, err
 }
 
 // choosePipeline finds the pipeline and checks that it has the tasks.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/diag"
+	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/registry"
 	"damson/internal/store"
@@ -223,15 +224,20 @@ func (a *app) completeEnvironments(*cobra.Command, []string, string) ([]string, 
 
 // completePipelines offers the project's pipelines as the first argument.
 func (a *app) completePipelines(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return a.completeFirst(args, func(pl *pipeline.Pipeline) []string { return []string{pl.Name} })
+}
+
+// completeFirst offers names of each pipeline as the first argument.
+func (a *app) completeFirst(args []string, names func(*pipeline.Pipeline) []string) ([]string, cobra.ShellCompDirective) {
 	p, _, err := a.loadProject()
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var names []string
+	var all []string
 	for _, pl := range p.Pipelines {
-		names = append(names, pl.Name)
+		all = append(all, names(pl)...)
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
 // writeFile puts a whole file in place at once, so that nobody sees half of it.

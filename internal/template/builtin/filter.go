@@ -309,21 +309,31 @@ func sorted(values, keys []starlark.Value, reverse bool) ([]starlark.Value, erro
 	return out, failed
 }
 
-func sortFilter(c *Call, x starlark.Value) (starlark.Value, error) {
-	reverse, caseSensitive := false, false
+// keyed gives the items and what each is compared by, as the arguments case_sensitive and attribute say; more are the
+// arguments before these.
+func (c *Call) keyed(x starlark.Value, more ...any) (items, keys []starlark.Value, err error) {
+	caseSensitive := false
 	var attribute starlark.Value
-	if err := c.unpack("reverse?", &reverse, "case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
-		return nil, err
+	if err := c.unpack(append(more, "case_sensitive?", &caseSensitive, "attribute?", &attribute)...); err != nil {
+		return nil, nil, err
 	}
-	items, err := c.Env.Items(x)
-	if err != nil {
-		return nil, err
+	if items, err = c.Env.Items(x); err != nil {
+		return nil, nil, err
 	}
-	keys := make([]starlark.Value, len(items))
+	keys = make([]starlark.Value, len(items))
 	for i, item := range items {
 		if keys[i], err = c.sortKey(item, attribute, caseSensitive); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+	}
+	return items, keys, nil
+}
+
+func sortFilter(c *Call, x starlark.Value) (starlark.Value, error) {
+	reverse := false
+	items, keys, err := c.keyed(x, "reverse?", &reverse)
+	if err != nil {
+		return nil, err
 	}
 	out, err := sorted(items, keys, reverse)
 	return starlark.NewList(out), err
@@ -351,27 +361,18 @@ func (c *Call) sortKey(item, attribute starlark.Value, caseSensitive bool) (star
 }
 
 func uniqueFilter(c *Call, x starlark.Value) (starlark.Value, error) {
-	caseSensitive := false
-	var attribute starlark.Value
-	if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
-		return nil, err
-	}
-	items, err := c.Env.Items(x)
+	items, keys, err := c.keyed(x)
 	if err != nil {
 		return nil, err
 	}
 	seen := starlark.NewDict(len(items))
 	var kept []starlark.Value
-	for _, item := range items {
-		key, err := c.sortKey(item, attribute, caseSensitive)
-		if err != nil {
-			return nil, err
-		}
-		if _, found, err := seen.Get(key); err != nil {
+	for i, item := range items {
+		if _, found, err := seen.Get(keys[i]); err != nil {
 			return nil, err
 		} else if !found {
 			kept = append(kept, item)
-			if err := seen.SetKey(key, starlark.True); err != nil {
+			if err := seen.SetKey(keys[i], starlark.True); err != nil {
 				return nil, err
 			}
 		}
@@ -381,35 +382,24 @@ func uniqueFilter(c *Call, x starlark.Value) (starlark.Value, error) {
 
 func extremeFilter(op syntax.Token) Filter {
 	return func(c *Call, x starlark.Value) (starlark.Value, error) {
-		caseSensitive := false
-		var attribute starlark.Value
-		if err := c.unpack("case_sensitive?", &caseSensitive, "attribute?", &attribute); err != nil {
-			return nil, err
-		}
-		items, err := c.Env.Items(x)
+		items, keys, err := c.keyed(x)
 		if err != nil {
 			return nil, err
 		}
-		var best, bestKey starlark.Value
-		for _, item := range items {
-			key, err := c.sortKey(item, attribute, caseSensitive)
+		if len(items) == 0 {
+			return c.missing("An empty list has no " + c.Name + ".")
+		}
+		best := 0
+		for i := 1; i < len(items); i++ {
+			better, err := starlark.Compare(op, keys[i], keys[best])
 			if err != nil {
 				return nil, err
 			}
-			better := best == nil
-			if !better {
-				if better, err = starlark.Compare(op, key, bestKey); err != nil {
-					return nil, err
-				}
-			}
 			if better {
-				best, bestKey = item, key
+				best = i
 			}
 		}
-		if best == nil {
-			return c.missing("An empty list has no " + c.Name + ".")
-		}
-		return best, nil
+		return items[best], nil
 	}
 }
 
