@@ -86,6 +86,7 @@ type cell struct {
 	run.TaskRun
 	present bool // in the store
 	alone   bool // not (or no more) executed together with other intervals
+	taken   int  // the next attempt comes after this one as well: see passOver
 	tally   run.Tally
 }
 

@@ -226,7 +226,7 @@ func TestLedgerThatDoesNotAnswer(t *testing.T) {
 		}
 		p := chain("fetch", "clean")
 		p.Tasks[0].Retries = 5
-		e := engine.New(b.memory, deaf{}, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{}, engine.Options{})
+		e := engine.New(b.memory, &deaf{hears: 1}, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{}, engine.Options{})
 		r, err := e.Run(b.Context(), engine.Plan{Pipeline: p, Intervals: days(12, 12)})
 		var f diag.Finding
 		if !errors.As(err, &f) || f.Summary != "The warehouse does not say whether a task has committed" || r.Open != 1 {
@@ -507,5 +507,33 @@ func TestStoreThatStops(t *testing.T) {
 		b.want("executed", b.took(), "fetch@12 clean@12")
 		b.must(plan)
 		b.want("executed then", b.took(), "score@12 fetch@13 clean@13 score@13")
+	})
+}
+
+// TestAnotherStoresCommitsAreNoExcuse: the ledger knows attempts of a store that was lost, or of another project on the same
+// warehouse. They are not these runs' attempts.
+func TestAnotherStoresCommitsAreNoExcuse(t *testing.T) {
+	try(t, func(b *bench) {
+		for attempt := 1; attempt <= 2; attempt++ {
+			b.commit([]run.Claim{{RunID: id(12), Task: "clean", Attempt: attempt}})
+		}
+		b.commit([]run.Claim{{RunID: id(13), Task: "clean", Attempt: 2}})
+		failed := false
+		b.do = func(_ context.Context, w engine.Work) (engine.Outcome, error) {
+			if first := w.Start.Day() == 13 && !failed; first {
+				failed = true
+				return engine.Outcome{}, errors.New("host not found")
+			}
+			return engine.Outcome{}, nil
+		}
+		p := chain("clean")
+		p.Tasks[0].Retries = 1
+		b.must(engine.Plan{Pipeline: p, Intervals: days(12, 13)})
+		b.want("executed", b.took(), "clean@12 clean@13 clean@13")
+		for _, day := range []int{12, 13} {
+			if c := b.task(id(day), "clean"); c.Attempt != 3 || c.Reason != "" || c.State != run.Success {
+				b.Errorf("%+v", c)
+			}
+		}
 	})
 }

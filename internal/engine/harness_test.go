@@ -146,9 +146,13 @@ func hang(ctx context.Context, _ engine.Work) (engine.Outcome, error) {
 	return engine.Outcome{}, ctx.Err()
 }
 
-type deaf struct{ engine.Ledger }
+// deaf is a ledger that answers a number of questions and then no more.
+type deaf struct{ hears int }
 
-func (deaf) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMessage, error) {
+func (d *deaf) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	if d.hears--; d.hears >= 0 {
+		return nil, nil
+	}
 	return nil, errors.New("no route to host")
 }
 

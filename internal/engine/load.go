@@ -23,7 +23,7 @@ func (d *drive) load(ctx context.Context) error {
 	if len(d.plan.Intervals) == 0 {
 		return nil
 	}
-	for _, step := range []func(context.Context) error{d.readRuns, d.readTasks, d.recover, d.rerun, d.readPast} {
+	for _, step := range []func(context.Context) error{d.readRuns, d.readTasks, d.recover, d.rerun, d.passOver, d.readPast} {
 		if err := step(ctx); err != nil {
 			var f diag.Finding
 			if errors.As(err, &f) {

@@ -26,6 +26,7 @@ type execution struct {
 	outcome   Outcome
 	err       error                         // what the executor said
 	committed map[run.Claim]json.RawMessage // what the ledger says of it, when err is set
+	taken     []int                         // for each run, the last attempt that is not free, when some have not committed
 	doubt     error                         // the ledger does not answer: nobody knows whether it committed
 	results   []json.RawMessage
 }
@@ -40,7 +41,7 @@ func (d *drive) claim(u unit) {
 	}
 	for _, r := range u.runs {
 		c := &r.cells[u.node.index]
-		c.Attempt++
+		c.Attempt = max(c.Attempt, c.taken) + 1
 		c.Token++
 		c.alone = len(u.runs) == 1
 		d.move(r, u.node.index, run.EventStarted, reason)
@@ -101,7 +102,10 @@ func (d *drive) execute(x *execution) {
 	if cause := context.Cause(x.ctx); cause != nil && !errors.Is(x.err, cause) {
 		x.err = fmt.Errorf("%w: %w", cause, x.err)
 	}
-	x.committed, x.doubt = d.ask(context.WithoutCancel(x.ctx), x.work.Claims)
+	ctx := context.WithoutCancel(x.ctx)
+	if x.committed, x.doubt = d.ask(ctx, x.work.Claims); x.doubt == nil && len(x.committed) < len(x.work.Claims) {
+		x.taken, x.doubt = d.lastTaken(ctx, x.work.Claims)
+	}
 }
 
 // call runs the executor and turns a panic into an error that names the task's place.
@@ -168,6 +172,9 @@ func (d *drive) complete(x *execution) {
 	for k, r := range x.runs {
 		c := &r.cells[x.node.index]
 		result, committed := x.committed[x.work.Claims[k]]
+		if x.taken != nil {
+			c.taken = x.taken[k]
+		}
 		switch {
 		case x.err == nil && x.outcome.Skip != "":
 			c.Result = x.results[k]
