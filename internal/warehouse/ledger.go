@@ -173,7 +173,7 @@ func (w *Warehouse) Committed(ctx context.Context, claims []run.Claim) (map[run.
 		some := claims[:min(claimsAtOnce, len(claims))]
 		claims = claims[len(some):]
 		var sql strings.Builder
-		sql.WriteString("SELECT run_id, task, attempt, result FROM damson.ledger WHERE (run_id, task, attempt) IN (")
+		sql.WriteString("SELECT run_id, task, attempt, result FROM damson.ledger WHERE (run_id, task, attempt) IN (VALUES ")
 		for i, c := range some {
 			if i > 0 {
 				sql.WriteString(", ")
