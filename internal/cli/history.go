@@ -16,6 +16,22 @@ import (
 	"damson/internal/store"
 )
 
+// checkLimit refuses what cannot be a number of rows.
+func checkLimit(limit int) error {
+	if limit < 0 {
+		return usage("Unusable --limit", fmt.Sprintf("--limit is %d.", limit), "Write 0 for all, or 1 or more.")
+	}
+	return nil
+}
+
+func checkRunState(text string) error {
+	states := []string{string(run.Queued), string(run.Running), string(run.Success), string(run.Failed)}
+	if text == "" || slices.Contains(states, text) {
+		return nil
+	}
+	return usage("Unknown state", fmt.Sprintf("%q is no state of a run. There are: %s.", text, strings.Join(states, ", ")), diag.DidYouMean(text, states))
+}
+
 func (a *app) runsCommand() *cobra.Command {
 	var pipelineName, state string
 	var limit int
@@ -28,10 +44,16 @@ func (a *app) runsCommand() *cobra.Command {
 			if len(args) == 1 {
 				pipelineName = args[0]
 			}
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			if err := checkRunState(state); err != nil {
+				return err
+			}
 			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				filter := store.RunFilter{Pipeline: pipelineName, Limit: limit, Newest: true}
 				if pipelineName != "" {
-					if _, err := p.Pipeline(pipelineName); err != nil {
+					if _, err := choosePipeline(p, pipelineName, nil); err != nil {
 						return err
 					}
 				}

@@ -90,6 +90,9 @@ func (a *app) sqlArgument(arg string) (string, error) {
 
 // check refuses options that do not go together, before anything runs.
 func (q *query) check(formatGiven bool) error {
+	if err := checkLimit(q.limit); err != nil {
+		return err
+	}
 	if q.plot != "" {
 		if _, err := plot.ParseSpec(q.plot); err != nil {
 			return usageError{diag.AsFinding("Unreadable plot", err)}

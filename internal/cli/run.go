@@ -91,6 +91,9 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
 			if err != nil {
 				return err
 			}
+			if o.batch < 1 {
+				return usage("Unusable --batch", fmt.Sprintf("--batch is %d.", o.batch), "Write 1 or more; 1 runs each interval alone.")
+			}
 			rerun, err := parseRerun(o.rerun)
 			if err != nil {
 				return err
@@ -194,7 +197,7 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 		a.printDone(plan, inPipelineOrder(p, plan.Pipeline.Name, done))
 		a.printReport(plan, report)
 	}
-	if report.Failed > 0 || report.Interrupted {
+	if report.Interrupted || wentWrong(plan, report) {
 		return errSilent
 	}
 	return nil
@@ -250,7 +253,7 @@ func (a *app) printReport(plan engine.Plan, r engine.Report) {
 		a.printf("%s: nothing to do, %s already complete%s: --rerun all runs them again.\n", name, plural(r.Untouched, "run"), outdated(r))
 		return
 	}
-	a.printf("%s: %s, %s of %d", name, a.outcome(r), plural(r.Succeeded, "run"), len(plan.Intervals))
+	a.printf("%s: %s, %s of %d", name, a.outcome(plan, r), plural(r.Succeeded, "run"), len(plan.Intervals))
 	if r.Untouched > 0 {
 		a.printf(" (%d done before%s)", r.Untouched, outdated(r))
 	}
@@ -268,7 +271,7 @@ func (a *app) printReport(plan engine.Plan, r engine.Report) {
 	}
 	a.printf("; %s\n", seconds(r.Ended.Sub(r.Started)))
 	switch {
-	case r.Resume == "":
+	case r.Resume == "" && !wentWrong(plan, r):
 	case plan.Trigger == "manual" && !r.Interrupted:
 		a.printf("Mend the cause and run the same command again.\n")
 	default:
@@ -284,11 +287,17 @@ func outdated(r engine.Report) string {
 	return fmt.Sprintf(", %s of them with an older version of the pipeline", count(int64(r.Outdated)))
 }
 
-func (a *app) outcome(r engine.Report) string {
+// wentWrong: a run failed, or a task that was asked for by name. A run whose last tasks succeeded earlier stays a success when
+// one of its first ones is run alone and fails; whoever asked for that one has to hear of it.
+func wentWrong(plan engine.Plan, r engine.Report) bool {
+	return r.Failed > 0 || len(plan.Tasks) > 0 && r.Tasks.Failed+r.Tasks.UpstreamFailed > 0
+}
+
+func (a *app) outcome(plan engine.Plan, r engine.Report) string {
 	switch {
 	case r.Interrupted:
 		return a.style(styleBad, "interrupted")
-	case r.Failed > 0:
+	case wentWrong(plan, r):
 		return a.style(styleBad, "failed")
 	}
 	return a.style(styleGood, "done")

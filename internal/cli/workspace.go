@@ -47,6 +47,9 @@ func (a *app) loadProject() (*project.Project, diag.Findings, error) {
 		if dir, err = project.Find("."); err != nil {
 			return nil, nil, usageError{diag.AsFinding("No project", err)}
 		}
+	} else if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, nil, usage("No project here", fmt.Sprintf("--project %s is no directory.", dir),
+			"Make a project with `damson init DIR`, or correct the path.")
 	}
 	p, findings := project.Load(dir, project.Options{
 		Env:       a.env,
