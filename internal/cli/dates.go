@@ -56,7 +56,7 @@ func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error
 			return run.Interval{}, usage("Which date?", fmt.Sprintf("Pipeline %q runs %s; a run is for one of its data intervals.", p.Name, s.Describe()),
 				fmt.Sprintf("Say which: damson run %s --date %s", p.Name, example.Format(time.DateOnly)))
 		}
-		now := a.clock.Now().Truncate(time.Second)
+		now := a.clock.Now().Truncate(time.Second).In(s.Location())
 		return run.Interval{Start: now, End: now}, nil
 	}
 	t, err := a.parseDate("--date", date, p.Timezone)
@@ -64,7 +64,7 @@ func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error
 		return run.Interval{}, err
 	}
 	start, end := s.IntervalOf(t)
-	return run.Interval{Start: start, End: end}, nil
+	return run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())}, nil
 }
 
 // intervalsBetween gives the pipeline's data intervals from one date to another, both included, within the pipeline's own
@@ -101,7 +101,7 @@ func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Int
 		if start.Before(p.Start) || (!p.End.IsZero() && start.After(p.End)) || end.After(now) {
 			continue
 		}
-		intervals = append(intervals, run.Interval{Start: start, End: end})
+		intervals = append(intervals, run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())})
 	}
 	if len(intervals) == 0 {
 		bounds := "from " + dateText(p.Start)

@@ -67,7 +67,7 @@ func (a *app) runsCommand() *cobra.Command {
 				if asJSON {
 					return a.printJSON(emptyNotNull(runs))
 				}
-				a.printRuns(runs)
+				a.printRuns(p, runs)
 				return nil
 			})
 		},
@@ -91,16 +91,29 @@ func emptyNotNull[T any](list []T) []T {
 	return list
 }
 
-func (a *app) printRuns(runs []run.Run) {
+func (a *app) printRuns(p *project.Project, runs []run.Run) {
 	if len(runs) == 0 {
 		a.printf("No runs yet. `damson run PIPELINE --date D` makes one.\n")
 		return
 	}
 	g := newGrid("run", "state", "trigger", "data interval", ">took", "reason")
 	for _, r := range runs {
-		g.add(r.ID, a.state(string(r.State)), r.Trigger, intervalText(r.Start, r.End), took(r.Started, r.Ended), firstLine(r.Reason))
+		g.add(r.ID, a.state(string(r.State)), r.Trigger, intervalText(r.Start.In(zoneOf(p, r)), r.End.In(zoneOf(p, r))), took(r.Started, r.Ended), firstLine(r.Reason))
 	}
 	g.print(a)
+}
+
+// zoneOf is the zone in which the run's pipeline tells its dates; UTC when the project has no such pipeline any more.
+func zoneOf(p *project.Project, r run.Run) *time.Location {
+	pl, err := p.Pipeline(r.Pipeline)
+	if err != nil {
+		return time.UTC
+	}
+	zone, err := time.LoadLocation(pl.Timezone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }
 
 // intervalText writes a data interval as short as it is clear.
@@ -112,7 +125,7 @@ func intervalText(start, end time.Time) string {
 }
 
 func dateText(t time.Time) string {
-	if t.Equal(t.Truncate(24 * time.Hour)) {
+	if h, m, s := t.Clock(); h == 0 && m == 0 && s == 0 {
 		return t.Format(time.DateOnly)
 	}
 	return t.Format("2006-01-02 15:04:05")
