@@ -40,8 +40,8 @@ func (a *app) parseDate(flag, text, timezone string) (time.Time, error) {
 		"Write it as 2007-04-12, 2007-04-12T05:00, today or yesterday.")
 }
 
-// intervalOf gives the data interval that a manual run is for.
-func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error) {
+// intervalOf gives the data interval that a manual run is for; command is what was called, for the error without a date.
+func (a *app) intervalOf(p *pipeline.Pipeline, date, command string) (run.Interval, error) {
 	s, err := schedule.Parse(p.Schedule, p.Timezone)
 	if err != nil {
 		return run.Interval{}, err
@@ -54,7 +54,7 @@ func (a *app) intervalOf(p *pipeline.Pipeline, date string) (run.Interval, error
 				example = earlier
 			}
 			return run.Interval{}, usage("Which date?", fmt.Sprintf("Pipeline %q runs %s; a run is for one of its data intervals.", p.Name, s.Describe()),
-				fmt.Sprintf("Say which: damson run %s --date %s", p.Name, example.Format(time.DateOnly)))
+				fmt.Sprintf("Say which: damson %s --date %s", command, example.Format(time.DateOnly)))
 		}
 		now := a.clock.Now().Truncate(time.Second).In(s.Location())
 		return run.Interval{Start: now, End: now}, nil

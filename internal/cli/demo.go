@@ -282,7 +282,7 @@ func (d *demo) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	interval, err := d.app.intervalOf(p, d.last.Format(time.DateOnly))
+	interval, err := d.app.intervalOf(p, d.last.Format(time.DateOnly), "run "+p.Name)
 	if err != nil {
 		return err
 	}

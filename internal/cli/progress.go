@@ -52,6 +52,10 @@ func (p *progress) Observe(e engine.Event) {
 	if e.Kind == engine.TaskEnded {
 		p.note(e.Task)
 	}
+	if e.Kind == engine.TaskRetried {
+		p.say("%s %s: attempt %d failed, the next is due at %s\n  %s\n", e.Run.ID, e.Task.Task, e.Task.Attempt,
+			e.Task.NotBefore.Format(time.TimeOnly), strings.ReplaceAll(e.Task.Reason, "\n", "\n  "))
+	}
 	if p.bar != nil {
 		p.bar.SetTotal(int64(e.Progress.Tasks), false)
 		p.bar.SetCurrent(int64(e.Progress.TasksEnded))
@@ -62,6 +66,15 @@ func (p *progress) Observe(e engine.Event) {
 		fmt.Fprintf(p.out, "%s: %d of %d tasks, %d of %d runs, %s\n", p.name, e.Progress.TasksEnded, e.Progress.Tasks,
 			e.Progress.RunsEnded, e.Progress.Runs, seconds(e.At.Sub(p.started)))
 	}
+}
+
+// say writes a line, above the live bar when there is one.
+func (p *progress) say(format string, args ...any) {
+	var to io.Writer = p.out
+	if p.bars != nil {
+		to = p.bars
+	}
+	fmt.Fprintf(to, format, args...)
 }
 
 // note adds up what an execution took.

@@ -87,7 +87,7 @@ func (a *app) renderCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				interval, err := a.intervalOf(pl, date)
+				interval, err := a.intervalOf(pl, date, "render "+args[0])
 				if err != nil {
 					return err
 				}

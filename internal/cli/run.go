@@ -54,7 +54,7 @@ doubled. A pipeline without a schedule needs no date.`,
 			if err != nil {
 				return err
 			}
-			interval, err := a.intervalOf(pl, date)
+			interval, err := a.intervalOf(pl, date, "run "+pl.Name)
 			if err != nil {
 				return err
 			}

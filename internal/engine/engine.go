@@ -64,6 +64,16 @@ type Executor interface {
 	Execute(ctx context.Context, w Work) (Outcome, error)
 }
 
+// Hopeless marks an executor's error that no other attempt would mend, such as SQL that is not SQL: the task fails at once,
+// whatever its retries.
+type Hopeless struct{ error }
+
+// GiveUp marks err as hopeless.
+func GiveUp(err error) error { return Hopeless{err} }
+
+// Unwrap gives the error itself.
+func (h Hopeless) Unwrap() error { return h.error }
+
 // Work is one execution of a task: for one run, or for several with adjacent data intervals when the task allows it.
 type Work struct {
 	Pipeline   *pipeline.Pipeline

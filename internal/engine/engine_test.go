@@ -106,6 +106,21 @@ func TestRetriesWaitAndThenFail(t *testing.T) {
 	})
 }
 
+// TestHopelessWorkIsNotTriedAgain: an executor says that no other attempt would help.
+func TestHopelessWorkIsNotTriedAgain(t *testing.T) {
+	try(t, func(b *bench) {
+		p := chain("fetch")
+		p.Tasks[0].Retries, p.Tasks[0].RetryDelay = 2, time.Minute
+		b.do = func(context.Context, engine.Work) (engine.Outcome, error) {
+			return engine.Outcome{}, engine.GiveUp(errors.New("this is not SQL"))
+		}
+		b.must(engine.Plan{Pipeline: p, Intervals: days(12, 12)})
+		if c := b.task(id(12), "fetch"); c.State != run.Failed || c.Attempt != 1 || c.Reason != "this is not SQL" {
+			b.Errorf("%+v", c)
+		}
+	})
+}
+
 func TestTimeouts(t *testing.T) {
 	try(t, func(b *bench) {
 		p := chain("fetch", "clean")

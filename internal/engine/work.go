@@ -222,7 +222,7 @@ func (d *drive) failAttempt(r *runState, x *execution) {
 	say := func(format string, args ...any) {
 		d.lines.add(run.LogLine{Claim: claim, At: d.now, Level: "error", Text: fmt.Sprintf(format, args...)})
 	}
-	if c.Failures > task.Retries {
+	if hopeless := (Hopeless{}); c.Failures > task.Retries || errors.As(x.err, &hopeless) {
 		say("%v", x.err)
 		d.move(r, i, run.EventFailed, x.err.Error())
 		return

@@ -13,7 +13,8 @@ import (
 	"damson/internal/warehouse/driver"
 )
 
-// advised adds to an executor's errors what only the project knows: which task writes a table that is not there.
+// advised adds to an executor's errors what only the project knows: which task writes a table that is not there. SQL that
+// the database cannot read is not tried again.
 type advised struct {
 	engine.Executor
 	project *project.Project
@@ -22,12 +23,17 @@ type advised struct {
 // Execute executes and advises.
 func (e advised) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	outcome, err := e.Executor.Execute(ctx, w)
-	unknown := (*driver.Error)(nil)
+	said := (*driver.Error)(nil)
 	var f diag.Finding
-	if err == nil || !errors.As(err, &f) || !errors.As(err, &unknown) || unknown.Table == "" {
+	switch {
+	case err == nil || !errors.As(err, &f) || !errors.As(err, &said):
+		return outcome, err
+	case said.Class == driver.Syntax:
+		return outcome, engine.GiveUp(err)
+	case said.Table == "":
 		return outcome, err
 	}
-	p, t := writerOf(e.project, unknown.Table)
+	p, t := writerOf(e.project, said.Table)
 	if t == nil || t == w.Task {
 		return outcome, err
 	}
