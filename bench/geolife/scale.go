@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -63,7 +64,7 @@ func scale(ctx context.Context, o scaleOptions) error {
 		return err
 	}
 	fmt.Printf("%d processors\n\n%-34s %9s %9s %9s\n", runtime.NumCPU(), "process", "wall s", "CPU s", "peak MiB")
-	before, err := startFloor(ctx, root, filepath.Join(dir, "before.duckdb"))
+	bare, err := startFloor(ctx, root, filepath.Join(dir, "bare.duckdb"))
 	if err != nil {
 		return err
 	}
@@ -71,18 +72,42 @@ func scale(ctx context.Context, o scaleOptions) error {
 	if err != nil {
 		return err
 	}
-	after, err := startFloor(ctx, root, filepath.Join(dir, "after.duckdb"))
-	if err != nil {
+	if err := printStages(ctx, root, bare); err != nil {
 		return err
 	}
-	mine := ours[0].wall + ours[1].wall + ours[2].wall
-	bare := (before.wall + after.wall) / 2
-	fmt.Printf("\nload + backfill + training %.1f s (%.1f + %.1f + %.1f); one set of statements %.1f s; ratio %.2f, without training %.2f\n",
-		mine, ours[0].wall, ours[1].wall, ours[2].wall, bare, mine/bare, (mine-ours[2].wall)/bare)
-	if err := printStages(ctx, root, before, after); err != nil {
+	if err := compareRows(ctx, filepath.Join(root, ".damson", "warehouse.duckdb"), filepath.Join(dir, "bare.duckdb")); err != nil {
 		return err
 	}
-	return compareRows(ctx, filepath.Join(root, ".damson", "warehouse.duckdb"), filepath.Join(dir, "after.duckdb"))
+	return judge(ours, bare)
+}
+
+// What the project promises: load, backfill and training against the statements at once, and the memory of each process.
+const (
+	mostRatio  = 3.0
+	mostMemory = 6 << 30
+)
+
+// judge tells the ratios and fails when they are worse than promised.
+func judge(ours []process, bare process) error {
+	upTo := func(n int) (sum spent) {
+		for _, p := range ours[:n] {
+			sum.wall, sum.cpu = sum.wall+p.wall, sum.cpu+p.cpu
+		}
+		return sum
+	}
+	tables, all := upTo(2), upTo(3)
+	fmt.Printf("\nagainst one set of statements      wall      CPU\nload + backfill                %8.2f %8.2f\nload + backfill + training     %8.2f %8.2f\n",
+		tables.wall/bare.wall, tables.cpu/bare.cpu, all.wall/bare.wall, all.cpu/bare.cpu)
+	var broken []error
+	if r := all.wall / bare.wall; r > mostRatio {
+		broken = append(broken, fmt.Errorf("load, backfill and training take %.2f times one set of statements; at most %.0f is promised", r, mostRatio))
+	}
+	for _, p := range ours {
+		if p.peak > mostMemory {
+			broken = append(broken, fmt.Errorf("%s took %d MiB of memory; at most %d is promised", p.name, p.peak>>20, int64(mostMemory)>>20))
+		}
+	}
+	return errors.Join(broken...)
 }
 
 // makeCity makes the files, unless they are there.
@@ -167,11 +192,11 @@ func startFloor(ctx context.Context, root, file string) (process, error) {
 // start runs a program to its end, measures it and prints its row.
 func start(ctx context.Context, name, program string, args ...string) (process, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
-	var out, errors bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errors
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
-		return process{}, fmt.Errorf("%s: %w\n%s%s", name, err, errors.Bytes(), out.Bytes())
+		return process{}, fmt.Errorf("%s: %w\n%s%s", name, err, said.Bytes(), out.Bytes())
 	}
 	p := process{name: name, out: out.Bytes()}
 	p.wall = time.Since(began).Seconds()
@@ -183,17 +208,11 @@ func start(ctx context.Context, name, program string, args ...string) (process, 
 	return p, nil
 }
 
-// printStages tells what each task took in all its executions, beside the floor's statement for it.
-func printStages(ctx context.Context, root string, before, after process) error {
+// printStages tells what each task took in all its executions, beside the floor's one statement for it.
+func printStages(ctx context.Context, root string, floor process) error {
 	bare := map[string]float64{}
-	for _, p := range []process{before, after} {
-		took := map[string]float64{}
-		if err := json.Unmarshal(p.out, &took); err != nil {
-			return fmt.Errorf("reading what the floor said: %w", err)
-		}
-		for name, s := range took {
-			bare[name] += s / 2
-		}
+	if err := json.Unmarshal(floor.out, &bare); err != nil {
+		return fmt.Errorf("reading what the floor said: %w", err)
 	}
 	mine, err := executions(ctx, filepath.Join(root, ".damson", "store.sqlite"))
 	if err != nil {
@@ -201,11 +220,11 @@ func printStages(ctx context.Context, root string, before, after process) error 
 	}
 	fmt.Printf("\n%-28s %11s %11s %9s %11s\n", "task", "executions", "runs", "seconds", "at once s")
 	for _, name := range slices.SortedFunc(maps.Keys(mine), func(a, b string) int { return cmp.Compare(mine[b].seconds, mine[a].seconds) }) {
-		m, floor := mine[name], ""
+		m, atOnce := mine[name], ""
 		if s, ok := bare[name]; ok {
-			floor = fmt.Sprintf("%.1f", s)
+			atOnce = fmt.Sprintf("%.1f", s)
 		}
-		fmt.Printf("%-28s %11d %11d %9.1f %11s\n", name, m.executions, m.runs, m.seconds, floor)
+		fmt.Printf("%-28s %11d %11d %9.1f %11s\n", name, m.executions, m.runs, m.seconds, atOnce)
 	}
 	return nil
 }

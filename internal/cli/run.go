@@ -20,7 +20,7 @@ import (
 )
 
 // defaultBatch is how many adjacent runs a backfill opens together unless told otherwise; bench/geolife has the measurements.
-const defaultBatch = 92
+const defaultBatch = 366
 
 // driveOptions are the flags that run and backfill share.
 type driveOptions struct {
