@@ -59,7 +59,11 @@ func (a *app) printFindings(p *project.Project, findings diag.Findings) {
 	for _, pl := range p.Pipelines {
 		n += len(pl.Tasks)
 	}
-	summary := fmt.Sprintf("%s: %s, %s, %s", p.Name, plural(len(p.Pipelines), "pipeline"), plural(n, "task"), plural(len(p.Models), "model"))
+	name := p.Name
+	if name == "" { // damson.yaml could not be read so far
+		name = inside(p.Dir)
+	}
+	summary := fmt.Sprintf("%s: %s, %s, %s", name, plural(len(p.Pipelines), "pipeline"), plural(n, "task"), plural(len(p.Models), "model"))
 	switch {
 	case wrong > 0:
 		a.printf("%s: %s, %s\n", summary, a.style(styleBad, plural(wrong, "error")), plural(doubtful, "warning"))
