@@ -72,7 +72,7 @@ func floorStatements(p *project.Project) ([]statement, error) {
 	statements := []statement{
 		{"load_trajectory", `CREATE TABLE geolife.trajectory_landing AS SELECT latitude, longitude, nullif(altitude, -777) AS altitude_ft,
 			days, tdate, ttime, ` + relative + ` FROM read_csv(` + file("Data/*/Trajectory/*.plt") + `, skip = 6, header = false, filename = true,
-			ignore_errors = true, auto_detect = false, delim = ',', columns = {'latitude': 'double', 'longitude': 'double', 'zero': 'bigint',
+			ignore_errors = true, auto_detect = false, delim = ',', quote = '', escape = '', new_line = '\r\n', columns = {'latitude': 'double', 'longitude': 'double', 'zero': 'bigint',
 			'altitude': 'double', 'days': 'double', 'tdate': 'date', 'ttime': 'time'})`},
 		{"load_label", `CREATE TABLE geolife.label_landing AS SELECT start_time, end_time, mode, ` + relative + ` FROM read_csv(` +
 			file("Data/*/labels.txt") + `, skip = 1, header = false, filename = true, ignore_errors = true, auto_detect = false, delim = '\t',

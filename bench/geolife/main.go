@@ -49,7 +49,7 @@ func bench(ctx context.Context, part string, args []string) error {
 		flags.StringVar(&o.data, "data", "", "directory for the made files, kept for the next time (default: a temporary one)")
 		flags.StringVar(&o.damson, "damson", "bin/damson", "the program to measure")
 		flags.IntVar(&o.batch, "batch", 0, "days that the backfill executes at once (default: as the program does)")
-		flags.StringVar(&o.memory, "memory", "4GB", "memory of the warehouse in damson.yaml, for both sides; empty: DuckDB's default")
+		flags.StringVar(&o.memory, "memory", "", `memory of the warehouse, for both sides, for example "8GB" (default: what the example's damson.yaml says)`)
 		_ = flags.Parse(args)
 		return scale(ctx, o)
 	case "floor": // what scale starts as a process of its own

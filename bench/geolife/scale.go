@@ -125,8 +125,8 @@ func makeCity(ctx context.Context, o scaleOptions) error {
 }
 
 var (
-	dataDirLine   = regexp.MustCompile(`(?m)^(\s*)data_dir:.*$`)
-	warehouseLine = regexp.MustCompile(`(?m)^(\s*)warehouse:.*$`)
+	dataDirLine = regexp.MustCompile(`(?m)^(\s*)data_dir:.*$`)
+	memoryLine  = regexp.MustCompile(`(?m)^(\s*)memory:.*$`)
 )
 
 // makeProject makes the example's project over the files.
@@ -145,7 +145,7 @@ func makeProject(root string, o scaleOptions) error {
 	}
 	config = dataDirLine.ReplaceAll(config, []byte("${1}data_dir: '"+strings.ReplaceAll(data, "$", "$$")+"'"))
 	if o.memory != "" {
-		config = warehouseLine.ReplaceAll(config, []byte("$0\n${1}memory: "+o.memory))
+		config = memoryLine.ReplaceAll(config, []byte("${1}memory: "+o.memory))
 	}
 	return os.WriteFile(path, config, 0o644)
 }
