@@ -1,7 +1,6 @@
 package project_test
 
 import (
-	"os"
 	"testing"
 
 	"damson/internal/project"
@@ -11,9 +10,6 @@ import (
 func TestGeoLife(t *testing.T) {
 	t.Parallel()
 	const dir = "../../examples/geolife"
-	if _, err := os.Stat(dir + "/pipelines"); err != nil {
-		t.Skip("examples/geolife has no pipelines yet")
-	}
 	p, findings := project.Load(dir, project.Options{})
 	if len(findings) > 0 {
 		t.Fatalf("findings:\n%s", findings.Error())
