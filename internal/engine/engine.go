@@ -81,7 +81,15 @@ type Work struct {
 	Runs       []run.Run   // in time order
 	Claims     []run.Claim // one for each run
 	Start, End time.Time   // from the first run's start to the last one's end
+	Since      time.Time   // of a task that waits: when it began to
+	Item       *Item       // of a mapped task: what this task run is about
 	Log        Logger
+}
+
+// Item is what one task run of a mapped task is about.
+type Item struct {
+	Index int `json:"index"` // from 0
+	Value any `json:"value"`
 }
 
 // Outcome is what an execution that did not fail reports.
@@ -89,6 +97,12 @@ type Outcome struct {
 	Result any    // kept as JSON with each task run: rows, rejects, model version …
 	Each   []any  // for a work of several runs, optionally: each run's own result instead of Result
 	Skip   string // not empty: there was nothing to do, and why, for example that there is no champion yet
+	// Again, when positive, says that what the task waits for has not come: it is deferred, holds no worker, and is executed
+	// again after this time, as the same attempt. Waits says what it waits for. Nothing was committed.
+	Again time.Duration
+	Waits string
+	// Choice, of a branch or short_circuit: which tasks after it may run.
+	Choice *run.Choice
 }
 
 // Logger takes the lines that a task run writes. They are in the store before the end of the attempt is.

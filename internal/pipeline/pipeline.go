@@ -22,8 +22,10 @@ type Pipeline struct {
 	MaxActiveTasks int            `json:"max_active_tasks"` // 0 = no limit
 	RunTimeout     time.Duration  `json:"run_timeout,omitempty"`
 	Params         map[string]any `json:"params,omitempty"`
-	Tasks          []*Task        `json:"tasks"`   // in a topological order; tasks that are free to swap stand as declared
-	Version        string         `json:"version"` // content hash over everything that decides what a run does
+	On             []string       `json:"on,omitempty"`       // datasets (schema.table): a run is due when they were written
+	Deadline       time.Duration  `json:"deadline,omitempty"` // an alert is raised for a run that has not ended this long after its interval's end
+	Tasks          []*Task        `json:"tasks"`              // in a topological order; tasks that are free to swap stand as declared
+	Version        string         `json:"version"`            // content hash over everything that decides what a run does
 	At             diag.Pos       `json:"at"`
 }
 
@@ -50,13 +52,21 @@ func (p *Pipeline) TaskNames() []string {
 type Kind string
 
 const (
-	SQLTask   Kind = "sql"   // a SELECT into a table, or a script
-	LoadTask  Kind = "load"  // files into a table
-	TrainTask Kind = "train" // a model from a table
-	ScoreTask Kind = "score" // a model's predictions into a table
+	SQLTask          Kind = "sql"           // a SELECT into a table, or a script
+	LoadTask         Kind = "load"          // files into a table
+	TrainTask        Kind = "train"         // a model from a table
+	ScoreTask        Kind = "score"         // a model's predictions into a table
+	PythonTask       Kind = "python"        // a Python file in a process of its own
+	ShellTask        Kind = "shell"         // a command or script in a process of its own
+	HTTPTask         Kind = "http"          // one HTTP request
+	BranchTask       Kind = "branch"        // chooses which of the tasks directly after it run
+	ShortCircuitTask Kind = "short_circuit" // skips all that comes after it unless a condition holds
+	SensorTask       Kind = "sensor"        // waits for something outside without holding a worker
+	TriggerTask      Kind = "trigger"       // makes a run of another pipeline
 )
 
-// Task is one step of a pipeline. Exactly one of SQL, Load, Train and Score is set, as Kind says.
+// Task is one step of a pipeline. Exactly one of SQL, Load, Train, Score, Process, HTTP, Branch, Condition, Sensor and
+// Trigger is set, as Kind says.
 type Task struct {
 	Name          string        `json:"name"`
 	Kind          Kind          `json:"kind"`
@@ -68,15 +78,27 @@ type Task struct {
 	MaxRetryDelay time.Duration `json:"max_retry_delay"` // 0 = no bound
 	Timeout       time.Duration `json:"timeout"`         // of one attempt; 0 = none
 	DependsOnPast bool          `json:"depends_on_past"`
-	Priority      int           `json:"priority"` // higher starts first
+	// WaitForDownstream: the tasks directly after this one in the run before must have succeeded or been skipped too. It implies DependsOnPast.
+	WaitForDownstream bool   `json:"wait_for_downstream,omitempty"`
+	Priority          int    `json:"priority"`             // higher starts first
+	Pool              string `json:"pool,omitempty"`       // "" = none
+	PoolSlots         int    `json:"pool_slots,omitempty"` // slots of the pool it takes; at least 1 with a pool
+	Group             string `json:"group,omitempty"`      // the groups it is in, outermost first: "features.windows"
 	// Batch says that one execution over several adjacent data intervals gives the same rows as one execution for each:
 	// a backfill may then run them together. A batched SQL file may read data_interval_start and _end, not a single ds.
-	Batch bool     `json:"batch"`
-	SQL   *SQL     `json:"sql,omitempty"`
-	Load  *Load    `json:"load,omitempty"`
-	Train *Train   `json:"train,omitempty"`
-	Score *Score   `json:"score,omitempty"`
-	At    diag.Pos `json:"at"`
+	Batch     bool       `json:"batch"`
+	Map       *Map       `json:"map,omitempty"` // one task run for each item; nil = one task run
+	SQL       *SQL       `json:"sql,omitempty"`
+	Load      *Load      `json:"load,omitempty"`
+	Train     *Train     `json:"train,omitempty"`
+	Score     *Score     `json:"score,omitempty"`
+	Process   *Process   `json:"process,omitempty"` // of kinds python and shell
+	HTTP      *HTTP      `json:"http,omitempty"`
+	Branch    *Branch    `json:"branch,omitempty"`
+	Condition *Condition `json:"condition,omitempty"` // of kind short_circuit
+	Sensor    *Sensor    `json:"sensor,omitempty"`
+	Trigger   *Trigger   `json:"trigger,omitempty"`
+	At        diag.Pos   `json:"at"`
 }
 
 // Target gives the table the task writes and how, nil when it writes none. A load adds the rows of its files.
@@ -88,6 +110,8 @@ func (t *Task) Target() *Target {
 		return &Target{Into: t.Load.Into, Mode: Append}
 	case t.Score != nil:
 		return &t.Score.Target
+	case t.Process != nil:
+		return t.Process.Target
 	}
 	return nil
 }
@@ -100,7 +124,7 @@ func (t *Task) Into() string {
 	return ""
 }
 
-// File gives the SQL file the task reads, "" when it reads none.
+// File gives the file the task reads from the project, "" when it reads none: SQL, or the program of a python or shell task.
 func (t *Task) File() string {
 	switch {
 	case t.SQL != nil:
@@ -109,6 +133,14 @@ func (t *Task) File() string {
 		return t.Train.File
 	case t.Score != nil:
 		return t.Score.File
+	case t.Process != nil:
+		return t.Process.File
+	case t.Branch != nil:
+		return t.Branch.File
+	case t.Condition != nil:
+		return t.Condition.File
+	case t.Sensor != nil:
+		return t.Sensor.File
 	}
 	return ""
 }
