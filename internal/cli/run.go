@@ -238,7 +238,7 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 	if parallel <= 0 {
 		parallel = runtime.NumCPU()
 	}
-	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Logs: w.store, Observer: watch})
+	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Observer: watch})
 	report, err := e.Run(ctx, plan)
 	watch.stop()
 	return watch, report, err

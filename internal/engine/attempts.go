@@ -12,12 +12,12 @@ import (
 // passOver moves the attempts of task runs that are to run past those that the ledger has already: a store that was lost or
 // restored, or another project on the same warehouse, gave their numbers before. Taken for this store's, they would be
 // reported as the success of work that was never done.
-func (d *drive) passOver(ctx context.Context) error {
+func (a *admission) passOver(ctx context.Context) error {
 	var open []*cell
 	var claims []run.Claim
-	for _, r := range d.runs {
-		for i, n := range d.nodes {
-			if c := &r.cells[i]; n.selected && !c.State.Ended() {
+	for _, r := range a.runs {
+		for i, n := range r.nodes {
+			if c := &r.cells[i]; n.selected && !c.State.Ended() && c.State != run.Running {
 				open = append(open, c)
 				claims = append(claims, run.Claim{RunID: r.ID, Task: c.Task, Attempt: c.Attempt})
 			}
@@ -25,7 +25,7 @@ func (d *drive) passOver(ctx context.Context) error {
 	}
 	for from := 0; from < len(claims); from += chunk {
 		to := min(from+chunk, len(claims))
-		last, err := d.lastTaken(ctx, claims[from:to])
+		last, err := a.question(a.o.Serves).lastTaken(ctx, claims[from:to])
 		if err != nil {
 			return diag.Finding{Summary: "The warehouse does not say which attempts have committed", Cause: err,
 				Detail: fmt.Sprintf("Its ledger was asked before the first task and answered: %v", err),
@@ -39,7 +39,7 @@ func (d *drive) passOver(ctx context.Context) error {
 }
 
 // lastTaken gives for each claim the number before the first attempt after it that the ledger does not have.
-func (d *drive) lastTaken(ctx context.Context, claims []run.Claim) ([]int, error) {
+func (q question) lastTaken(ctx context.Context, claims []run.Claim) ([]int, error) {
 	last := make([]int, len(claims))
 	next := slices.Clone(claims)
 	for k := range next {
@@ -47,7 +47,7 @@ func (d *drive) lastTaken(ctx context.Context, claims []run.Claim) ([]int, error
 		next[k].Attempt++
 	}
 	for asked := next; len(asked) > 0; {
-		committed, err := d.ask(ctx, asked)
+		committed, err := q.ask(ctx, asked)
 		if err != nil {
 			return nil, err
 		}

@@ -111,7 +111,7 @@ func TestResultsOfEachInterval(t *testing.T) {
 		each := executorFunc(func(_ context.Context, w engine.Work) (engine.Outcome, error) {
 			return engine.Outcome{Each: []any{1, func() {}, 3}}, nil
 		})
-		e := engine.New(b.memory, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: each}, clock.System{}, engine.Options{Logs: b.memory})
+		e := engine.New(b.memory, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: each}, clock.System{}, engine.Options{})
 		if _, err := e.Run(b.Context(), engine.Plan{Pipeline: p, Intervals: days(12, 14), Batch: 3}); err != nil {
 			b.Fatal(err)
 		}

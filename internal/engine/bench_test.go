@@ -39,13 +39,13 @@ func (never) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMess
 }
 
 // backfill drives days × tasks of a chain (width 1) or of a diamond and reports task runs a second.
-func backfill(b *testing.B, st engine.Store, logs engine.LogStore, x engine.Executor, p *pipeline.Pipeline, n, batch int) {
+func backfill(b *testing.B, st engine.Store, x engine.Executor, p *pipeline.Pipeline, n, batch int) {
 	day := time.Date(2007, 4, 12, 0, 0, 0, 0, time.UTC)
 	var intervals []run.Interval
 	for i := range n {
 		intervals = append(intervals, run.Interval{Start: day.AddDate(0, 0, i), End: day.AddDate(0, 0, i+1)})
 	}
-	e := engine.New(st, never{}, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: x}, clock.System{}, engine.Options{Parallel: 4, Logs: logs})
+	e := engine.New(st, never{}, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: x}, clock.System{}, engine.Options{Parallel: 4})
 	begun := time.Now()
 	r, err := e.Run(b.Context(), engine.Plan{Pipeline: p, Intervals: intervals, Batch: batch})
 	if err != nil || r.Succeeded != n {
@@ -71,7 +71,7 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		m := newMemory(b.Errorf)
 		m.quiet = true
-		backfill(b, m, nil, noop{}, thirteen(0), 1826, 0)
+		backfill(b, m, noop{}, thirteen(0), 1826, 0)
 	}
 }
 
@@ -92,7 +92,7 @@ func BenchmarkSQLite(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				backfill(b, s, s, c.x, thirteen(c.active), 365, 0)
+				backfill(b, s, c.x, thirteen(c.active), 365, 0)
 				if err := s.Close(); err != nil {
 					b.Fatal(err)
 				}

@@ -42,8 +42,7 @@ func Clear(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, no
 // because of them, further down, is cleared, unless they are marked failed. Nothing is changed: the caller shows them and
 // hands them to Store.Apply.
 func Mark(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, state run.State, now time.Time) ([]run.Change, error) {
-	event, ok := map[run.State]run.Event{run.Success: run.EventMarkedSuccess, run.Failed: run.EventMarkedFailed,
-		run.Skipped: run.EventMarkedSkipped}[state]
+	event, ok := markEvents[state]
 	if !ok {
 		return nil, diag.Finding{Summary: "A task cannot be marked like this", Detail: fmt.Sprintf("%q is not a state to mark with.", state),
 			Fix: "Mark it success, failed or skipped."}
@@ -58,6 +57,9 @@ func Mark(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, sta
 	}
 	return changes, nil
 }
+
+// markEvents are the states that a person may put a task run into.
+var markEvents = map[run.State]run.Event{run.Success: run.EventMarkedSuccess, run.Failed: run.EventMarkedFailed, run.Skipped: run.EventMarkedSkipped}
 
 // chosenRun is a run with its task runs, and the tasks that a selection means.
 type chosenRun struct {

@@ -1,5 +1,6 @@
-// Package engine drives runs of a pipeline to their end. Its central type is Engine: one goroutine that holds the state of
-// the runs, decides what may start and records every transition, and workers around it that execute.
+// Package engine drives runs of pipelines to their end. Its central type is Loop: one goroutine that holds the state of
+// the runs, decides what may start and records every transition, and a crew around it that executes. Engine.Run drives one
+// plan and returns; a scheduler keeps a Loop and gives it plan after plan.
 //
 // It knows no warehouse, no SQL and no kind of task: it is given executors, a store that remembers, and a ledger that
 // tells which attempts have committed. It reads no clock but the one it is given and decides nothing about states by
@@ -31,25 +32,12 @@ import (
 	"damson/internal/store"
 )
 
-// Store remembers runs and task runs; *store.Store is one. What a method has done is durable when it returns, and is done
+// Store remembers runs and task runs; *store.Store is one. What Commit has done is durable when it returns, and is done
 // whole or not at all.
 type Store interface {
-	CreateRuns(ctx context.Context, runs []run.Run, tasks []string) (created int, err error)
-	AddTasks(ctx context.Context, runID string, tasks []string) error
 	Runs(ctx context.Context, f store.RunFilter) ([]run.Run, error)
 	TaskRuns(ctx context.Context, runIDs ...string) ([]run.TaskRun, error)
-	Apply(ctx context.Context, changes []run.Change) error
-}
-
-// LogStore keeps the lines that task runs write; *store.Store is one.
-type LogStore interface {
-	AddLogs(ctx context.Context, lines []run.LogLine) error
-}
-
-// Recorder is a LogStore that writes lines and changes in one transaction, which halves what a task run costs where each
-// transaction waits for a disk. The engine uses it when Options.Logs has it.
-type Recorder interface {
-	Record(ctx context.Context, lines []run.LogLine, changes []run.Change) error
+	Commit(ctx context.Context, b store.Batch) error
 }
 
 // Ledger tells which of these attempts have committed, with the results they recorded. The warehouse writes it in the
@@ -82,7 +70,8 @@ type Work struct {
 	Claims     []run.Claim // one for each run
 	Start, End time.Time   // from the first run's start to the last one's end
 	Since      time.Time   // of a task that waits: when it began to
-	Item       *Item       // of a mapped task: what this task run is about
+	Item       *Item       // of one task run of a mapped task: what it is about
+	Mapped     bool        // of a mapped task: the items are asked for (Outcome.Items), nothing else
 	Log        Logger
 }
 
@@ -103,6 +92,8 @@ type Outcome struct {
 	Waits string
 	// Choice, of a branch or short_circuit: which tasks after it may run.
 	Choice *run.Choice
+	// Items, when not nil, are what a mapped task makes its task runs for. Nothing was committed.
+	Items []any
 }
 
 // Logger takes the lines that a task run writes. They are in the store before the end of the attempt is.
@@ -115,7 +106,6 @@ type Logger interface {
 // Options are the tunables; zero values work.
 type Options struct {
 	Parallel int      // executions at a time; 0 = 4
-	Logs     LogStore // nil: lines are dropped
 	Observer Observer // nil: nobody watches
 	Seed     uint64   // of the spread of retry delays
 }
@@ -129,7 +119,7 @@ type Engine struct {
 	opts      Options
 }
 
-// New makes an engine from its parts.
+// New makes an engine from its parts. Executors may be nil for loops that have a crew of their own.
 func New(store Store, ledger Ledger, executors map[pipeline.Kind]Executor, clk clock.Clock, opts Options) *Engine {
 	if opts.Parallel <= 0 {
 		opts.Parallel = 4

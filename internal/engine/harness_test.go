@@ -17,6 +17,7 @@ import (
 	"damson/internal/engine"
 	"damson/internal/pipeline"
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -75,7 +76,7 @@ func (b *bench) run(plan engine.Plan) (engine.Report, error) {
 
 func (b *bench) runUntil(ctx context.Context, plan engine.Plan) (engine.Report, error) {
 	e := engine.New(b.memory, b.books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: b}, clock.System{},
-		engine.Options{Parallel: b.parallel, Logs: b.memory, Observer: b.observer})
+		engine.Options{Parallel: b.parallel, Observer: b.observer})
 	return e.Run(ctx, plan)
 }
 
@@ -184,16 +185,16 @@ type recording struct {
 	records []string
 }
 
-func (r *recording) Record(ctx context.Context, lines []run.LogLine, changes []run.Change) error {
+func (r *recording) Commit(ctx context.Context, b store.Batch) error {
 	text := ""
-	for _, l := range lines {
+	for _, l := range b.Lines {
 		text += l.Text + " "
 	}
-	for _, c := range changes {
+	for _, c := range b.Changes {
 		text += c.Task + ":" + string(c.Event) + " "
 	}
 	r.records = append(r.records, strings.TrimSpace(text))
-	return errors.Join(r.AddLogs(ctx, lines), r.Apply(ctx, changes))
+	return r.memory.Commit(ctx, b)
 }
 
 // fullDisk takes some changes and then none.
@@ -202,9 +203,9 @@ type fullDisk struct {
 	after int
 }
 
-func (f *fullDisk) Apply(ctx context.Context, changes []run.Change) error {
+func (f *fullDisk) Commit(ctx context.Context, b store.Batch) error {
 	if f.after--; f.after < 0 {
 		return errors.New("database or disk is full")
 	}
-	return f.memory.Apply(ctx, changes)
+	return f.memory.Commit(ctx, b)
 }

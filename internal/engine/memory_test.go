@@ -166,6 +166,24 @@ func (m *memory) make(c run.Change) {
 	}
 }
 
+// Commit does what a store does with a batch, all or nothing: changes are what can be refused.
+func (m *memory) Commit(ctx context.Context, b store.Batch) error {
+	if err := m.AddLogs(ctx, b.Lines); err != nil {
+		return err
+	}
+	for _, r := range b.Runs {
+		if _, err := m.CreateRuns(ctx, []run.Run{r.Run}, r.Tasks); err != nil {
+			return err
+		}
+	}
+	for _, t := range b.Tasks {
+		if err := m.AddTasks(ctx, t.RunID, t.Tasks); err != nil {
+			return err
+		}
+	}
+	return m.Apply(ctx, b.Changes)
+}
+
 func (m *memory) AddLogs(_ context.Context, lines []run.LogLine) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

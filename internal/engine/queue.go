@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"container/heap"
 	"time"
 
 	"damson/internal/run"
@@ -42,6 +41,9 @@ func newGroup(runs []*runState, nodes int, ordered bool) *group {
 
 // moved keeps the number of undecided task runs.
 func (g *group) moved(i int, from, to run.State) {
+	if i >= len(g.undecided) { // an item of a mapped task, which is never batched
+		return
+	}
 	if from == run.Scheduled {
 		g.undecided[i]--
 	}
@@ -62,8 +64,8 @@ func (g *group) advance(i int) {
 }
 
 // nextInTurn makes the next interval's task run ready after one has ended.
-func (d *drive) nextInTurn(g *group, i int) {
-	if !g.ordered {
+func (l *Loop) nextInTurn(g *group, i int) {
+	if !g.ordered || i >= len(g.turn) {
 		return
 	}
 	before := g.turn[i]
@@ -72,27 +74,29 @@ func (d *drive) nextInTurn(g *group, i int) {
 		return
 	}
 	r := g.runs[g.turn[i]]
-	if c := &r.cells[i]; c.State == run.Queued && r.opened && (c.alone || !d.nodes[i].batch) {
-		d.ready.push(unit{[]*runState{r}, d.nodes[i]})
+	if c := &r.cells[i]; c.State == run.Queued && r.opened && (c.alone || !r.nodes[i].batch) {
+		l.ready.push(unit{[]*runState{r}, r.nodes[i]})
 	}
 }
 
 // enqueue makes a queued task run ready, or lets it wait for its turn or its batch.
-func (d *drive) enqueue(r *runState, i int) {
-	n, c, g := d.nodes[i], &r.cells[i], r.group
+func (l *Loop) enqueue(r *runState, i int) {
+	n, c, g := r.nodes[i], &r.cells[i], r.group
 	switch {
+	case n.parent >= 0:
+		l.ready.push(unit{[]*runState{r}, n})
 	case n.batch && !c.alone && len(g.runs) > 1:
 		g.waiting[i] = append(g.waiting[i], r)
-		d.release(g, i)
+		l.release(g, i)
 	case g.ordered && g.turn[i] != r.position:
 	default:
-		d.ready.push(unit{[]*runState{r}, n})
+		l.ready.push(unit{[]*runState{r}, n})
 	}
 }
 
 // release makes a batch ready when nothing of its group is undecided any more, in pieces without gaps.
-func (d *drive) release(g *group, i int) {
-	if g.undecided[i] > 0 || len(g.waiting[i]) == 0 {
+func (l *Loop) release(g *group, i int) {
+	if i >= len(g.undecided) || g.undecided[i] > 0 || len(g.waiting[i]) == 0 {
 		return
 	}
 	in := make([]bool, len(g.runs))
@@ -100,92 +104,35 @@ func (d *drive) release(g *group, i int) {
 		in[r.position] = true
 	}
 	g.waiting[i] = nil
-	d.pushPieces(g, i, in)
+	l.pushPieces(g, i, in)
 }
 
 // pushPieces makes the runs at the given positions ready, adjacent ones together.
-func (d *drive) pushPieces(g *group, i int, in []bool) {
+func (l *Loop) pushPieces(g *group, i int, in []bool) {
 	for from := 0; from < len(in); from++ {
 		to := from
 		for to < len(in) && in[to] {
 			to++
 		}
 		if to > from {
-			d.ready.push(unit{g.runs[from:to:to], d.nodes[i]})
+			l.ready.push(unit{g.runs[from:to:to], g.runs[from].nodes[i]})
 			from = to
 		}
 	}
 }
 
 // retryAt queues a task run again when its time has come.
-func (d *drive) retryAt(r *runState, i int, at time.Time) {
+func (l *Loop) retryAt(r *runState, i int, at time.Time) {
 	due := func() {
-		if c := &r.cells[i]; c.State == run.UpForRetry && c.NotBefore.Equal(at) && d.stopped == nil {
+		if c := &r.cells[i]; c.State == run.UpForRetry && c.NotBefore.Equal(at) && l.stopped == nil {
 			c.NotBefore = time.Time{}
-			d.move(r, i, run.EventRetryDue, "")
-			d.enqueue(r, i)
+			l.move(r, i, run.EventRetryDue, "")
+			l.enqueue(r, i)
 		}
 	}
-	if !at.After(d.now) {
+	if !at.After(l.now) {
 		due()
 		return
 	}
-	d.alarms.set(at, due)
-}
-
-// unit is what one execution takes: a task for adjacent runs.
-type unit struct {
-	runs []*runState
-	node *node
-}
-
-// readyQueue orders units by priority (higher first), then the earlier run, then the order of tasks.
-type readyQueue struct{ units unitHeap }
-
-func (q *readyQueue) push(u unit) { heap.Push(&q.units, u) }
-
-// pop gives the first unit, without those of its runs that are not queued any more.
-func (q *readyQueue) pop() (unit, bool) {
-	for len(q.units) > 0 {
-		u := heap.Pop(&q.units).(unit)
-		stale := false
-		for _, r := range u.runs {
-			stale = stale || r.cells[u.node.index].State != run.Queued
-		}
-		if !stale {
-			return u, true
-		}
-		for _, r := range u.runs {
-			if r.cells[u.node.index].State == run.Queued {
-				q.push(unit{[]*runState{r}, u.node})
-			}
-		}
-	}
-	return unit{}, false
-}
-
-type unitHeap []unit
-
-func (h unitHeap) Len() int { return len(h) }
-
-func (h unitHeap) Less(a, b int) bool {
-	x, y := h[a], h[b]
-	if p, q := x.node.task.Priority, y.node.task.Priority; p != q {
-		return p > q
-	}
-	if p, q := x.runs[0].index, y.runs[0].index; p != q {
-		return p < q
-	}
-	return x.node.index < y.node.index
-}
-
-func (h unitHeap) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
-func (h *unitHeap) Push(x any)   { *h = append(*h, x.(unit)) }
-
-func (h *unitHeap) Pop() any {
-	old := *h
-	u := old[len(old)-1]
-	old[len(old)-1] = unit{}
-	*h = old[:len(old)-1]
-	return u
+	l.alarms.set(at, due)
 }

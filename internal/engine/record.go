@@ -13,71 +13,83 @@ import (
 	"damson/internal/store"
 )
 
-// record writes what was decided since the last time, in one transaction after the lines of the tasks it is about, and
-// then tells the observer.
-func (d *drive) record(ctx context.Context) error {
-	if d.broken {
-		return d.stopped
+// record writes what was decided since the last time, in one transaction with the lines of the tasks, and then tells those
+// who want to know.
+func (l *Loop) record(ctx context.Context) error {
+	if l.broken {
+		return l.stopped
 	}
-	if len(d.changes) > 0 || d.lines.due {
-		d.lines.due = false
-		if err := d.write(ctx, d.lines.take()); err != nil {
+	b := &l.batch
+	if l.lines.due || len(b.Changes) > 0 {
+		l.lines.due = false
+		b.Lines = l.lines.take()
+	}
+	if !empty(b) {
+		if l.o.Fence != nil {
+			b.Fence = l.o.Fence()
+		}
+		if err := l.persist(ctx, *b); err != nil {
 			return err
 		}
-		d.changes = d.changes[:0]
+		l.batch = store.Batch{Changes: b.Changes[:0]}
 	}
-	for _, event := range d.events {
-		d.opts.Observer.Observe(event)
+	for _, event := range l.events {
+		l.opts.Observer.Observe(event)
 	}
-	d.events = d.events[:0]
+	l.events = l.events[:0]
+	endings := l.endings
+	l.endings = nil
+	for _, r := range endings {
+		l.o.Ended(r)
+	}
 	return nil
 }
 
-// write hands lines and changes to the store, together where it can.
-func (d *drive) write(ctx context.Context, lines []run.LogLine) error {
-	recorder, together := d.opts.Logs.(Recorder)
-	if together && len(lines) > 0 && len(d.changes) > 0 {
-		return d.persist(ctx, "states and logs", func() error { return recorder.Record(ctx, lines, d.changes) },
-			func() bool { return d.applied(ctx, d.changes) })
+// Batch is what the next record writes: a scheduler adds its own parts.
+func (l *Loop) Batch() *store.Batch { return &l.batch }
+
+// Record writes what has been decided so far.
+func (l *Loop) Record(ctx context.Context) error {
+	err := l.record(ctx)
+	if err != nil {
+		l.broken = true
+		l.Stop(err)
 	}
-	if len(lines) > 0 {
-		if err := d.persist(ctx, "logs", func() error { return d.opts.Logs.AddLogs(ctx, lines) }, nil); err != nil {
-			return err
-		}
-	}
-	return d.apply(ctx, d.changes)
+	return err
 }
 
-// apply hands changes to the store.
-func (d *drive) apply(ctx context.Context, changes []run.Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
-	return d.persist(ctx, "states", func() error { return d.store.Apply(ctx, changes) },
-		func() bool { return d.applied(ctx, changes) })
+func empty(b *store.Batch) bool {
+	return len(b.Lines)+len(b.Runs)+len(b.Tasks)+len(b.Changes)+len(b.Pipelines)+len(b.Backfills)+len(b.Updates)+len(b.Reasons)+
+		len(b.Alerts)+len(b.Done)+len(b.Send) == 0
 }
 
-// persist writes to the store and tries again when that fails. A write may have happened although it was reported as
-// failed: done, when given, looks.
-func (d *drive) persist(ctx context.Context, what string, write func() error, done func() bool) error {
+// persist writes to the store and tries again when that fails, without end for a loop that serves. A write may have happened
+// although it was reported as failed: that is looked at.
+func (l *Loop) persist(ctx context.Context, b store.Batch) error {
 	for delay := 50 * time.Millisecond; ; delay *= 3 {
-		err := write()
-		if err == nil || done != nil && done() {
+		err := l.store.Commit(ctx, b)
+		if err == nil || len(b.Changes) > 0 && l.applied(ctx, b.Changes) {
 			return nil
 		}
+		if errors.Is(err, store.ErrDeposed) {
+			return err
+		}
 		var stale *store.StaleError
-		if errors.As(err, &stale) || delay > time.Second || d.clock.Sleep(ctx, delay) != nil {
+		if l.o.Serves && !errors.As(err, &stale) {
+			delay = min(delay, 300*time.Millisecond)
+		}
+		if errors.As(err, &stale) || delay > time.Second || l.clock.Sleep(ctx, delay) != nil {
 			if told := (diag.Finding{}); errors.As(err, &told) {
 				return told
 			}
-			return diag.Finding{Summary: "The store does not take the " + what + " of runs", Detail: err.Error(), Cause: err,
+			return diag.Finding{Summary: "The store does not take the states of runs", Detail: err.Error(), Cause: err,
 				Fix: "Nothing is lost: mend the cause and run the same command again, it continues where this one stopped."}
 		}
 	}
 }
 
 // applied reports whether the store has come to where the changes lead.
-func (d *drive) applied(ctx context.Context, changes []run.Change) bool {
+func (l *Loop) applied(ctx context.Context, changes []run.Change) bool {
 	type key struct{ runID, task string }
 	want := map[key]run.Change{}
 	var ids []string
@@ -86,11 +98,11 @@ func (d *drive) applied(ctx context.Context, changes []run.Change) bool {
 		ids = append(ids, c.RunID)
 	}
 	ids = unique(ids)
-	runs, err := d.store.Runs(ctx, store.RunFilter{IDs: ids})
+	runs, err := l.store.Runs(ctx, store.RunFilter{IDs: ids})
 	if err != nil {
 		return false
 	}
-	tasks, err := d.store.TaskRuns(ctx, ids...)
+	tasks, err := l.store.TaskRuns(ctx, ids...)
 	if err != nil {
 		return false
 	}
@@ -123,8 +135,8 @@ func unique(names []string) []string {
 }
 
 // tell keeps an event of a task run for the observer.
-func (d *drive) tell(r *runState, i int, event run.Event, to run.State) {
-	if d.opts.Observer == nil {
+func (l *Loop) tell(r *runState, i int, event run.Event, to run.State) {
+	if l.opts.Observer == nil {
 		return
 	}
 	kind := TaskEnded
@@ -136,30 +148,26 @@ func (d *drive) tell(r *runState, i int, event run.Event, to run.State) {
 	case !to.Ended():
 		return
 	}
-	d.events = append(d.events, Event{Kind: kind, At: d.now, Run: r.Run, Task: r.cells[i].TaskRun, Progress: d.progress})
+	l.events = append(l.events, Event{Kind: kind, At: l.now, Run: r.Run, Task: r.cells[i].TaskRun, Progress: r.lane.progress})
 }
 
 // tellRun keeps an event of a run for the observer.
-func (d *drive) tellRun(kind EventKind, r *runState) {
-	if d.opts.Observer != nil {
-		d.events = append(d.events, Event{Kind: kind, At: d.now, Run: r.Run, Progress: d.progress})
+func (l *Loop) tellRun(kind EventKind, r *runState) {
+	if l.opts.Observer != nil {
+		l.events = append(l.events, Event{Kind: kind, At: l.now, Run: r.Run, Progress: r.lane.progress})
 	}
 }
 
 // lineBuffer collects log lines from all workers until the loop writes them.
 type lineBuffer struct {
 	written chan struct{} // a line came into the empty buffer
-	drop    bool
-	due     bool // of the loop: write even when there are no changes
+	due     bool          // of the loop: write even when there are no changes
 
 	mu    sync.Mutex
 	lines []run.LogLine
 }
 
 func (b *lineBuffer) add(line run.LogLine) {
-	if b.drop {
-		return
-	}
 	b.mu.Lock()
 	b.lines = append(b.lines, line)
 	first := len(b.lines) == 1

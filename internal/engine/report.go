@@ -74,13 +74,13 @@ type Observer interface {
 	Observe(e Event)
 }
 
-// finish sums up where the plan stands.
-func (d *drive) finish() Report {
-	r := &d.report
-	r.Ended = d.clock.Now()
-	r.Interrupted = errors.Is(d.stopped, errInterrupted)
+// finish sums up where the plan of a lane stands.
+func (l *Lane) finish(plan Plan) Report {
+	r, stopped := &l.report, l.loop.stopped
+	r.Ended = l.loop.clock.Now()
+	r.Interrupted = errors.Is(stopped, errInterrupted)
 	r.Failures = []Failure{}
-	for _, s := range d.runs {
+	for _, s := range l.runs {
 		switch s.State {
 		case run.Success:
 			r.Succeeded++
@@ -90,16 +90,16 @@ func (d *drive) finish() Report {
 			r.Open++
 		}
 		for i := range s.cells {
-			if c := &s.cells[i]; c.State == run.Failed && d.nodes[i].selected && len(r.Failures) < 100 {
+			if c := &s.cells[i]; c.State == run.Failed && s.nodes[i].selected && len(r.Failures) < 100 {
 				r.Failures = append(r.Failures, Failure{RunID: s.ID, Task: c.Task, Attempt: c.Attempt, Reason: c.Reason})
 			}
 		}
 	}
 	switch {
-	case r.Open > 0 && d.stopped != nil && d.plan.Rerun == RerunAll:
-		r.Resume = fmt.Sprintf("To continue with the %d of %d runs that have not ended, backfill the same dates without --rerun.", r.Open, len(d.runs))
-	case r.Open > 0 && d.stopped != nil:
-		r.Resume = fmt.Sprintf("Run the same command again: it continues with the %d of %d runs that have not ended.", r.Open, len(d.runs))
+	case r.Open > 0 && stopped != nil && plan.Rerun == RerunAll:
+		r.Resume = fmt.Sprintf("To continue with the %d of %d runs that have not ended, backfill the same dates without --rerun.", r.Open, len(l.runs))
+	case r.Open > 0 && stopped != nil:
+		r.Resume = fmt.Sprintf("Run the same command again: it continues with the %d of %d runs that have not ended.", r.Open, len(l.runs))
 	case r.Failed > 0:
 		r.Resume = "Mend the cause and run the same command with --rerun failed: only failed tasks and those after them run again."
 	case r.Open > 0:

@@ -177,7 +177,7 @@ func newWorld(t *testing.T, sc *scenario) *world {
 
 func (w *world) engine(seed uint64) *engine.Engine {
 	return engine.New(w, w, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: w}, clock.System{},
-		engine.Options{Parallel: w.sc.parallel, Logs: w.store, Seed: seed})
+		engine.Options{Parallel: w.sc.parallel, Seed: seed})
 }
 
 // disturb arms the next process's troubles.
@@ -221,17 +221,8 @@ func (w *world) call(do func() error) error {
 	return nil
 }
 
-func (w *world) CreateRuns(ctx context.Context, runs []run.Run, tasks []string) (n int, err error) {
-	err = w.call(func() (err error) { n, err = w.store.CreateRuns(ctx, runs, tasks); return err })
-	return n, err
-}
-
-func (w *world) AddTasks(ctx context.Context, runID string, tasks []string) error {
-	return w.call(func() error { return w.store.AddTasks(ctx, runID, tasks) })
-}
-
-func (w *world) Apply(ctx context.Context, changes []run.Change) error {
-	return w.call(func() error { return w.store.Apply(ctx, changes) })
+func (w *world) Commit(ctx context.Context, b store.Batch) error {
+	return w.call(func() error { return w.store.Commit(ctx, b) })
 }
 
 // Reads do not lie, since they change nothing, but they fail in a dead process.

@@ -40,7 +40,7 @@ func TestOnSQLite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		do(s, engine.New(s, books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: executor}, clock.System{}, engine.Options{Logs: s}))
+		do(s, engine.New(s, books, map[pipeline.Kind]engine.Executor{pipeline.SQLTask: executor}, clock.System{}, engine.Options{}))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -73,3 +73,20 @@ type Trigger struct {
 	Date     string            `json:"date,omitempty"`   // templated; "" = this run's logical date
 	Wait     bool              `json:"wait,omitempty"`   // ends as that run ends, waiting without a worker
 }
+
+// NeedsWarehouse reports whether the task's work touches the warehouse, which not every process has open.
+func (t *Task) NeedsWarehouse() bool {
+	switch t.Kind {
+	case PythonTask, ShellTask:
+		return t.Process != nil && (t.Process.Target != nil || len(t.Process.Inputs) > 0) || t.Map != nil && t.Map.File != ""
+	case HTTPTask, TriggerTask:
+		return t.Map != nil && t.Map.File != ""
+	case BranchTask:
+		return t.Branch != nil && t.Branch.File != ""
+	case ShortCircuitTask:
+		return t.Condition != nil && t.Condition.File != ""
+	case SensorTask:
+		return t.Sensor != nil && t.Sensor.File != ""
+	}
+	return true
+}

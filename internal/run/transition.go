@@ -63,7 +63,8 @@ var taskTransitions = transitions{
 		EventCleared: Scheduled, EventMarkedSuccess: Success, EventMarkedFailed: Failed, EventMarkedSkipped: Skipped,
 	},
 	Deferred: {
-		EventResumed: Queued, EventSucceeded: Success, EventFailed: Failed, EventInterrupted: Scheduled, EventRunTimedOut: Failed,
+		EventResumed: Queued, EventSucceeded: Success, EventSkipped: Skipped, EventFailed: Failed, EventRetried: UpForRetry,
+		EventInterrupted: Scheduled, EventRunTimedOut: Failed,
 		EventRemoved: Removed, EventCleared: Scheduled, EventMarkedSuccess: Success, EventMarkedFailed: Failed,
 		EventMarkedSkipped: Skipped,
 	},

@@ -83,7 +83,7 @@ func (s *shop) newStore() *shop {
 		}
 	})
 	s.of.Registry, s.of.Past = registry.New(s.store, clock.System{}), s.store
-	s.engine = engine.New(s.store, s.of.Warehouse, s.of.Executors(), clock.System{}, engine.Options{Logs: s.store})
+	s.engine = engine.New(s.store, s.of.Warehouse, s.of.Executors(), clock.System{}, engine.Options{})
 	return s
 }
 

@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"damson/internal/run"
+	"damson/internal/store"
+)
+
+// Run drives the plan's runs to their end and reports on them. It returns when all have ended, when ctx has ended (running
+// work is then cancelled and waits to be resumed), or when the store or the ledger does not answer: the error says so, and
+// the same plan continues later. That tasks failed is not an error: see Report.
+func (e *Engine) Run(ctx context.Context, plan Plan) (Report, error) {
+	l := e.newLoop(LoopOptions{})
+	p := plan.Pipeline
+	lane := l.AddLane(LaneOptions{Name: "pipeline " + p.Name, MaxActiveRuns: p.MaxActiveRuns, keeps: true})
+	if plan.MaxActiveRuns != 0 {
+		lane.MaxActiveRuns = plan.MaxActiveRuns
+	}
+	lane.report.Started = l.now
+	if err := l.Admit(ctx, lane, plan); err != nil {
+		if ctx.Err() == nil {
+			return lane.finish(plan), err
+		}
+		l.stopped = errInterrupted
+		return lane.finish(plan), nil
+	}
+	defer l.Close()
+	defer l.crew.Wait()
+	for {
+		idle, err := l.Step(ctx)
+		if idle || err != nil {
+			return lane.finish(plan), err
+		}
+		l.Wait(ctx, nil, time.Time{})
+	}
+}
+
+// Step decides, records and starts whatever can be. It is idle when nothing is left to do or to wait for. The error is why
+// the loop has stopped; it comes once no execution is under way any more.
+func (l *Loop) Step(ctx context.Context) (idle bool, err error) {
+	background := context.WithoutCancel(ctx)
+	if l.stopped == nil {
+		l.dispatch()
+	}
+	if err := l.record(background); err != nil {
+		l.broken = true
+		l.Stop(err)
+		for _, x := range l.starts { // their attempts are not recorded: nobody executes them
+			delete(l.under, x)
+		}
+		l.starts = nil
+		if errors.Is(err, store.ErrDeposed) { // what runs is the next leader's
+			return true, err
+		}
+	}
+	for _, x := range l.starts {
+		l.start(background, x)
+	}
+	l.starts = nil
+	if len(l.under) > 0 {
+		return false, nil
+	}
+	if l.stopped != nil {
+		return true, l.wind(background)
+	}
+	for _, lane := range l.lanes {
+		if !lane.Idle() {
+			if l.alarms.none() && !l.o.Serves {
+				panic(fmt.Sprintf("engine: %d groups of runs are open and nothing can happen", lane.active))
+			}
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Wait blocks until something happened, wake was signalled or the time has come, and takes in what happened. It returns
+// at once when ctx has ended, and stops the loop.
+func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) {
+	interrupt := ctx.Done()
+	if l.stopped != nil {
+		interrupt = nil
+	}
+	if !until.IsZero() && l.stopped == nil {
+		l.alarms.set(until, func() {})
+	}
+	l.alarms.arm()
+	select {
+	case x := <-l.done:
+		l.now = l.clock.Now()
+		l.complete(x)
+	case <-l.alarms.wake:
+		l.alarms.stop()
+		l.now = l.clock.Now()
+	case <-l.lines.written:
+		l.now = l.clock.Now()
+		l.alarms.set(l.now.Add(time.Second), func() { l.lines.due = true })
+	case <-wake:
+		l.now = l.clock.Now()
+	case <-interrupt:
+		l.now = l.clock.Now()
+		l.Stop(errInterrupted)
+	}
+	for more := true; more; {
+		select {
+		case x := <-l.done:
+			l.complete(x)
+		default:
+			more = false
+		}
+	}
+	l.alarms.ring(l.now)
+	l.settle()
+}
+
+// Stop lets nothing more start and cancels what runs.
+func (l *Loop) Stop(why error) {
+	if l.stopped == nil || errors.Is(l.stopped, errInterrupted) {
+		l.stopped = why
+	}
+	if errors.Is(why, store.ErrDeposed) {
+		return
+	}
+	for x := range l.under {
+		l.cancel(x, errInterrupted)
+	}
+}
+
+// Drain lets nothing more start; what runs goes on until Stop.
+func (l *Loop) Drain() {
+	if l.stopped == nil {
+		l.stopped = errInterrupted
+	}
+}
+
+// Close is called when the loop is used no more. Executions that end later find nobody.
+func (l *Loop) Close() {
+	l.alarms.stop()
+	close(l.quit)
+}
+
+// deliver hands in what an execution came to; false when the loop is closed.
+func (l *Loop) deliver(x *execution) func(Ended) bool {
+	return func(e Ended) bool {
+		select {
+		case l.done <- ended{x, e}:
+			return true
+		case <-l.quit:
+			return false
+		}
+	}
+}
+
+// Stopped reports why nothing more starts.
+func (l *Loop) Stopped() error { return l.stopped }
+
+// Now is the time of the present step.
+func (l *Loop) Now() time.Time { return l.now }
+
+// wind leaves what waited for a worker in a state that tells so, and gives the error that the loop ends with.
+func (l *Loop) wind(ctx context.Context) error {
+	if l.broken {
+		return l.stopped
+	}
+	for _, lane := range l.lanes {
+		for _, r := range lane.runs {
+			for i := range r.cells {
+				if r.opened && r.cells[i].State == run.Queued && r.nodes[i].selected {
+					l.move(r, i, run.EventInterrupted, "interrupted before it started")
+				}
+			}
+		}
+	}
+	if err := l.record(ctx); err != nil || errors.Is(l.stopped, errInterrupted) {
+		return err
+	}
+	return l.stopped
+}
+
+// dispatch gives free workers what is ready, and opens further runs while there is nothing ready for them.
+func (l *Loop) dispatch() {
+	for l.crew.Idle() {
+		if u, worker, ok := l.next(); ok {
+			l.claim(u, worker)
+		} else if !l.openNext() {
+			return
+		}
+	}
+}
+
+// openNext opens the next group of runs of the first lane that may, and has nothing ready.
+func (l *Loop) openNext() bool {
+	for _, lane := range l.lanes {
+		if len(lane.groups) == 0 || lane.active >= lane.limit() || lane.waiting > 0 || lane.paused(lane.groups[0].runs[0].Pipeline) {
+			continue
+		}
+		g := lane.groups[0]
+		lane.groups = lane.groups[1:]
+		lane.active++
+		g.open = len(g.runs)
+		for _, r := range g.runs {
+			l.open(r)
+		}
+		for i := range g.waiting {
+			l.release(g, i)
+		}
+		l.settle()
+		return true
+	}
+	return false
+}
+
+// open puts a run in motion: what waits is decided, what was ready or waited for a retry goes on.
+func (l *Loop) open(r *runState) {
+	r.opened = true
+	if r.State == run.Queued {
+		l.moveRun(r, run.EventStarted, "")
+	}
+	if limit := r.flow.pipeline.RunTimeout; limit > 0 {
+		limit *= time.Duration(len(r.group.runs))
+		l.alarms.set(l.now.Add(limit), func() { l.timeOutRun(r, limit) })
+	}
+	for i := range r.nodes {
+		l.resume(r, i)
+	}
+	if r.open == 0 {
+		l.endRun(r)
+	}
+}
+
+// resume puts one task run of an opened run in motion.
+func (l *Loop) resume(r *runState, i int) {
+	n, c := r.nodes[i], &r.cells[i]
+	if !n.selected || !c.present || c.State.Ended() || c.State == run.Running {
+		return
+	}
+	holds := n.parent >= 0 || c.tally.Verdict(rule(n)) == run.VerdictRun && l.pastOf(r, i).Verdict == run.VerdictRun
+	switch {
+	case c.State != run.Scheduled && !holds:
+		l.move(r, i, run.EventInterrupted, "a task before it was cleared")
+		l.unsettle = append(l.unsettle, place{r, i})
+	case c.State == run.Queued:
+		l.enqueue(r, i)
+	case c.State == run.UpForRetry:
+		c.alone = true
+		l.retryAt(r, i, c.NotBefore)
+	case c.State == run.Deferred && c.kids == 0:
+		l.lookAt(r, i, l.now)
+	default:
+		l.unsettle = append(l.unsettle, place{r, i})
+	}
+}

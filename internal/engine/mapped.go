@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"damson/internal/run"
+	"damson/internal/store"
+)
+
+// A mapped task is executed once to tell its items. It is then deferred while a task run of each item, named "task[3]", goes
+// its own way with its own attempts and retries, and ends when they all have: failed when one of them failed.
+
+// mapped is the result by which a mapped task remembers its items.
+type mapped struct {
+	Items []any `json:"items"`
+}
+
+// ItemName names the task run of one item.
+func ItemName(task string, index int) string { return task + "[" + strconv.Itoa(index) + "]" }
+
+// MappedTask gives the task of an item's name, or the name itself.
+func MappedTask(name string) string {
+	if at := strings.LastIndexByte(name, '['); at > 0 && strings.HasSuffix(name, "]") {
+		return name[:at]
+	}
+	return name
+}
+
+// expand makes the task runs of a mapped task's items.
+func (l *Loop) expand(r *runState, i int, items []any) {
+	l.addItems(r, i, items)
+	parent := &r.cells[i]
+	if parent.kids == 0 {
+		l.move(r, i, run.EventSkipped, "there are no items")
+		return
+	}
+	var missing []string
+	for j := range r.nodes {
+		if n, c := r.nodes[j], &r.cells[j]; n.parent == i && !c.present {
+			missing = append(missing, n.name)
+			c.State, c.present = run.Scheduled, true
+			r.open++
+			r.lane.progress.Tasks++
+		}
+	}
+	if len(missing) > 0 {
+		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
+	}
+	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
+	for j := range r.nodes {
+		if r.nodes[j].parent != i {
+			continue
+		}
+		if r.cells[j].State.Ended() { // an item of before the task was cleared
+			l.clearCell(r, j, "its task was cleared")
+		}
+		l.unsettle = append(l.unsettle, place{r, j})
+	}
+}
+
+// addItems gives the run nodes and cells for items that it has none for yet, and counts those that have not ended.
+func (l *Loop) addItems(r *runState, i int, items []any) {
+	parent := r.nodes[i]
+	known := map[string]int{}
+	for j, n := range r.nodes {
+		if n.parent == i {
+			known[n.name] = j
+		}
+	}
+	for k, value := range items {
+		name := ItemName(parent.name, k)
+		j, ok := known[name]
+		if !ok {
+			j = len(r.nodes)
+			r.nodes = append(slices.Clip(r.nodes), &node{task: parent.task, name: name, index: j, selected: true, parent: i})
+			r.cells = append(r.cells, cell{TaskRun: run.TaskRun{RunID: r.ID, Task: name}, alone: true})
+		}
+		r.nodes[j].item = &Item{Index: k, Value: value}
+	}
+	r.cells[i].kids = len(items)
+}
+
+// itemEnded ends a mapped task with the last of its items.
+func (l *Loop) itemEnded(r *runState, i int) {
+	c := &r.cells[i]
+	if c.kids--; c.kids > 0 || c.State != run.Deferred {
+		return
+	}
+	var failed []string
+	for j, n := range r.nodes {
+		if n.parent == i && (r.cells[j].State == run.Failed || r.cells[j].State == run.UpstreamFailed) {
+			failed = append(failed, n.name)
+		}
+	}
+	if len(failed) == 0 {
+		l.move(r, i, run.EventSucceeded, "")
+		return
+	}
+	l.move(r, i, run.EventFailed, fmt.Sprintf("%d of its items failed: %s", len(failed), list(failed, 3)))
+}
+
+// readItems puts back the items of a mapped task that was deferred when its process ended.
+func (l *Loop) readItems(r *runState, stored map[string]run.TaskRun) {
+	for i, n := range r.flow.nodes {
+		c := &r.cells[i]
+		if n.task.Map == nil || c.State != run.Deferred {
+			continue
+		}
+		var m mapped
+		if json.Unmarshal(c.Result, &m) != nil {
+			continue
+		}
+		l.addItems(r, i, m.Items)
+		for j := len(r.flow.nodes); j < len(r.nodes); j++ {
+			if t, ok := stored[r.nodes[j].name]; ok && r.nodes[j].parent == i {
+				r.cells[j].TaskRun, r.cells[j].present = t, true
+				if t.State.Ended() {
+					c.kids--
+				}
+			}
+		}
+	}
+}
