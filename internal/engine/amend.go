@@ -12,6 +12,20 @@ import (
 // Drives reports whether the loop drives the run.
 func (l *Loop) Drives(runID string) bool { return l.book[runID] != nil }
 
+// TaskNames lists the tasks of a driven run.
+func (l *Loop) TaskNames(runID string) []string { return l.book[runID].flow.pipeline.TaskNames() }
+
+// Empty takes out of a lane the runs that it has not opened. They stay in the store as they are.
+func (l *Loop) Empty(lane *Lane) {
+	for _, g := range lane.groups {
+		for _, r := range g.runs {
+			delete(l.book, r.ID)
+		}
+		lane.runs = slices.DeleteFunc(lane.runs, func(r *runState) bool { return r.group == g })
+	}
+	lane.groups = nil
+}
+
 // clearCell takes a task run of a driven run back to scheduled; its neighbours are told by the caller's recount.
 func (l *Loop) clearCell(r *runState, i int, reason string) {
 	c := &r.cells[i]

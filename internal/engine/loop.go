@@ -25,7 +25,7 @@ func (e *Engine) Run(ctx context.Context, plan Plan) (Report, error) {
 		if ctx.Err() == nil {
 			return lane.finish(plan), err
 		}
-		l.stopped = errInterrupted
+		l.stopped = ErrInterrupted
 		return lane.finish(plan), nil
 	}
 	defer l.Close()
@@ -103,7 +103,7 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 		l.now = l.clock.Now()
 	case <-interrupt:
 		l.now = l.clock.Now()
-		l.Stop(errInterrupted)
+		l.Stop(ErrInterrupted)
 	}
 	for more := true; more; {
 		select {
@@ -119,21 +119,21 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 
 // Stop lets nothing more start and cancels what runs.
 func (l *Loop) Stop(why error) {
-	if l.stopped == nil || errors.Is(l.stopped, errInterrupted) {
+	if l.stopped == nil || errors.Is(l.stopped, ErrInterrupted) {
 		l.stopped = why
 	}
 	if errors.Is(why, store.ErrDeposed) {
 		return
 	}
 	for x := range l.under {
-		l.cancel(x, errInterrupted)
+		l.cancel(x, ErrInterrupted)
 	}
 }
 
 // Drain lets nothing more start; what runs goes on until Stop.
 func (l *Loop) Drain() {
 	if l.stopped == nil {
-		l.stopped = errInterrupted
+		l.stopped = ErrInterrupted
 	}
 }
 
@@ -175,7 +175,7 @@ func (l *Loop) wind(ctx context.Context) error {
 			}
 		}
 	}
-	if err := l.record(ctx); err != nil || errors.Is(l.stopped, errInterrupted) {
+	if err := l.record(ctx); err != nil || errors.Is(l.stopped, ErrInterrupted) {
 		return err
 	}
 	return l.stopped

@@ -78,7 +78,7 @@ type Observer interface {
 func (l *Lane) finish(plan Plan) Report {
 	r, stopped := &l.report, l.loop.stopped
 	r.Ended = l.loop.clock.Now()
-	r.Interrupted = errors.Is(stopped, errInterrupted)
+	r.Interrupted = errors.Is(stopped, ErrInterrupted)
 	r.Failures = []Failure{}
 	for _, s := range l.runs {
 		switch s.State {

@@ -12,8 +12,8 @@ import (
 	"damson/internal/store"
 )
 
-// errInterrupted is the cause that running work sees when the engine is asked to end.
-var errInterrupted = errors.New("interrupted")
+// ErrInterrupted is the cause that running work sees when its process is asked to end. Work that ends with it has not failed.
+var ErrInterrupted = errors.New("interrupted")
 
 // Loop drives runs of any number of lanes. All of it belongs to the goroutine that calls its methods, but for what says
 // otherwise: executions speak to it through done and lines only.
@@ -32,7 +32,7 @@ type Loop struct {
 	lines   *lineBuffer
 	done    chan ended
 	now     time.Time
-	stopped error // why no more work starts: errInterrupted, or the store's or ledger's error
+	stopped error // why no more work starts: ErrInterrupted, or the store's or ledger's error
 	broken  bool  // the store does not take changes
 	quit    chan struct{}
 }

@@ -174,7 +174,7 @@ func (l *Loop) complete(done ended) {
 		l.occupy(x.unit, -1)
 		l.crew.Release(x.worker, x.work)
 	}
-	interrupted := errors.Is(context.Cause(x.ctx), errInterrupted)
+	interrupted := errors.Is(context.Cause(x.ctx), ErrInterrupted) || errors.Is(e.Err, ErrInterrupted)
 	x.cancel(nil)
 	if e.Doubt != nil {
 		l.Stop(diag.Finding{Summary: "The warehouse does not say whether a task has committed", Cause: e.Doubt,

@@ -1,0 +1,238 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"damson/internal/engine"
+	"damson/internal/pipeline"
+	"damson/internal/run"
+	"damson/internal/store"
+)
+
+// workshop is where a process executes: for the leader in the same process, and for one in another, to which it reports by
+// messages. It outlives leaders.
+type workshop struct {
+	*Service
+	looks chan struct{} // slots for deferred tasks that look again
+
+	mu      sync.Mutex
+	jobs    map[string]*job // by the key of the first claim
+	ledger  engine.Ledger   // nil while the warehouse is not open here
+	closing bool
+	idle    sync.WaitGroup
+}
+
+// job is one execution.
+type job struct {
+	claims []run.Claim
+	cancel context.CancelCauseFunc
+}
+
+func key(c run.Claim) string { return fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt) }
+
+func newWorkshop(s *Service) *workshop {
+	return &workshop{Service: s, jobs: map[string]*job{}, looks: make(chan struct{}, 16)}
+}
+
+// opened says that the warehouse is open in this process now.
+func (w *workshop) opened(l engine.Ledger) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ledger = l
+}
+
+func (w *workshop) books() engine.Ledger {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ledger
+}
+
+// start executes work and hands what it came to to end, or, when its loop is closed, to whoever leads then.
+func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.Ended) bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.mu.Lock()
+	name := key(work.Claims[0])
+	if w.jobs[name] != nil || w.closing { // told twice, or too late
+		w.mu.Unlock()
+		cancel(nil)
+		return
+	}
+	w.jobs[name] = &job{claims: work.Claims, cancel: cancel}
+	w.idle.Add(1)
+	w.mu.Unlock()
+	go func() {
+		defer w.idle.Done()
+		defer cancel(nil)
+		e := w.execute(ctx, work)
+		if end == nil || !end(e) {
+			w.report(work.Claims, e)
+		}
+		w.mu.Lock()
+		delete(w.jobs, name)
+		w.mu.Unlock()
+	}()
+}
+
+// execute finds the version of the project that the work belongs to and executes it.
+func (w *workshop) execute(ctx context.Context, work engine.Work) engine.Ended {
+	_, c, err := w.projects.Find(ctx, work.Pipeline.Name, work.Pipeline.Version)
+	if err != nil {
+		return engine.Ended{Err: err}
+	}
+	x := c.Executor(work.Task.Kind)
+	if x == nil {
+		return engine.Ended{Err: engine.GiveUp(fmt.Errorf("this process executes no tasks of kind %q", work.Task.Kind))}
+	}
+	return engine.Execute(ctx, x, w.books(), w.clock, true, work)
+}
+
+// look executes a deferred task beside the workers.
+func (w *workshop) look(ctx context.Context, work engine.Work, end func(engine.Ended) bool) {
+	go func() {
+		select {
+		case w.looks <- struct{}{}:
+			defer func() { <-w.looks }()
+		case <-ctx.Done():
+			end(engine.Ended{Err: context.Cause(ctx)})
+			return
+		}
+		end(w.execute(ctx, work))
+	}()
+}
+
+// report tells the leader what an execution came to, until it is told.
+func (w *workshop) report(claims []run.Claim, e engine.Ended) {
+	m := message(Leader, w.o.ID, msgOutcome, toOutcome(claims, e), w.clock.Now())
+	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
+		if err := w.store.Send(context.Background(), m); err == nil {
+			return
+		}
+		if w.clock.Sleep(w.ended, delay) != nil {
+			return
+		}
+	}
+}
+
+// assigned takes work that the leader in another process sends.
+func (w *workshop) assigned(a assignment) {
+	var log engine.Logger
+	lines := newLines(w.Service, a.Claims[0])
+	log = lines
+	p, _, err := w.projects.Find(context.Background(), a.Pipeline, a.Version)
+	var work engine.Work
+	if err == nil {
+		var ok bool
+		if work, ok = a.work(p, log); !ok {
+			err = fmt.Errorf("version %s of pipeline %s has no task %q", a.Version, a.Pipeline, a.Task)
+		}
+	}
+	if err != nil {
+		go w.report(a.Claims, engine.Ended{Err: err})
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go lines.flushEvery(ctx, tick)
+	w.start(ctx, work, func(e engine.Ended) bool {
+		stop()
+		lines.flush()
+		return false
+	})
+}
+
+// cancelled ends work because the leader in another process says so.
+func (w *workshop) cancelled(c cancellation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j := w.jobs[key(c.Claim)]; j != nil {
+		j.cancel(errors.New(c.Why))
+	}
+}
+
+// executing lists what is under way.
+func (w *workshop) executing() [][]run.Claim {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := [][]run.Claim{}
+	for _, j := range w.jobs {
+		all = append(all, j.claims)
+	}
+	return all
+}
+
+// close waits until what is under way has ended, cancels it when that takes too long, and takes nothing more.
+func (w *workshop) close(drain time.Duration) {
+	w.mu.Lock()
+	w.closing = true
+	w.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		w.idle.Wait()
+		close(done)
+	}()
+	if drain > 0 {
+		ctx, stop := context.WithCancel(context.Background())
+		go func() {
+			<-done
+			stop()
+		}()
+		_ = w.clock.Sleep(ctx, drain)
+		stop()
+	}
+	w.mu.Lock()
+	for _, j := range w.jobs {
+		j.cancel(engine.ErrInterrupted)
+	}
+	w.mu.Unlock()
+	<-done
+}
+
+// needs reports why this process cannot execute a task, "" when it can.
+func (w *workshop) needs(t *pipeline.Task) string {
+	if t.NeedsWarehouse() && w.books() == nil {
+		return "the warehouse is not open in this process"
+	}
+	return ""
+}
+
+// lines is the log of work for a leader in another process: it goes to the store by itself.
+type lines struct {
+	*Service
+	claim run.Claim
+
+	mu  sync.Mutex
+	all []run.LogLine
+}
+
+func newLines(s *Service, claim run.Claim) *lines { return &lines{Service: s, claim: claim} }
+
+func (l *lines) Infof(format string, args ...any)  { l.add("info", format, args) }
+func (l *lines) Warnf(format string, args ...any)  { l.add("warn", format, args) }
+func (l *lines) Errorf(format string, args ...any) { l.add("error", format, args) }
+
+func (l *lines) add(level, format string, args []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, run.LogLine{Claim: l.claim, At: l.clock.Now(), Level: level, Text: fmt.Sprintf(format, args...)})
+}
+
+func (l *lines) flushEvery(ctx context.Context, d time.Duration) {
+	for l.clock.Sleep(ctx, d) == nil {
+		l.flush()
+	}
+}
+
+// flush writes what has come; lines that the store does not take wait for the next time.
+func (l *lines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return
+	}
+	if err := l.store.Commit(context.Background(), store.Batch{Lines: l.all}); err == nil {
+		l.all = nil
+	}
+}
