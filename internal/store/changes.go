@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"damson/internal/run"
 )
@@ -42,36 +43,38 @@ func (ses *session) apply(changes []run.Change) error {
 }
 
 func (ses *session) change(c *run.Change) error {
-	update := ses.changeTask
+	query, args := taskUpdate(c)
 	if c.Task == "" {
-		update = ses.changeRun
+		query, args = runUpdate(c)
 	}
-	n, err := update(c)
-	if err == nil && n == 1 {
-		return nil
-	}
-	if err == nil {
-		err = ses.stale(c)
-	}
+	err := ses.later(func(rows int64) error {
+		switch {
+		case rows == 1:
+			return nil
+		case ses.pipelining:
+			return errUnfit // what follows it has been done already: too late to see what it met
+		}
+		return ses.stale(c)
+	}, query, args...)
 	var stale *StaleError
-	if errors.As(err, &stale) {
-		return stale
+	if err == nil || errors.Is(err, errUnfit) || errors.As(err, &stale) {
+		return err
 	}
 	return fmt.Errorf("recording that task %q of run %s is %s: %w", c.Task, c.RunID, c.To, err)
 }
 
-func (ses *session) changeRun(c *run.Change) (int64, error) {
+func runUpdate(c *run.Change) (query string, args []any) {
 	at := c.At.UnixMicro()
 	switch {
 	case c.To == run.Running:
-		return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = ?, ended = NULL WHERE id = ? AND state = ?`,
-			string(c.To), c.Reason, at, c.RunID, string(c.From))
+		return `UPDATE runs SET state = ?, reason = ?, started = ?, ended = NULL WHERE id = ? AND state = ?`,
+			[]any{string(c.To), clean(c.Reason), at, c.RunID, string(c.From)}
 	case c.To.Ended():
-		return ses.exec(`UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ? AND state = ?`,
-			string(c.To), c.Reason, at, c.RunID, string(c.From))
+		return `UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ? AND state = ?`,
+			[]any{string(c.To), clean(c.Reason), at, c.RunID, string(c.From)}
 	}
-	return ses.exec(`UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL, version = CASE WHEN ? = '' THEN version ELSE ? END WHERE id = ? AND state = ?`,
-		string(c.To), c.Reason, c.Version, c.Version, c.RunID, string(c.From))
+	return `UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL, version = CASE WHEN ? = '' THEN version ELSE ? END
+		WHERE id = ? AND state = ?`, []any{string(c.To), clean(c.Reason), c.Version, c.Version, c.RunID, string(c.From)}
 }
 
 // taskTimes says what becomes of a task run's times in a state; "?" is the time of the change.
@@ -89,16 +92,25 @@ func taskTimes(to run.State) string {
 	return `ended = NULL`
 }
 
-func (ses *session) changeTask(c *run.Change) (int64, error) {
+// taskUpdates are the statements by what becomes of the times.
+var taskUpdates = map[string]string{}
+
+func init() {
+	for _, to := range []run.State{run.Scheduled, run.Queued, run.Running, run.Success, run.Deferred} {
+		times := taskTimes(to)
+		taskUpdates[times] = `UPDATE task_runs SET state = ?, attempt = ?, failures = ?, token = ?, not_before = ?, reason = ?, result = ?, ` +
+			times + ` WHERE run_id = ? AND task = ? AND state = ? AND token <= ?`
+	}
+}
+
+func taskUpdate(c *run.Change) (query string, args []any) {
+	args = make([]any, 0, 12)
+	args = append(args, string(c.To), c.Attempt, c.Failures, c.Token, micros(c.NotBefore), clean(c.Reason), jsonText(c.Result))
 	times := taskTimes(c.To)
-	args := make([]any, 0, 11)
-	args = append(args, string(c.To), c.Attempt, c.Failures, c.Token, micros(c.NotBefore), c.Reason, jsonText(c.Result))
-	if c.To != run.Scheduled && c.To != run.Deferred {
+	if strings.Contains(times, "?") {
 		args = append(args, c.At.UnixMicro())
 	}
-	args = append(args, c.RunID, c.Task, string(c.From), c.Token)
-	return ses.exec(`UPDATE task_runs SET state = ?, attempt = ?, failures = ?, token = ?, not_before = ?, reason = ?, result = ?, `+
-		times+` WHERE run_id = ? AND task = ? AND state = ? AND token <= ?`, args...)
+	return taskUpdates[times], append(args, c.RunID, c.Task, string(c.From), c.Token)
 }
 
 // stale says why a change did not fit.
@@ -120,41 +132,22 @@ func (ses *session) stale(c *run.Change) error {
 	return e
 }
 
-const (
-	historyColumns = `run_id, task, from_state, to_state, event, at, attempt, failures, token, not_before, reason, result`
-	historyRows    = 32 // rows of one INSERT
-)
+const historyColumns = `run_id, task, from_state, to_state, event, at, attempt, failures, token, not_before, reason, result`
+
+var historyRows = newInsertion("history", historyColumns, "")
 
 // remember adds changes to the history.
 func (ses *session) remember(changes []run.Change) error {
-	args := make([]any, 0, 12*min(len(changes), historyRows))
-	for len(changes) > 0 {
-		n := 1
-		if len(changes) >= historyRows {
-			n = historyRows
-		}
-		args = args[:0]
-		for i := range changes[:n] {
-			c := &changes[i]
-			args = append(args, c.RunID, c.Task, string(c.From), string(c.To), string(c.Event), c.At.UnixMicro(), c.Attempt, c.Failures,
-				c.Token, micros(c.NotBefore), c.Reason, jsonText(c.Result))
-		}
-		query := historyOne
-		if n > 1 {
-			query = historyMany
-		}
-		if _, err := ses.exec(query, args...); err != nil {
-			return fmt.Errorf("adding to the history of run %s: %w", changes[0].RunID, err)
-		}
-		changes = changes[n:]
+	err := ses.insert(historyRows, len(changes), func(args []any, i int) []any {
+		c := &changes[i]
+		return append(args, c.RunID, c.Task, string(c.From), string(c.To), string(c.Event), c.At.UnixMicro(), c.Attempt, c.Failures,
+			c.Token, micros(c.NotBefore), clean(c.Reason), jsonText(c.Result))
+	})
+	if err != nil {
+		return fmt.Errorf("adding %d changes to the history: %w", len(changes), err)
 	}
 	return nil
 }
-
-var (
-	historyOne  = `INSERT INTO history (` + historyColumns + `) VALUES ` + valuesList(1, 12)
-	historyMany = `INSERT INTO history (` + historyColumns + `) VALUES ` + valuesList(historyRows, 12)
-)
 
 // History lists the changes of one task run, or (task empty) of the run itself, oldest first.
 func (s *Store) History(ctx context.Context, runID, task string) ([]run.Change, error) {
@@ -192,5 +185,5 @@ func jsonText(text json.RawMessage) any {
 	if text == nil {
 		return nil
 	}
-	return string(text)
+	return clean(string(text))
 }

@@ -7,7 +7,7 @@ import (
 	"damson/internal/run"
 )
 
-// AddLogs appends lines.
+// AddLogs appends lines. A zero byte in a line becomes "␀" (U+2400), what is not UTF-8 U+FFFD.
 func (s *Store) AddLogs(ctx context.Context, lines []run.LogLine) error {
 	if len(lines) == 0 {
 		return nil
@@ -15,13 +15,15 @@ func (s *Store) AddLogs(ctx context.Context, lines []run.LogLine) error {
 	return s.write(ctx, func(ses *session) error { return ses.addLogs(lines) })
 }
 
+var logRows = newInsertion("logs", "run_id, task, attempt, at, level, text", "")
+
 func (ses *session) addLogs(lines []run.LogLine) error {
-	for i := range lines {
+	err := ses.insert(logRows, len(lines), func(args []any, i int) []any {
 		l := &lines[i]
-		if _, err := ses.exec(`INSERT INTO logs (run_id, task, attempt, at, level, text) VALUES (?,?,?,?,?,?)`,
-			l.RunID, l.Task, l.Attempt, l.At.UnixMicro(), l.Level, l.Text); err != nil {
-			return fmt.Errorf("adding to the log of task %q of run %s: %w", l.Task, l.RunID, err)
-		}
+		return append(args, l.RunID, l.Task, l.Attempt, l.At.UnixMicro(), l.Level, clean(l.Text))
+	})
+	if err != nil {
+		return fmt.Errorf("adding %d lines to the logs: %w", len(lines), err)
 	}
 	return nil
 }

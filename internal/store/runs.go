@@ -29,16 +29,13 @@ const runColumns = `id, pipeline, cause, data_start, data_end, state, params, ve
 // CreateRuns adds the runs, each with its tasks in state scheduled, in one transaction, and says how many were new. A run
 // of the same pipeline and data interval start that is there already stays as it is.
 func (s *Store) CreateRuns(ctx context.Context, runs []run.Run, tasks []string) (created int, err error) {
-	err = s.write(ctx, func(ses *session) error {
-		created = 0
-		for i := range runs {
-			added, err := ses.createRun(&runs[i], tasks)
-			if err != nil {
-				return fmt.Errorf("adding run %s: %w", runs[i].ID, err)
-			}
-			created += added
-		}
-		return nil
+	wanted := make([]NewRun, len(runs))
+	for i := range runs {
+		wanted[i] = NewRun{Run: runs[i], Tasks: tasks}
+	}
+	err = s.write(ctx, func(ses *session) (err error) {
+		created, err = ses.createRuns(wanted)
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -46,47 +43,69 @@ func (s *Store) CreateRuns(ctx context.Context, runs []run.Run, tasks []string) 
 	return created, nil
 }
 
-func (ses *session) createRun(r *run.Run, tasks []string) (added int, err error) {
-	params, err := paramsText(r.Params)
-	if err != nil {
-		return 0, err
+const insertRun = `INSERT INTO runs (` + runColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (pipeline, data_start) DO NOTHING`
+
+func (ses *session) createRuns(runs []NewRun) (created int, err error) {
+	added := make([]bool, len(runs))
+	for i := range runs {
+		r := &runs[i]
+		params, err := paramsText(r.Params)
+		if err != nil {
+			return 0, fmt.Errorf("adding run %s: %w", r.ID, err)
+		}
+		took := func(rows int64) error { added[i] = rows > 0; return nil }
+		if err := ses.later(took, insertRun, r.ID, r.Pipeline, r.Trigger, r.Start.UnixMicro(), r.End.UnixMicro(), string(r.State), params,
+			r.Version, r.Created.UnixMicro(), micros(r.Started), micros(r.Ended), clean(r.Reason)); err != nil {
+			return 0, fmt.Errorf("adding run %s: %w", r.ID, err)
+		}
 	}
-	n, err := ses.exec(`INSERT INTO runs (`+runColumns+`) VALUES `+valuesList(1, 12)+` ON CONFLICT (pipeline, data_start) DO NOTHING`,
-		r.ID, r.Pipeline, r.Trigger, r.Start.UnixMicro(), r.End.UnixMicro(), string(r.State), params, r.Version, r.Created.UnixMicro(),
-		micros(r.Started), micros(r.Ended), r.Reason)
-	if err != nil || n == 0 {
-		return 0, err
+	if err := ses.flush(); err != nil {
+		return 0, fmt.Errorf("adding %d runs: %w", len(runs), err)
 	}
-	return 1, ses.addTasks(r.ID, tasks)
+	var tasks []taskKey
+	for i := range runs {
+		if added[i] {
+			created++
+			tasks = appendTasks(tasks, runs[i].ID, runs[i].Tasks)
+		}
+	}
+	return created, ses.addTasks(tasks)
 }
 
 // AddTasks adds the tasks that the run does not have yet, in state scheduled: for a run older than a task of its pipeline.
 func (s *Store) AddTasks(ctx context.Context, runID string, tasks []string) error {
-	return s.write(ctx, func(ses *session) error {
-		var found int
-		if err := ses.row(`SELECT COUNT(*) FROM runs WHERE id = ?`, []any{runID}, &found); err != nil {
-			return fmt.Errorf("looking for run %s: %w", runID, err)
-		}
-		if found == 0 {
-			return fmt.Errorf("adding tasks to run %s: there is no such run", runID)
-		}
-		if err := ses.addTasks(runID, tasks); err != nil {
-			return fmt.Errorf("adding tasks to run %s: %w", runID, err)
-		}
-		return nil
-	})
+	return s.write(ctx, func(ses *session) error { return ses.gainTasks([]NewTasks{{RunID: runID, Tasks: tasks}}) })
 }
 
-func (ses *session) addTasks(runID string, tasks []string) error {
-	for part := range slices.Chunk(tasks, ses.s.db.Dialect().MaxParams/3) {
-		args := make([]any, 0, 3*len(part))
-		for _, task := range part {
-			args = append(args, runID, task, string(run.Scheduled))
-		}
-		if _, err := ses.exec(`INSERT INTO task_runs (run_id, task, state) VALUES `+valuesList(len(part), 3)+
-			` ON CONFLICT (run_id, task) DO NOTHING`, args...); err != nil {
+func (ses *session) gainTasks(gains []NewTasks) error {
+	var tasks []taskKey
+	for _, g := range gains {
+		missing := fmt.Errorf("adding tasks to run %s: there is no such run", g.RunID)
+		if err := ses.require(missing, `SELECT 1 FROM runs WHERE id = ?`, g.RunID); err != nil {
 			return err
 		}
+		tasks = appendTasks(tasks, g.RunID, g.Tasks)
+	}
+	return ses.addTasks(tasks)
+}
+
+type taskKey struct{ run, task string }
+
+func appendTasks(keys []taskKey, runID string, tasks []string) []taskKey {
+	for _, task := range tasks {
+		keys = append(keys, taskKey{runID, task})
+	}
+	return keys
+}
+
+var taskRows = newInsertion("task_runs", "run_id, task, state", " ON CONFLICT (run_id, task) DO NOTHING")
+
+func (ses *session) addTasks(tasks []taskKey) error {
+	err := ses.insert(taskRows, len(tasks), func(args []any, i int) []any {
+		return append(args, tasks[i].run, tasks[i].task, string(run.Scheduled))
+	})
+	if err != nil {
+		return fmt.Errorf("adding %d tasks: %w", len(tasks), err)
 	}
 	return nil
 }

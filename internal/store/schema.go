@@ -86,6 +86,87 @@ var migrations = [][]string{
 		)`,
 		`CREATE UNIQUE INDEX versions_champion ON versions (model) WHERE state = 'champion'`,
 	},
+	serviceTables,
+}
+
+// serviceTables are what processes that share a store tell each other and what a scheduler remembers. Truth values are 0
+// and 1.
+var serviceTables = []string{
+	`CREATE TABLE leases (
+		name   TEXT NOT NULL PRIMARY KEY,
+		holder TEXT NOT NULL,
+		token  BIGINT NOT NULL,
+		beat   BIGINT NOT NULL
+	)`,
+	`INSERT INTO leases (name, holder, token, beat) VALUES ('leader', '', 0, 0)`,
+	`CREATE TABLE processes (
+		id        TEXT NOT NULL PRIMARY KEY,
+		host      TEXT NOT NULL,
+		pid       BIGINT NOT NULL,
+		started   BIGINT NOT NULL,
+		beat      BIGINT NOT NULL,
+		slots     BIGINT NOT NULL,
+		warehouse BIGINT NOT NULL,
+		leads     BIGINT NOT NULL,
+		address   TEXT NOT NULL,
+		version   TEXT NOT NULL
+	)`,
+	`CREATE TABLE messages (
+		id        GROWING_KEY,
+		recipient TEXT NOT NULL,
+		sender    TEXT NOT NULL,
+		kind      TEXT NOT NULL,
+		body      BYTES,
+		at        BIGINT NOT NULL
+	)`,
+	`CREATE INDEX messages_recipient ON messages (recipient, id)`,
+	`CREATE TABLE pipelines (
+		name      TEXT NOT NULL PRIMARY KEY,
+		paused    BIGINT NOT NULL,
+		paused_by TEXT NOT NULL,
+		paused_at BIGINT,
+		next      BIGINT,
+		consumed  BIGINT NOT NULL
+	)`,
+	`CREATE TABLE backfills (
+		id       TEXT NOT NULL PRIMARY KEY,
+		pipeline TEXT NOT NULL,
+		state    TEXT NOT NULL,
+		body     BYTES,
+		created  BIGINT NOT NULL,
+		ended    BIGINT
+	)`,
+	`CREATE INDEX backfills_state ON backfills (state)`,
+	`CREATE TABLE dataset_updates (
+		id         SERIAL_KEY,
+		dataset    TEXT NOT NULL,
+		run_id     TEXT NOT NULL,
+		task       TEXT NOT NULL,
+		data_start BIGINT NOT NULL,
+		data_end   BIGINT NOT NULL,
+		at         BIGINT NOT NULL
+	)`,
+	`CREATE TABLE reasons (
+		id      SERIAL_KEY,
+		subject TEXT NOT NULL,
+		at      BIGINT NOT NULL,
+		text    TEXT NOT NULL
+	)`,
+	`CREATE INDEX reasons_subject ON reasons (subject, id)`,
+	`CREATE TABLE alerts (
+		id       SERIAL_KEY,
+		at       BIGINT NOT NULL,
+		pipeline TEXT NOT NULL,
+		run_id   TEXT NOT NULL,
+		kind     TEXT NOT NULL,
+		text     TEXT NOT NULL
+	)`,
+	`CREATE TABLE snapshots (
+		version TEXT NOT NULL PRIMARY KEY,
+		archive BYTES NOT NULL
+	)`,
+	`DROP INDEX runs_start`,
+	`CREATE INDEX runs_start ON runs (data_start, pipeline)`, // the order in which runs are listed
 }
 
 // migrate brings the schema up to date in one transaction, which also keeps two processes from doing it at once.
@@ -110,6 +191,11 @@ func migrate(ctx context.Context, d driver.DB) (err error) {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
+	if lock := d.Dialect().Upgrade; lock != "" {
+		if err := exec(lock); err != nil {
+			return err
+		}
+	}
 	if err := exec(`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)`); err != nil {
 		return err
 	}

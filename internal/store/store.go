@@ -1,8 +1,9 @@
-// Package store keeps Damson's own metadata: runs, task runs, the history of their states, logs and model versions. Its
-// central type is Store, in front of a small driver for each database.
+// Package store keeps Damson's own metadata: runs, task runs, the history of their states, logs, model versions, and what
+// the processes of a project tell each other. Its central type is Store, in front of a small driver for each database.
+// Several processes may have a store over the same database.
 //
 // The package decides nothing: which state follows which is run.Next's business, when a model becomes champion is the
-// registry's. It refuses a change that does not fit what is stored.
+// registry's, who may lead is the scheduler's. It refuses a change that does not fit what is stored.
 //
 // Invariants:
 //
@@ -12,6 +13,8 @@
 //  4. Every change is in the history.
 //  5. Times have microseconds and come back in UTC.
 //  6. A model has at most one champion.
+//  7. A batch with a fence is written while that lease holds, or not at all: who takes the lease waits for batches under way.
+//  8. Who waits (Wake) is signalled after each message that is committed, by whichever process.
 package store
 
 import (
@@ -30,12 +33,14 @@ type Store struct {
 	done     chan struct{} // closed when that goroutine has ended
 	closing  sync.RWMutex  // held for reading while a request is handed over
 	closed   bool
+	wakers   wakers
 }
 
 // New prepares the database d for use: it creates or upgrades the schema. A schema newer than this program knows is a
 // diag.Finding. Close closes d as well.
 func New(ctx context.Context, d driver.DB) (*Store, error) {
 	s := &Store{db: d, requests: make(chan *request, groupSize), done: make(chan struct{})}
+	s.wakers.init()
 	if err := migrate(ctx, d); err != nil {
 		return nil, fmt.Errorf("preparing the store: %w", d.Explain(err))
 	}
@@ -43,7 +48,7 @@ func New(ctx context.Context, d driver.DB) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the store after the writes under way.
+// Close ends the store after the writes under way, and all waiting.
 func (s *Store) Close() error {
 	s.closing.Lock()
 	already := s.closed
@@ -52,6 +57,7 @@ func (s *Store) Close() error {
 	if already {
 		return nil
 	}
+	s.wakers.close()
 	close(s.requests)
 	<-s.done
 	return s.db.Close()

@@ -22,6 +22,9 @@ func (s *Store) AddVersion(ctx context.Context, v model.Version) (model.Version,
 		return model.Version{}, fmt.Errorf("adding a version of model %s as its champion: only a decision makes a champion", v.Model)
 	}
 	err := s.write(ctx, func(ses *session) error {
+		if err := ses.exclude("versions"); err != nil {
+			return fmt.Errorf("numbering a version of model %s: %w", v.Model, err)
+		}
 		if err := ses.row(`SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE model = ?`, []any{v.Model}, &v.Number); err != nil {
 			return fmt.Errorf("numbering a version of model %s: %w", v.Model, err)
 		}
@@ -102,6 +105,9 @@ func (s *Store) versions(ctx context.Context, query string, args ...any) ([]mode
 func (s *Store) SetState(ctx context.Context, name string, number int, to model.State, by, why string, at time.Time) error {
 	return s.write(ctx, func(ses *session) error {
 		if to == model.Champion {
+			if err := ses.exclude("versions"); err != nil {
+				return fmt.Errorf("retiring the champion of model %s: %w", name, err)
+			}
 			if _, err := ses.exec(`UPDATE versions SET state = 'retired' WHERE model = ? AND state = 'champion' AND number <> ?`,
 				name, number); err != nil {
 				return fmt.Errorf("retiring the champion of model %s: %w", name, err)

@@ -2,18 +2,19 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	sqldriver "database/sql/driver"
 	"errors"
-	"strings"
 )
 
 // All writes go through one goroutine. It takes the requests that have come while the last transaction was on its way to
-// the disk and commits them together: one fsync for several callers. Each request stands behind a savepoint, so that
-// each caller has its own error.
+// the disk and commits them together: one fsync for several callers. It first tries all of them together; when one is
+// refused, the transaction is done again with each request behind a savepoint, so that each caller has its own error. A
+// request's work must therefore bear to be done more than once.
 
 // groupSize bounds how many requests share a transaction.
 const groupSize = 64
+
+// transactionTries bounds how often a transaction is done again that lost a conflict or its connection.
+const transactionTries = 4
 
 // request is one method call's writes.
 type request struct {
@@ -42,7 +43,7 @@ func (s *Store) write(ctx context.Context, work func(*session) error) error {
 // serve is the goroutine that writes.
 func (s *Store) serve() {
 	defer close(s.done)
-	ses := &session{s: s}
+	ses := newSession(s)
 	defer ses.drop()
 	for r := range s.requests {
 		group := s.gather(r)
@@ -70,14 +71,6 @@ func (s *Store) gather(first *request) []*request {
 	return group
 }
 
-// session is the connection that writes, with its prepared statements. Only the writing goroutine uses it. Its statements
-// run without the callers' contexts: one caller who gives up must not break the others' transaction.
-type session struct {
-	s          *Store
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt
-}
-
 // commit does the requests' work in one transaction and leaves each request's error in it.
 func (ses *session) commit(group []*request) {
 	live := group[:0:0]
@@ -99,28 +92,69 @@ func (ses *session) commit(group []*request) {
 	}
 }
 
-// transaction fails when nothing was committed although a request went well.
+// transaction fails when nothing was committed although a request went well, or when nobody knows.
 func (ses *session) transaction(group []*request) error {
-	if err := ses.connect(); err != nil {
-		return err
-	}
-	if _, err := ses.exec(ses.s.db.Dialect().Begin); err != nil {
-		return err
-	}
-	if len(group) == 1 {
-		if group[0].err = group[0].work(ses); group[0].err != nil {
-			_, err := ses.exec("ROLLBACK")
+	together := true
+	for try := 1; ; try++ {
+		if err := ses.connect(); err != nil {
 			return err
 		}
-	} else if err := ses.eachBehindSavepoint(group); err != nil {
-		_, rollback := ses.exec("ROLLBACK")
-		return errors.Join(err, rollback)
+		unknown, err := ses.attempt(group, together)
+		if err == nil {
+			return nil
+		}
+		ses.rollback()
+		switch {
+		case unknown:
+			return err
+		case ses.transient(err):
+			ses.drop()
+			if try == transactionTries {
+				return err
+			}
+		case !together:
+			return err
+		case len(group) == 1 && ses.remote == nil:
+			group[0].err = err // what a second attempt would find as well
+			return nil
+		default:
+			together = false
+		}
 	}
+}
+
+// attempt does all requests' work, either together, where the error is that of the first refused, or each behind a
+// savepoint with an error of its own. unknown says that the database may have committed all the same.
+func (ses *session) attempt(group []*request, together bool) (unknown bool, err error) {
+	ses.begin(together)
+	if err := ses.later(nil, ses.s.db.Dialect().Begin); err != nil {
+		return false, err
+	}
+	work := ses.eachBehindSavepoint
+	if together {
+		work = ses.allTogether
+	}
+	if err := work(group); err != nil {
+		return false, err
+	}
+	sent := ses.sent
 	if _, err := ses.exec("COMMIT"); err != nil {
-		_, _ = ses.exec("ROLLBACK") // SQLite keeps the transaction open when the disk is full
-		return err
+		return ses.remote != nil, err // SQLite keeps the transaction open when the disk is full: it is rolled back
 	}
-	return nil
+	if sent {
+		ses.s.wakers.wake()
+	}
+	return false, nil
+}
+
+func (ses *session) allTogether(group []*request) error {
+	for _, r := range group {
+		r.err = nil
+		if err := r.work(ses); err != nil {
+			return err
+		}
+	}
+	return ses.flush()
 }
 
 func (ses *session) eachBehindSavepoint(group []*request) error {
@@ -129,6 +163,9 @@ func (ses *session) eachBehindSavepoint(group []*request) error {
 			return err
 		}
 		if r.err = r.work(ses); r.err != nil {
+			if ses.transient(r.err) {
+				return r.err
+			}
 			if _, err := ses.exec("ROLLBACK TO SAVEPOINT request"); err != nil {
 				return errors.Join(r.err, err) // what broke the request broke the transaction
 			}
@@ -138,83 +175,4 @@ func (ses *session) eachBehindSavepoint(group []*request) error {
 		}
 	}
 	return nil
-}
-
-func (ses *session) connect() (err error) {
-	if ses.conn == nil {
-		ses.conn, err = ses.s.db.Writer().Conn(context.Background())
-		ses.statements = map[string]*sql.Stmt{}
-	}
-	return err
-}
-
-// drop gives the connection up, and with it its transaction and statements.
-func (ses *session) drop() {
-	if ses.conn == nil {
-		return
-	}
-	for _, st := range ses.statements {
-		_ = st.Close()
-	}
-	_ = ses.conn.Raw(func(any) error { return sqldriver.ErrBadConn }) // so that the pool does not use it again
-	_ = ses.conn.Close()
-	ses.conn = nil
-}
-
-// prepared gives the statement of a query, prepared once.
-func (ses *session) prepared(query string) (*sql.Stmt, error) {
-	if st := ses.statements[query]; st != nil {
-		return st, nil
-	}
-	st, err := ses.conn.PrepareContext(context.Background(), ses.s.rebind(query))
-	if err != nil {
-		return nil, err
-	}
-	ses.statements[query] = st
-	return st, nil
-}
-
-// exec runs a statement and says how many rows it changed.
-func (ses *session) exec(query string, args ...any) (int64, error) {
-	st, err := ses.prepared(query)
-	if err != nil {
-		return 0, err
-	}
-	result, err := st.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-// row reads one row.
-func (ses *session) row(query string, args []any, into ...any) error {
-	st, err := ses.prepared(query)
-	if err != nil {
-		return err
-	}
-	return st.QueryRowContext(context.Background(), args...).Scan(into...)
-}
-
-// rebind writes a query's "?" as the dialect's parameters.
-func (s *Store) rebind(query string) string {
-	if !strings.Contains(query, "?") {
-		return query
-	}
-	var b strings.Builder
-	n := 0
-	for part := range strings.SplitSeq(query, "?") {
-		if n > 0 {
-			b.WriteString(s.db.Dialect().Placeholder(n))
-		}
-		b.WriteString(part)
-		n++
-	}
-	return b.String()
-}
-
-// valuesList is "(?,?), (?,?)": rows times columns.
-func valuesList(rows, columns int) string {
-	row := "(" + strings.TrimSuffix(strings.Repeat("?,", columns), ",") + ")"
-	return strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ")
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -94,14 +95,14 @@ func (d *database) source(options ...string) string {
 func (d *database) Writer() *sql.DB { return d.writer }
 func (d *database) Reader() *sql.DB { return d.reader }
 
-// Dialect of SQLite. 32,766 is SQLITE_MAX_VARIABLE_NUMBER; fewer keep statements small.
+// Dialect of SQLite.
 func (d *database) Dialect() driver.Dialect {
 	return driver.Dialect{
 		Name:        "sqlite",
 		Begin:       "BEGIN IMMEDIATE",
 		Placeholder: func(int) string { return "?" }, // looking up "?1" by name costs a quarter of a write
-		Types:       map[string]string{"SERIAL_KEY": "INTEGER PRIMARY KEY", "BYTES": "BLOB", "CLUSTERED": "WITHOUT ROWID"},
-		MaxParams:   30_000,
+		Types: map[string]string{"SERIAL_KEY": "INTEGER PRIMARY KEY", "GROWING_KEY": "INTEGER PRIMARY KEY AUTOINCREMENT",
+			"BYTES": "BLOB", "CLUSTERED": "WITHOUT ROWID"},
 	}
 }
 
@@ -141,3 +142,47 @@ func (d *database) Explain(err error) error {
 
 // Close closes all connections; the last one merges the write-ahead log into the file.
 func (d *database) Close() error { return errors.Join(d.reader.Close(), d.writer.Close()) }
+
+// watchInterval is how often Watch looks.
+const watchInterval = 100 * time.Millisecond
+
+// Watch looks at PRAGMA data_version, which changes with each commit of another connection, this process's own among them.
+// The pragma reads one page of shared memory: looking costs some microseconds.
+func (d *database) Watch(ctx context.Context, signal func()) (<-chan struct{}, error) {
+	pool, err := sql.Open("sqlite", d.source("_query_only=1"))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx) // the pragma counts for one connection
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	look := func() (version int64, err error) {
+		err = conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version)
+		return version, err
+	}
+	seen, err := look()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), pool.Close())
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer pool.Close()
+		defer conn.Close()
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if version, err := look(); err != nil || version != seen { // what cannot be seen may have changed
+				seen = version
+				signal()
+			}
+		}
+	}()
+	return ended, nil
+}

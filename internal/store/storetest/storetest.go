@@ -47,6 +47,19 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"a closed store says so", testClosed},
 		{"versions are numbered and kept", testVersions},
 		{"there is one champion", testChampion},
+		{"text that a database may refuse", testUnfitText},
+		{"all parts of a batch are written", testBatch},
+		{"a batch is written together or not at all", testBatchRefused},
+		{"a batch is written while its fence holds", testFence},
+		{"one of many takes the lease", testContenders},
+		{"a lease is kept, given up and taken", testLease},
+		{"no batch of a deposed leader slips through", testDeposedWhileWriting},
+		{"processes beat until they are removed", testProcesses},
+		{"messages come in order", testMessages},
+		{"who waits is woken", testWake},
+		{"waiting ends", testWakeEnds},
+		{"snapshots are kept once", testSnapshots},
+		{"two processes number versions", testVersionsOfTwo},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -374,7 +387,7 @@ func testLogs(t *testing.T, open Open) {
 	line := func(task string, attempt int, text string) run.LogLine {
 		return run.LogLine{Claim: run.Claim{RunID: "r", Task: task, Attempt: attempt}, At: clock, Level: "info", Text: text}
 	}
-	a, b, c, d := line("x", 1, "one"), line("x", 2, "two"), line("y", 1, "other"), line("x", 1, "three\nlines\x00ü")
+	a, b, c, d := line("x", 1, "one"), line("x", 2, "two"), line("y", 1, "other"), line("x", 1, "three\nlines ü")
 	for _, lines := range [][]run.LogLine{{a, b}, nil, {c, d}} {
 		if err := s.AddLogs(t.Context(), lines); err != nil {
 			t.Fatal(err)
