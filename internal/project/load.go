@@ -18,19 +18,19 @@ func Load(dir string, opts Options) (*Project, diag.Findings) {
 	if opts.ReadFile == nil {
 		opts.ReadFile = os.ReadFile
 	}
-	p := &Project{Dir: dir}
-	if abs, err := filepath.Abs(dir); err == nil {
-		p.Dir = abs
+	p := &Project{Dir: absolute(dir), Source: absolute(dir)}
+	if opts.Home != "" {
+		p.Dir = absolute(opts.Home)
 	}
-	if f := isProject(p.Dir); f != nil {
+	if f := isProject(p.Source); f != nil {
 		return p, diag.Findings{*f}
 	}
-	text, broken := readText(p.Dir, ConfigFile)
+	text, broken := readText(p.Source, ConfigFile)
 	if broken != nil {
 		return p, diag.Findings{*broken}
 	}
 	c := readConfig(text, p, opts)
-	t := readTree(p.Dir)
+	t := readTree(p.Source)
 	l := &loader{project: p, tree: t}
 	l.findings = append(append(l.findings, c.findings...), t.findings...)
 	parsed := make(chan struct{})
@@ -46,6 +46,13 @@ func Load(dir string, opts Options) (*Project, diag.Findings) {
 	l.check(e)
 	l.findings.Sort()
 	return p, l.findings
+}
+
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
 }
 
 // isProject says why dir is no project, or nil.

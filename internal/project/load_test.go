@@ -251,3 +251,23 @@ func TestPrint(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 }
+
+// TestHome reads a project from a copy of its files: what runs works in the real directory all the same.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	home := write(t, map[string]string{"damson.yaml": "name: changed\n", "secrets/token": "s3cret\n"})
+	snapshot := write(t, map[string]string{
+		"damson.yaml":      "name: s\nvars:\n  token: ${file:secrets/token}\n",
+		"pipelines/p.star": oneTask, "sql/x.sql": "select '{{ var.value.token }}' as x\n",
+	})
+	p, findings := project.Load(snapshot, project.Options{Home: home})
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	if p.Name != "s" || p.Dir != home || p.Source != snapshot {
+		t.Errorf("project %s of %s read from %s", p.Name, p.Dir, p.Source)
+	}
+	if got := p.Redact("s3cret"); got == "s3cret" {
+		t.Error("the secret file beside the real project was not read")
+	}
+}

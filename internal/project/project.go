@@ -31,6 +31,9 @@ const ConfigFile = "damson.yaml"
 type Options struct {
 	// Env names the environment; "" takes default_environment from damson.yaml.
 	Env string
+	// Home is the project's real directory when the files are read from a copy of them elsewhere, as a snapshot of an older
+	// version is: what relative paths mean when tasks run, and where .damson is. "" is the directory that is read.
+	Home string
 	// Getenv looks an environment variable up for ${env:NAME}; nil is os.LookupEnv.
 	Getenv func(name string) (string, bool)
 	// ReadFile reads the file of ${file:PATH}; nil is os.ReadFile.
@@ -43,7 +46,8 @@ type Options struct {
 
 // Project is a project as its files declare it, seen from one environment.
 type Project struct {
-	Dir          string               `json:"dir"` // absolute
+	Dir          string               `json:"dir"` // absolute; what relative paths of data and state are relative to
+	Source       string               `json:"-"`   // absolute; where its files were read: Dir, or a snapshot of it
 	Name         string               `json:"name"`
 	Version      string               `json:"version"`      // content hash over all pipelines
 	Environment  Environment          `json:"environment"`  // the one in use
