@@ -79,7 +79,7 @@ func TestNeighbours(t *testing.T) {
 	zones := []string{"", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"}
 	exprs := []string{
 		"* * * * *", "*/7 * * * *", "30 * * * *", "0 */2 * * *", "30 2 * * *", "*/10 1-3 * * *", "0 0 * * *", "59 23 L * *",
-		"0 0 * * MON#1", "15 2 * * 7L", "0 0 29 2 *", "*/13 * 2 * * *", "0 0 1 */3 *", "every 17m", "36h", "0 0 13 * FRI",
+		"0 0 * * MON#1", "15 2 * * 7L", "0 0 29 2 *", "0 0 1W,LW * *", "*/13 * 2 * * *", "0 0 1 */3 *", "every 17m", "36h", "0 0 13 * FRI",
 	}
 	changes := []string{"2007-03-25T01:00:00Z", "2007-10-28T01:00:00Z", "2007-11-04T06:00:00Z", "2007-03-11T07:00:00Z",
 		"2011-12-30T10:00:00Z", "2007-10-14T03:00:00Z", "2007-03-24T15:00:00Z", "2040-12-31T12:00:00Z"}
@@ -226,7 +226,10 @@ func TestMistakes(t *testing.T) {
 		{"1,,2 * * * *", "", "a value is missing", ""},
 		{"-1 * * * *", "", "a value is missing", ""},
 		{"0 22-2 * * *", "", "the range ends (2) before it starts (22)", `"22-23,0-2"`},
-		{"0 0 15W * *", "", "nearest working day", ""},
+		{"0 0 W * *", "", "W stands behind one day, as in 15W", ""},
+		{"0 0 1-15W * *", "", "W stands behind one day, as in 15W", ""},
+		{"0 0 32W * *", "", "W stands behind one day, as in 15W", ""},
+		{"0 0 30W 2 *", "", "never comes", `"L"`},
 		{"0 0 30 2 *", "", "never comes", `"L"`},
 		{"0 0 31 4,6 *", "", "never comes", ""},
 		{"* * * *", "", "has 4 fields", "@daily"},
@@ -265,6 +268,8 @@ func TestDescribe(t *testing.T) {
 		{"0 6,18 * * FRI-SUN", "", "at 06:00, 18:00 on Friday to Sunday (UTC)"},
 		{"0 9 * * MON#1,5L", "", "at 09:00 on the first Monday of the month or on the last Friday of the month (UTC)"},
 		{"0 0 L * *", "", "at 00:00 on the last day of the month (UTC)"},
+		{"0 0 LW * *", "", "at 00:00 on the last working day of the month (UTC)"},
+		{"0 0 1,15W * *", "", "at 00:00 on day 1 of the month or on the working day nearest to day 15 of the month (UTC)"},
 		{"0 0 13 * FRI", "", "at 00:00 on day 13 of the month or on Friday (UTC)"},
 		{"*/15 * * * *", "", "every 15 minutes (UTC)"},
 		{"* * * * *", "", "every minute (UTC)"},
@@ -300,7 +305,7 @@ func TestZoneNames(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"@daily", "*/5 1-3,L * MON#1 5L", "0 0 30 2 *", "every 15m", "1 2 3 4 5 6", "FRI-MON/2 * * * *", "L-1 * * * *", "1h30m"} {
+	for _, seed := range []string{"@daily", "*/5 1-3,L * MON#1 5L", "0 0 30 2 *", "every 15m", "1 2 3 4 5 6", "FRI-MON/2 * * * *", "L-1 * * * *", "0 0 31W,LW * *", "1h30m"} {
 		f.Add(seed, "Europe/Berlin")
 	}
 	base := at(f, "2007-03-25T00:30:00Z")
