@@ -154,7 +154,8 @@ func (e *cron) weekdays(first, last int) uint32 {
 }
 
 // workingDays gives the days that "15W" and "LW" name, in a month of last days whose first day is the weekday first: the
-// Friday before a Saturday and the Monday after a Sunday, but never a day of another month.
+// Friday before a Saturday and the Monday after a Sunday, but never a day of another month. "31W" is the last working day of
+// a shorter month, as croniter has it.
 func (e *cron) workingDays(first, last int) uint32 {
 	var mask uint32
 	near := func(day int) {
@@ -170,8 +171,8 @@ func (e *cron) workingDays(first, last int) uint32 {
 		}
 		mask |= 1 << day
 	}
-	for day := nextBit(uint64(e.nearest), 0); day >= 0 && day <= last; day = nextBit(uint64(e.nearest), day+1) {
-		near(day)
+	for day := nextBit(uint64(e.nearest), 0); day >= 0; day = nextBit(uint64(e.nearest), day+1) {
+		near(min(day, last))
 	}
 	if e.lastWorking { // a Saturday or Sunday at the end of a month has its Friday before it
 		near(last)
