@@ -131,6 +131,9 @@ func (e *cron) days(year int64, month int) uint32 {
 		if e.lastDay {
 			mask |= 1 << last
 		}
+		if e.nearest != 0 || e.lastWorking {
+			mask |= e.workingDays(weekday(civilDays(year, month, 1)), last)
+		}
 	}
 	if !e.anyWeekday {
 		mask |= e.weekdays(weekday(civilDays(year, month, 1)), last)
@@ -146,6 +149,33 @@ func (e *cron) weekdays(first, last int) uint32 {
 		if e.weekday>>w&1 != 0 || e.nth[w]>>((d+6)/7)&1 != 0 || d+7 > last && e.lastWeekday>>w&1 != 0 {
 			mask |= 1 << d
 		}
+	}
+	return mask
+}
+
+// workingDays gives the days that "15W" and "LW" name, in a month of last days whose first day is the weekday first: the
+// Friday before a Saturday and the Monday after a Sunday, but never a day of another month. "31W" is the last working day of
+// a shorter month, as croniter has it.
+func (e *cron) workingDays(first, last int) uint32 {
+	var mask uint32
+	near := func(day int) {
+		switch w := (first + day - 1) % 7; {
+		case w == 6 && day == 1:
+			day += 2
+		case w == 6:
+			day--
+		case w == 0 && day == last:
+			day -= 2
+		case w == 0:
+			day++
+		}
+		mask |= 1 << day
+	}
+	for day := nextBit(uint64(e.nearest), 0); day >= 0; day = nextBit(uint64(e.nearest), day+1) {
+		near(min(day, last))
+	}
+	if e.lastWorking { // a Saturday or Sunday at the end of a month has its Friday before it
+		near(last)
 	}
 	return mask
 }

@@ -15,10 +15,12 @@ type cron struct {
 	month                uint16 // 1–12
 	weekday              uint8  // 0 Sunday – 6
 	nth                  [7]uint8
-	lastWeekday          uint8 // the month's last such weekday
-	lastDay              bool  // the month's last day
-	anyDay, anyWeekday   bool  // the field is * or ?
-	everyHour            bool  // ticks by elapsed time when clocks change; see zone.go
+	lastWeekday          uint8  // the month's last such weekday
+	lastDay              bool   // the month's last day
+	nearest              uint32 // 15W: the working day nearest to the 15th, in its month
+	lastWorking          bool   // LW: the month's last working day
+	anyDay, anyWeekday   bool   // the field is * or ?
+	everyHour            bool   // ticks by elapsed time when clocks change; see zone.go
 }
 
 // field says what one place of the expression allows.
@@ -188,20 +190,29 @@ func (p *parser) wordMistake(f field, word string) string {
 	case word == "":
 		return "a value is missing."
 	case strings.ContainsAny(word, "Ww") && f.name == dayField.name:
-		return fmt.Sprintf("%q (nearest working day) is not something Damson's schedules know.", word)
+		return fmt.Sprintf("%q is no working day: W stands behind one day, as in 15W, or behind L.", word)
 	case len(f.names) > 0:
 		return fmt.Sprintf("%q is neither a number nor a name such as %s.", word, f.names[1])
 	}
 	return fmt.Sprintf("%q is not a number.", word)
 }
 
-// dayWord reads "L" in the day-of-month field: the month's last day.
+// dayWord reads in the day-of-month field "L", the month's last day, "LW", its last working day, and "15W", the working day
+// nearest to the 15th.
 func (e *cron) dayWord(item string) bool {
-	if item != "L" && item != "l" {
-		return false
+	day, working := item, false
+	if n := len(item) - 1; n > 0 && (item[n] == 'W' || item[n] == 'w') {
+		day, working = item[:n], true
 	}
-	e.lastDay = true
-	return true
+	switch v, ok := number(day); {
+	case day == "L" || day == "l":
+		e.lastDay, e.lastWorking = e.lastDay || !working, e.lastWorking || working
+		return true
+	case working && ok && v >= dayField.min && v <= dayField.max:
+		e.nearest |= 1 << v
+		return true
+	}
+	return false
 }
 
 // weekdayWord reads "MON#1", the month's first Monday, and "5L", "FRIL" or "L5", its last Friday.

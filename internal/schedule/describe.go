@@ -117,6 +117,12 @@ func (e *cron) dateWords() string {
 		if e.lastDay {
 			days = append(days, "on the last day of the month")
 		}
+		for d := nextBit(uint64(e.nearest), 0); d >= 0; d = nextBit(uint64(e.nearest), d+1) {
+			days = append(days, fmt.Sprintf("on the working day nearest to day %d of the month", d))
+		}
+		if e.lastWorking {
+			days = append(days, "on the last working day of the month")
+		}
 	}
 	if !e.anyWeekday {
 		days = append(days, e.weekdayWords()...)

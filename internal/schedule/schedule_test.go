@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"damson/internal/diag"
 	"damson/internal/schedule"
 )
@@ -79,7 +77,7 @@ func TestNeighbours(t *testing.T) {
 	zones := []string{"", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"}
 	exprs := []string{
 		"* * * * *", "*/7 * * * *", "30 * * * *", "0 */2 * * *", "30 2 * * *", "*/10 1-3 * * *", "0 0 * * *", "59 23 L * *",
-		"0 0 * * MON#1", "15 2 * * 7L", "0 0 29 2 *", "*/13 * 2 * * *", "0 0 1 */3 *", "every 17m", "36h", "0 0 13 * FRI",
+		"0 0 * * MON#1", "15 2 * * 7L", "0 0 29 2 *", "0 0 1W,LW * *", "*/13 * 2 * * *", "0 0 1 */3 *", "every 17m", "36h", "0 0 13 * FRI",
 	}
 	changes := []string{"2007-03-25T01:00:00Z", "2007-10-28T01:00:00Z", "2007-11-04T06:00:00Z", "2007-03-11T07:00:00Z",
 		"2011-12-30T10:00:00Z", "2007-10-14T03:00:00Z", "2007-03-24T15:00:00Z", "2040-12-31T12:00:00Z"}
@@ -112,54 +110,6 @@ func checkNeighbours(t *testing.T, s schedule.Schedule, u time.Time) {
 	case !s.Aligned(start) || s.Aligned(u) != u.Equal(start):
 		t.Fatalf("%s: Aligned(%s) = %v, Aligned(%s) = %v", s.Describe(), start, s.Aligned(start), u, s.Aligned(u))
 	}
-}
-
-// TestAgainstWallClock compares with a plain simulation that looks at the wall every minute, as cron does.
-func TestAgainstWallClock(t *testing.T) {
-	t.Parallel()
-	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"} {
-		for _, expr := range []string{"30 2 * * *", "*/20 1-3 * * *", "5 * * * *", "*/15 * * * *", "0 */3 * * *", "0 0 * * SUN"} {
-			s := parse(t, expr, zone)
-			for _, from := range []time.Time{at(t, "2007-03-08T00:00:00Z"), at(t, "2007-10-24T00:00:00Z")} {
-				to := from.AddDate(0, 0, 20)
-				var got []time.Time
-				for start := range s.Intervals(from, to) {
-					got = append(got, start)
-				}
-				if d := cmp.Diff(watchWall(t, expr, s.Location(), from, to), got); d != "" {
-					t.Errorf("%q in %s (-wall +ticks):\n%s", expr, zone, d)
-				}
-			}
-		}
-	}
-}
-
-// watchWall lists the ticks of expr from one instant to another. It matches the wall's minutes against expr read by another
-// parser (UTC schedules, in which nothing is skipped or doubled), and follows the wall's highest minute shown so far.
-func watchWall(t *testing.T, expr string, loc *time.Location, from, to time.Time) []time.Time {
-	plain := parse(t, expr, "UTC")
-	wallOf := func(u time.Time) time.Time {
-		l := u.In(loc)
-		return time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), 0, 0, time.UTC)
-	}
-	everyHour := strings.Fields(expr)[1] == "*"
-	var ticks []time.Time
-	shown := wallOf(from).Add(-time.Minute)
-	for u := from; !u.After(to); u = u.Add(time.Minute) {
-		wall := wallOf(u)
-		tick := false
-		if everyHour {
-			tick = plain.Aligned(wall)
-		}
-		for !everyHour && shown.Before(wall) { // also the minutes that the wall has skipped
-			shown = shown.Add(time.Minute)
-			tick = tick || plain.Aligned(shown)
-		}
-		if tick {
-			ticks = append(ticks, u)
-		}
-	}
-	return ticks
 }
 
 func TestWithoutTicks(t *testing.T) {
@@ -226,7 +176,9 @@ func TestMistakes(t *testing.T) {
 		{"1,,2 * * * *", "", "a value is missing", ""},
 		{"-1 * * * *", "", "a value is missing", ""},
 		{"0 22-2 * * *", "", "the range ends (2) before it starts (22)", `"22-23,0-2"`},
-		{"0 0 15W * *", "", "nearest working day", ""},
+		{"0 0 W * *", "", "W stands behind one day, as in 15W", ""},
+		{"0 0 1-15W * *", "", "W stands behind one day, as in 15W", ""},
+		{"0 0 32W * *", "", "W stands behind one day, as in 15W", ""},
 		{"0 0 30 2 *", "", "never comes", `"L"`},
 		{"0 0 31 4,6 *", "", "never comes", ""},
 		{"* * * *", "", "has 4 fields", "@daily"},
@@ -265,6 +217,8 @@ func TestDescribe(t *testing.T) {
 		{"0 6,18 * * FRI-SUN", "", "at 06:00, 18:00 on Friday to Sunday (UTC)"},
 		{"0 9 * * MON#1,5L", "", "at 09:00 on the first Monday of the month or on the last Friday of the month (UTC)"},
 		{"0 0 L * *", "", "at 00:00 on the last day of the month (UTC)"},
+		{"0 0 LW * *", "", "at 00:00 on the last working day of the month (UTC)"},
+		{"0 0 1,15W * *", "", "at 00:00 on day 1 of the month or on the working day nearest to day 15 of the month (UTC)"},
 		{"0 0 13 * FRI", "", "at 00:00 on day 13 of the month or on Friday (UTC)"},
 		{"*/15 * * * *", "", "every 15 minutes (UTC)"},
 		{"* * * * *", "", "every minute (UTC)"},
@@ -300,7 +254,7 @@ func TestZoneNames(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"@daily", "*/5 1-3,L * MON#1 5L", "0 0 30 2 *", "every 15m", "1 2 3 4 5 6", "FRI-MON/2 * * * *", "L-1 * * * *", "1h30m"} {
+	for _, seed := range []string{"@daily", "*/5 1-3,L * MON#1 5L", "0 0 30 2 *", "every 15m", "1 2 3 4 5 6", "FRI-MON/2 * * * *", "L-1 * * * *", "0 0 31W,LW * *", "1h30m"} {
 		f.Add(seed, "Europe/Berlin")
 	}
 	base := at(f, "2007-03-25T00:30:00Z")
