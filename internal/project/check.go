@@ -12,20 +12,78 @@ import (
 	"damson/internal/sqltext"
 )
 
-// resolveFiles finds the SQL file of every sql task.
+// resolveFiles finds the files that tasks name: SQL, and programs.
 func (l *loader) resolveFiles(d *pipelineDecl) {
 	for _, t := range d.tasks {
-		if t.task.SQL == nil {
-			continue
+		task := t.task
+		switch {
+		case task.SQL != nil:
+			task.SQL.File = l.taskFile(d, t, task.SQL.File)
+			if f := l.templates.files[task.SQL.File]; f != nil {
+				f.asTask = true
+			}
+		case task.Branch != nil && task.Branch.Choose == "" && !has(t, "choose"):
+			task.Branch.File = l.taskFile(d, t, task.Branch.File)
+		case task.Condition != nil && task.Condition.When == "" && !has(t, "when"):
+			task.Condition.File = l.taskFile(d, t, task.Condition.File)
+		case task.Sensor != nil && task.Sensor.File != "":
+			task.Sensor.File = l.sqlFile(t, "sql", l.nameOrFile(d, task.Sensor.File))
+		case task.Process != nil && task.Process.Command == "" && !has(t, "command"):
+			l.resolveProgram(d, t)
 		}
-		file := t.task.SQL.File
-		if file == "" {
-			file = l.fileOf(d.pipeline.Name, t.task.Name)
+		if task.Map != nil && task.Map.File != "" {
+			task.Map.File = l.sqlFile(t, "over", l.nameOrFile(d, task.Map.File))
 		}
-		t.task.SQL.File = l.sqlFile(t, "file", file)
-		if f := l.templates.files[t.task.SQL.File]; f != nil {
-			f.asTask, f.used = true, true
+	}
+}
+
+// has reports whether an argument was given.
+func has(t *taskDecl, key string) bool {
+	_, ok := t.at[key]
+	return ok
+}
+
+// taskFile finds the SQL file of a task: the one it names, else by its own name.
+func (l *loader) taskFile(d *pipelineDecl, t *taskDecl, file string) string {
+	if file == "" {
+		file = l.fileOf(d.pipeline.Name, t.task.Name)
+	}
+	return l.sqlFile(t, "file", file)
+}
+
+// resolveProgram finds the program of a python or shell task: the file it names, else by its own name.
+func (l *loader) resolveProgram(d *pipelineDecl, t *taskDecl) {
+	p := t.task.Process
+	folder, ending := pythonFolder, ".py"
+	if t.task.Kind == pipeline.ShellTask {
+		folder, ending = shellFolder, ".sh"
+	}
+	if p.File == "" {
+		p.File = folder + "/" + d.pipeline.Name + "/" + t.task.Name + ending
+		if l.programs[p.File] == nil && !l.tree.broken[p.File] {
+			p.File = folder + "/" + t.task.Name + ending
 		}
+	}
+	p.File = path.Clean(strings.ReplaceAll(p.File, `\`, "/"))
+	f := l.programs[p.File]
+	switch {
+	case l.tree.broken[p.File] || t.task.Name == "" && !has(t, "file"):
+	case !strings.HasPrefix(p.File, folder+"/"):
+		l.errorf(t.pos("file"), "Program elsewhere", fmt.Sprintf("Put it under %s/, so that it counts as a part of the project.", folder),
+			"Task %s runs %s, which is not under %s/.", t.task.Name, p.File, folder)
+	case f == nil:
+		fix := fmt.Sprintf("Write %s.", p.File)
+		if near := nearFile(p.File, l.tree.programs); near != "" && strings.HasPrefix(near, folder+"/") {
+			fix = fmt.Sprintf("Did you mean %q?", near)
+		}
+		l.errorf(t.pos("file"), "Missing program", fix, "Task %s runs %s, which is not there.", t.task.Name, p.File)
+	case strings.TrimSpace(f.text) == "":
+		l.once(diag.Finding{At: diag.Pos{File: f.path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty program",
+			Detail: fmt.Sprintf("%s has nothing to run.", f.path), Fix: "Write the program, or delete the file and its task."})
+	case folder == shellFolder && strings.Contains(f.text, "\r\n"):
+		l.once(diag.Finding{At: diag.Pos{File: f.path, Line: 1 + strings.Count(f.text[:strings.Index(f.text, "\r\n")], "\n")}, Severity: diag.Error,
+			Summary: "Windows line ends in a shell script", Fix: "Save it with line ends of \\n.",
+			Detail: fmt.Sprintf("sh would take the carriage return at the end of each line of %s for a part of the command.", f.path)})
 	}
 }
 
@@ -102,28 +160,40 @@ func (l *loader) resolveModels(d *pipelineDecl) {
 	}
 }
 
-// resolveSources finds what train and score tasks read, in this order: a SQL file of that name that no sql task runs; the
-// table of a task of that name, in the same pipeline or else the only one in the project; a table schema.table.
+// resolveSources finds what train and score tasks and the inputs of programs read, in this order: a SQL file of that name
+// that no sql task runs; the table of a task of that name, in the same pipeline or else the only one in the project; a
+// table schema.table.
 func (l *loader) resolveSources(d *pipelineDecl, all []writer) {
 	for _, t := range d.tasks {
-		source := t.task.Source()
-		if source == "" {
+		if source := t.task.Source(); source != "" {
+			t.setSource(l.resolveSource(d, t, "source", source, all))
+		}
+		if t.task.Process == nil {
 			continue
 		}
-		if file := l.templates.files[l.fileOf(d.pipeline.Name, source)]; file != nil && !file.asTask {
-			file.used = true
-			t.setSource(source, file.path)
-			continue
-		}
-		if w := l.writerNamed(d, source, all); w != nil {
-			t.setSource(w.task.Into(), "")
-			l.checkOrder(t, w)
-			continue
-		}
-		if !l.sourceTable(d, t, source, all) {
-			l.unknownSource(d, t, source, all)
+		for i := range t.task.Process.Inputs {
+			in := &t.task.Process.Inputs[i]
+			if in.Table, in.File = l.resolveSource(d, t, "inputs", in.Table, all); in.File != "" {
+				in.Table = ""
+			}
 		}
 	}
+}
+
+// resolveSource gives the table, or the name of the SQL file and its path. What is neither becomes a finding at the
+// argument key.
+func (l *loader) resolveSource(d *pipelineDecl, t *taskDecl, key, source string, all []writer) (name, file string) {
+	if file := l.templates.files[l.nameOrFile(d, source)]; file != nil && !file.asTask {
+		return strings.TrimSuffix(path.Base(source), ".sql"), file.path
+	}
+	if w := l.writerNamed(d, source, all); w != nil {
+		l.checkOrder(t, w, key)
+		return w.task.Into(), ""
+	}
+	if !l.sourceTable(d, t, key, source, all) {
+		l.unknownSource(t, key, source, all)
+	}
+	return source, ""
 }
 
 func (t *taskDecl) setSource(source, file string) {
@@ -155,21 +225,21 @@ func (l *loader) writerNamed(d *pipelineDecl, name string, all []writer) *taskDe
 }
 
 // sourceTable reads the source as a table, and reports whether it is one.
-func (l *loader) sourceTable(d *pipelineDecl, t *taskDecl, source string, all []writer) bool {
+func (l *loader) sourceTable(d *pipelineDecl, t *taskDecl, key, source string, all []writer) bool {
 	schema, _, err := sqltext.ParseName(source)
 	if err != nil || schema == "" {
 		return false
 	}
-	key := tableKey(source)
+	table := tableKey(source)
 	for _, w := range all {
-		if w.table == key && w.task.pipeline == d && w.task != t {
-			l.checkOrder(t, w.task)
+		if w.table == table && w.task.pipeline == d && w.task != t {
+			l.checkOrder(t, w.task, key)
 		}
 	}
 	return true
 }
 
-func (l *loader) unknownSource(d *pipelineDecl, t *taskDecl, source string, all []writer) {
+func (l *loader) unknownSource(t *taskDecl, key, source string, all []writer) {
 	var names []string
 	for _, f := range l.tree.sql {
 		if file := l.templates.files[f.path]; file != nil && !file.asTask {
@@ -186,16 +256,16 @@ func (l *loader) unknownSource(d *pipelineDecl, t *taskDecl, source string, all 
 	if fix == "" {
 		fix = `Write a table as schema.table, or the name of a SQL file or of a task that writes a table.`
 	}
-	l.errorf(t.pos("source"), "Unknown source", fix, "Task %s reads %q, which is neither a table schema.table, nor a file sql/%s.sql, nor a task with into.",
-		t.task.Name, source, source)
+	l.errorf(t.pos(key), "Unknown source", fix, "Task %s reads %q, which is neither a table schema.table, nor a file sql/%s.sql, nor a task with into.",
+		t.task.Name, source, strings.TrimSuffix(source, ".sql"))
 }
 
 // checkOrder warns when reader may run before the task that makes its rows.
-func (l *loader) checkOrder(reader, maker *taskDecl) {
+func (l *loader) checkOrder(reader, maker *taskDecl, key string) {
 	if reader.pipeline != maker.pipeline || reader == maker || reader.waitsFor(maker, map[*taskDecl]bool{}) {
 		return
 	}
-	l.warn(reader.pos("source"), "No order between a table's writer and its reader", fmt.Sprintf("Add %s >> %s.", maker.task.Name, reader.task.Name),
+	l.warn(reader.pos(key), "No order between a table's writer and its reader", fmt.Sprintf("Add %s >> %s.", maker.task.Name, reader.task.Name),
 		"Task %s reads %s, which task %s writes, but does not wait for it.", reader.task.Name, maker.task.Into(), maker.task.Name)
 }
 
@@ -246,6 +316,7 @@ func (l *loader) resolveOrder(d *pipelineDecl) {
 	for _, t := range d.tasks {
 		byName[t.task.Name] = t
 	}
+	l.expandGroups(d, byName)
 	for _, t := range d.tasks {
 		l.resolveUpstream(d, t, byName)
 	}

@@ -52,7 +52,11 @@ type taskDefaults struct {
 	MaxRetryDelay time.Duration
 	Timeout       time.Duration
 	DependsOnPast bool
-	Priority      int
+	// WaitForDownstream implies DependsOnPast.
+	WaitForDownstream bool
+	Priority          int
+	Pool              string
+	PoolSlots         int
 }
 
 // defaults is the section of damson.yaml under that name.
@@ -67,11 +71,11 @@ type defaults struct {
 }
 
 var (
-	configKeys = []string{"name", "default_environment", "environments", "defaults", "vars", "connections"}
+	configKeys = []string{"name", "default_environment", "environments", "defaults", "pools", "vars", "connections"}
 	envKeys    = []string{"warehouse", "vars", "connections", "memory", "threads"}
 	connKeys   = []string{"type", "host", "port", "schema", "login", "password", "extra"}
-	defKeys    = []string{"retries", "retry_delay", "retry_backoff", "max_retry_delay", "timeout", "depends_on_past", "priority",
-		"owner", "timezone", "catchup", "max_active_runs", "max_active_tasks", "run_timeout"}
+	defKeys    = []string{"retries", "retry_delay", "retry_backoff", "max_retry_delay", "timeout", "depends_on_past",
+		"wait_for_downstream", "priority", "pool", "pool_slots", "owner", "timezone", "catchup", "max_active_runs", "max_active_tasks", "run_timeout"}
 )
 
 // plainName is what pipelines, tasks, models, environments and projects may be called. A dot stands between a pipeline and
@@ -89,6 +93,7 @@ type config struct {
 	opts     Options
 	project  *Project
 	defaults defaults
+	poolsAt  map[string]diag.Pos // of pool and pool_slots among the defaults
 	secrets  []string
 	chosen   *yaml.Node // the environment in use; nil when it is the built-in one
 }
@@ -96,8 +101,9 @@ type config struct {
 // readConfig fills in everything of the project that damson.yaml says.
 func readConfig(text string, p *Project, opts Options) *config {
 	c := &config{yamlFile: yamlFile{path: ConfigFile}, opts: opts, project: p}
-	c.defaults = defaults{Timezone: "UTC", taskDefaults: taskDefaults{RetryDelay: 30 * time.Second, RetryBackoff: 1}}
-	p.Vars, p.Conns = map[string]any{}, map[string]Connection{}
+	c.defaults = defaults{Timezone: "UTC", taskDefaults: taskDefaults{RetryDelay: 30 * time.Second, RetryBackoff: 1, PoolSlots: 1}}
+	c.poolsAt = map[string]diag.Pos{}
+	p.Vars, p.Conns, p.Pools = map[string]any{}, map[string]Connection{}, map[string]int{}
 	var wanted string
 	envs := map[string]*yaml.Node{}
 	var envsAt, vars, conns, wantedAt *yaml.Node
@@ -114,6 +120,8 @@ func readConfig(text string, p *Project, opts Options) *config {
 				c.readEnvironments(v, envs)
 			case "defaults":
 				c.readDefaults(v)
+			case "pools":
+				c.readPools(v)
 			case "vars":
 				vars = v
 			case "connections":
@@ -282,6 +290,12 @@ func (c *config) readDefaults(n *yaml.Node) {
 			d.Timeout = c.duration(v, where)
 		case "depends_on_past":
 			d.DependsOnPast = c.boolean(v, where)
+		case "wait_for_downstream":
+			d.WaitForDownstream = c.boolean(v, where)
+		case "pool":
+			d.Pool, c.poolsAt[key] = c.text(v, where), c.at(v)
+		case "pool_slots":
+			d.PoolSlots, c.poolsAt[key] = c.whole(v, where, 1), c.at(v)
 		case "priority":
 			d.Priority = c.whole(v, where, minPriority)
 		case "owner":
@@ -301,6 +315,17 @@ func (c *config) readDefaults(n *yaml.Node) {
 		case "run_timeout":
 			d.RunTimeout = c.duration(v, where)
 		}
+	})
+}
+
+// readPools reads the pools and how many slots each has.
+func (c *config) readPools(n *yaml.Node) {
+	c.entries(n, "pools", nil, func(name string, k, v *yaml.Node) {
+		if !plainName.MatchString(name) {
+			c.errorf(k, "Not a name", nameFix, "A pool is called %q.", name)
+			return
+		}
+		c.project.Pools[name] = c.whole(v, "pools."+name, 1)
 	})
 }
 

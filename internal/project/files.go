@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -30,8 +31,11 @@ type tree struct {
 	star   []*sourceFile // pipelines/ and lib/
 	sql    []*sourceFile
 	macros []*sourceFile
+	// programs are all files under python/ and shell/: a program may use any of those beside it. Their text is as it is.
+	programs []*sourceFile
 	// broken are files that are there but cannot be read; their findings are in findings, and nobody calls them missing.
 	broken   map[string]bool
+	paths    []string // of all files, also those that could not be read
 	findings diag.Findings
 }
 
@@ -41,18 +45,47 @@ func readTree(dir string) *tree {
 	t.star = append(t.list(dir, "pipelines", ".star"), t.list(dir, "lib", ".star")...)
 	t.sql = t.list(dir, "sql", ".sql")
 	t.macros = t.list(dir, "macros", ".sql")
-	all := make([]*sourceFile, 0, len(t.star)+len(t.sql)+len(t.macros))
-	all = append(append(append(all, t.star...), t.sql...), t.macros...)
+	t.programs = append(t.list(dir, pythonFolder, ""), t.list(dir, shellFolder, "")...)
+	texts := slices.Concat(t.star, t.sql, t.macros)
+	all := slices.Concat(texts, t.programs)
 	problems := make([]*diag.Finding, len(all))
-	parallel(len(all), func(i int) { all[i].text, problems[i] = readText(dir, all[i].path) })
+	parallel(len(all), func(i int) {
+		if i < len(texts) {
+			all[i].text, problems[i] = readText(dir, all[i].path)
+			return
+		}
+		var data []byte
+		data, problems[i] = readBytes(dir, all[i].path)
+		all[i].text = string(data)
+	})
 	for i, f := range problems {
 		if f != nil {
 			t.findings = append(t.findings, *f)
 			t.broken[all[i].path] = true
 		}
 	}
-	t.star, t.sql, t.macros = t.readable(t.star), t.readable(t.sql), t.readable(t.macros)
+	for _, f := range all {
+		t.paths = append(t.paths, f.path)
+	}
+	t.star, t.sql, t.macros, t.programs = t.readable(t.star), t.readable(t.sql), t.readable(t.macros), t.readable(t.programs)
 	return t
+}
+
+// pythonFolder and shellFolder hold the programs of python and shell tasks.
+const pythonFolder, shellFolder = "python", "shell"
+
+// Files lists the files that decide what the project in dir does, relative to it and sorted: damson.yaml and those under
+// pipelines/, lib/, sql/, macros/, python/ and shell/ that Load reads. Files that only hold secrets are not among them.
+func Files(dir string) []string {
+	t := &tree{broken: map[string]bool{}}
+	files := []string{ConfigFile}
+	for _, folder := range [][2]string{{"pipelines", ".star"}, {"lib", ".star"}, {"sql", ".sql"}, {"macros", ".sql"}, {pythonFolder, ""}, {shellFolder, ""}} {
+		for _, f := range t.list(dir, folder[0], folder[1]) {
+			files = append(files, f.path)
+		}
+	}
+	slices.Sort(files)
+	return files
 }
 
 func (t *tree) readable(files []*sourceFile) []*sourceFile {
@@ -77,13 +110,13 @@ func (t *tree) list(dir, folder, ext string) []*sourceFile {
 		case err != nil:
 			t.unreadable(name, err)
 			return nil
-		case strings.HasPrefix(d.Name(), "."):
+		case strings.HasPrefix(d.Name(), "."), ext == "" && madeByPython(d.Name()):
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
 			return nil
 		case d.IsDir():
-			if strings.HasSuffix(name, ext) {
+			if ext != "" && strings.HasSuffix(name, ext) {
 				t.refuse(name, "Directory instead of a file", fmt.Sprintf("%s is a directory; its name is one of a file.", name), "Rename it, or put the file there.")
 				return filepath.SkipDir
 			}
@@ -94,6 +127,9 @@ func (t *tree) list(dir, folder, ext string) []*sourceFile {
 	})
 	return found
 }
+
+// madeByPython reports whether Python writes a file or folder of that name by itself.
+func madeByPython(name string) bool { return name == "__pycache__" || strings.HasSuffix(name, ".pyc") }
 
 // entry takes one directory entry that is no directory itself.
 func (t *tree) entry(dir, name, ext string, d fs.DirEntry, found *[]*sourceFile) {
@@ -140,25 +176,37 @@ func plainReason(err error) string {
 	return err.Error()
 }
 
-// readText reads one file as clean UTF-8 text, or says what is wrong with it.
-func readText(dir, name string) (string, *diag.Finding) {
-	finding := func(at diag.Pos, summary, detail, fix string) (string, *diag.Finding) {
-		return "", &diag.Finding{At: at, Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix}
+// readBytes reads one file as it is, or says what is wrong with it.
+func readBytes(dir, name string) ([]byte, *diag.Finding) {
+	finding := func(summary, detail, fix string) ([]byte, *diag.Finding) {
+		return nil, &diag.Finding{At: diag.Pos{File: name}, Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix}
 	}
-	here := diag.Pos{File: name}
 	file, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
-		return finding(here, "Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Give yourself the right to read it.")
+		return finding("Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Give yourself the right to read it.")
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	switch {
 	case err != nil:
-		return finding(here, "Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Check the file and the disk it is on.")
+		return finding("Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Check the file and the disk it is on.")
 	case len(data) > maxFileSize:
-		return finding(here, "File too large", fmt.Sprintf("%s has more than %d MiB.", name, maxFileSize>>20), "Load data with p.load(…); keep declarations and SQL small.")
-	case bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}):
-		return finding(here, "Not UTF-8", fmt.Sprintf("%s is encoded as UTF-16.", name), "Save it as UTF-8.")
+		return finding("File too large", fmt.Sprintf("%s has more than %d MiB.", name, maxFileSize>>20), "Load data with p.load(…); keep declarations, SQL and programs small.")
+	}
+	return data, nil
+}
+
+// readText reads one file as clean UTF-8 text, or says what is wrong with it.
+func readText(dir, name string) (string, *diag.Finding) {
+	data, broken := readBytes(dir, name)
+	if broken != nil {
+		return "", broken
+	}
+	finding := func(at diag.Pos, summary, detail, fix string) (string, *diag.Finding) {
+		return "", &diag.Finding{At: at, Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix}
+	}
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return finding(diag.Pos{File: name}, "Not UTF-8", fmt.Sprintf("%s is encoded as UTF-16.", name), "Save it as UTF-8.")
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if i := badByte(data); i >= 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"damson/internal/diag"
@@ -25,13 +26,16 @@ func Load(dir string, opts Options) (*Project, diag.Findings) {
 	if f := isProject(p.Dir); f != nil {
 		return p, diag.Findings{*f}
 	}
+	p.files = []string{ConfigFile}
 	text, broken := readText(p.Dir, ConfigFile)
 	if broken != nil {
 		return p, diag.Findings{*broken}
 	}
 	c := readConfig(text, p, opts)
 	t := readTree(p.Dir)
-	l := &loader{project: p, tree: t}
+	p.files = append(p.files, t.paths...)
+	slices.Sort(p.files)
+	l := &loader{project: p, tree: t, defaultsAt: c.poolsAt}
 	l.findings = append(append(l.findings, c.findings...), t.findings...)
 	parsed := make(chan struct{})
 	go func() { // templates and declarations need nothing of each other
@@ -75,13 +79,25 @@ type loader struct {
 
 	templates *templates
 	pipelines []*pipelineDecl
+	byName    map[string]*pipelineDecl
+	programs  map[string]*sourceFile
+	listeners map[*pipelineDecl][]wait // of the tables that a pipeline writes
 	models    map[string]*pipeline.Model
 	said      map[string]bool // findings that were reported once
+	// incomplete says that a file was not read to its end, so that what is not there may only not be known.
+	incomplete bool
+	// defaultsAt is where damson.yaml gives the pool and pool_slots of tasks that do not.
+	defaultsAt map[string]diag.Pos
 }
 
 // check resolves and judges all declarations, in the order in which they build on each other.
 func (l *loader) check(e *evaluation) {
 	l.takeModels(e.models)
+	l.incomplete = e.incomplete()
+	l.programs = make(map[string]*sourceFile, len(l.tree.programs))
+	for _, f := range l.tree.programs {
+		l.programs[f.path] = f
+	}
 	l.takePipelines(e.pipelines)
 	for _, d := range l.pipelines {
 		l.resolveFiles(d)
@@ -91,11 +107,17 @@ func (l *loader) check(e *evaluation) {
 		l.resolveOrder(d)
 		l.resolveModels(d)
 		l.resolveSources(d, tables)
+		l.resolveDatasets(d, tables)
 		l.checkWriters(d)
 		l.checkReads(d)
 		l.checkTemplates(d)
+		l.checkChoices(d)
+		l.checkPools(d)
+		l.checkOthers(d)
 	}
-	if !e.incomplete() {
+	l.findListeners(tables)
+	l.checkCircles()
+	if !l.incomplete {
 		l.unusedFiles()
 	}
 	l.versions()
@@ -118,14 +140,14 @@ func (l *loader) takeModels(models []*pipeline.Model) {
 
 // takePipelines keeps the first pipeline of each name, and in each the first task of each name.
 func (l *loader) takePipelines(decls []*pipelineDecl) {
-	seen := map[string]*pipelineDecl{}
+	l.byName = map[string]*pipelineDecl{}
 	for _, d := range decls {
 		p := d.pipeline
-		if before := seen[p.Name]; before != nil && p.Name != "" {
+		if before := l.byName[p.Name]; before != nil && p.Name != "" {
 			l.duplicate("pipeline", p.Name, p.At, before.pipeline.At)
 			continue
 		}
-		seen[p.Name] = d
+		l.byName[p.Name] = d
 		tasks := map[string]*taskDecl{}
 		kept := d.tasks[:0:0]
 		for _, t := range d.tasks {
@@ -137,6 +159,7 @@ func (l *loader) takePipelines(decls []*pipelineDecl) {
 			kept = append(kept, t)
 		}
 		d.tasks = kept
+		l.takeGroups(d)
 		if len(kept) == 0 {
 			l.warn(p.At, "No tasks", "Add one, for example with p.sql(…).", "Pipeline %s has no tasks, so its runs do nothing.", p.Name)
 		}

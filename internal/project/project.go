@@ -18,6 +18,7 @@ package project
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"damson/internal/diag"
@@ -50,11 +51,14 @@ type Project struct {
 	Environments []string             `json:"environments"` // names, sorted
 	Pipelines    []*pipeline.Pipeline `json:"pipelines"`    // by name
 	Models       []*pipeline.Model    `json:"models"`       // by name
+	// Pools are the pools that tasks share, by name, with the number of their slots.
+	Pools map[string]int `json:"pools,omitempty"`
 	// Vars are the project's variables under the environment's own; a string that came from a secret is a Secret.
 	Vars map[string]any `json:"vars,omitempty"`
 	// Conns are the connections templates see as conn.NAME.
 	Conns map[string]Connection `json:"connections,omitempty"`
 
+	files     []string // that Load read, sorted
 	secrets   []string // values, longest first
 	redactor  *strings.Replacer
 	templates *templates
@@ -83,6 +87,10 @@ type Connection struct {
 	Password Secret            `json:"password,omitzero"`
 	Extra    map[string]Secret `json:"extra,omitempty"`
 }
+
+// Files lists the files that decide what the project does, relative to its directory and sorted: what Load read, and what it
+// found but could not read. Files that only hold secrets are not among them. The function Files lists those of today.
+func (p *Project) Files() []string { return slices.Clone(p.files) }
 
 // Pipeline gives the pipeline of that name; the error is a diag.Finding that lists the names there are.
 func (p *Project) Pipeline(name string) (*pipeline.Pipeline, error) {

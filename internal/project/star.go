@@ -65,6 +65,7 @@ type evaluation struct {
 	modules   map[string]*module
 	order     []string
 	builtins  starlark.StringDict
+	methods   map[string]*starlark.Builtin
 	findings  diag.Findings
 	pipelines []*pipelineDecl
 	models    []*pipeline.Model
@@ -75,7 +76,7 @@ type evaluation struct {
 // evaluate runs all files under pipelines/ in the order of their names. Files under lib/ run when they are loaded.
 func (e *evaluation) evaluate(files []*sourceFile) {
 	e.modules = map[string]*module{}
-	e.builtins = e.predeclared()
+	e.builtins, e.methods = e.predeclared(), e.taskMethods()
 	modules := make([]*module, len(files))
 	problems := make([]diag.Findings, len(files))
 	parallel(len(files), func(i int) { modules[i], problems[i] = e.compile(files[i]) })
@@ -272,8 +273,8 @@ func (e *evaluation) runtimeFinding(m *module, err error) diag.Finding {
 		f.Fix = "Use chain([a, b], [c, d]) to pair them, or a loop: for t in [c, d]: [a, b] >> t."
 	case ops != nil:
 		f.Summary = "Not a task"
-		message = fmt.Sprintf("%s %s %s: order is set between tasks and lists of tasks", ops[1], ops[2], ops[3])
-		f.Fix = "Put what p.sql(…), p.load(…), p.train(…) or p.score(…) gave on both sides."
+		message = fmt.Sprintf("%s %s %s: order is set between tasks, groups and lists of them", ops[1], ops[2], ops[3])
+		f.Fix = "Put what p.sql(…), p.group(…) and the like gave on both sides."
 	case strings.HasPrefix(message, "cannot load "):
 		f.Summary = "Cannot load"
 		f.Fix = `Write load("lib/file.star", "name").`

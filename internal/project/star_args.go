@@ -110,6 +110,10 @@ func showValue(v starlark.Value) string {
 		return fmt.Sprintf("the task %s", v.decl.task.Name)
 	case *pipelineValue:
 		return fmt.Sprintf("the pipeline %s", v.decl.pipeline.Name)
+	case *groupValue:
+		return fmt.Sprintf("the group %s", v.decl.path)
+	case *datasetValue:
+		return fmt.Sprintf("the dataset %s", v.name)
 	case *modelValue:
 		return fmt.Sprintf("the model %s", v.model.Name)
 	case *record:

@@ -22,11 +22,25 @@ func (e *evaluation) predeclared() starlark.StringDict {
 	for name, fn := range map[string]builtinFunc{
 		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest,
 		"holdout": e.holdout, "cross_validation": e.crossValidation, "chain": e.chain,
-		"range": e.boundedRange, factorName: e.factorOf,
+		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,
 	} {
 		dict[name] = starlark.NewBuiltin(name, fn)
 	}
 	return dict
+}
+
+// taskMethods are the methods by which pipelines and groups take in tasks and groups.
+func (e *evaluation) taskMethods() map[string]*starlark.Builtin {
+	methods := map[string]*starlark.Builtin{}
+	for name, fn := range map[string]builtinFunc{
+		"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask,
+		"python": e.pythonTask, "shell": e.shellTask, "http": e.httpTask,
+		"branch": e.branchTask, "short_circuit": e.shortCircuitTask, "sensor": e.sensorTask, "trigger": e.triggerTask,
+		"group": e.declareGroup,
+	} {
+		methods[name] = starlark.NewBuiltin(name, fn)
+	}
+	return methods
 }
 
 type builtinFunc = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
@@ -52,15 +66,13 @@ func (e *evaluation) declarePipeline(t *starlark.Thread, _ *starlark.Builtin, ar
 	p.MaxActiveTasks = c.whole("max_active_tasks", d.MaxActiveTasks, 0, math.MaxInt32)
 	p.RunTimeout = c.duration("run_timeout", d.RunTimeout)
 	p.Params = c.params("params")
+	p.On = c.datasets("on")
+	p.Deadline = c.duration("deadline", 0)
 	decl := &pipelineDecl{pipeline: p, defaults: c.taskDefaults(d.taskDefaults), at: c.positions()}
 	c.finish()
 	c.checkSchedule(p)
 	e.pipelines = append(e.pipelines, decl)
-	methods := map[string]*starlark.Builtin{}
-	for name, fn := range map[string]builtinFunc{"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask} {
-		methods[name] = starlark.NewBuiltin(name, fn)
-	}
-	return &pipelineValue{decl: decl, methods: methods}, nil
+	return &pipelineValue{decl: decl, e: e}, nil
 }
 
 // plainName reads the required name of a pipeline, task or model.
@@ -86,6 +98,10 @@ func (c *call) location(p *pipeline.Pipeline) *time.Location {
 // checkSchedule judges schedule, start and end together.
 func (c *call) checkSchedule(p *pipeline.Pipeline) {
 	s, err := schedule.Parse(p.Schedule, p.Timezone)
+	if err == nil && !s.Manual() && len(p.On) > 0 {
+		c.report(c.place("on"), "Schedule and datasets", "Remove schedule, or on.",
+			"Pipeline %s runs by the schedule %q, so it cannot run by what is written to %s.", p.Name, p.Schedule, strings.Join(p.On, ", "))
+	}
 	if err != nil {
 		f := diag.AsFinding("Bad schedule", err)
 		f.At, f.Severity = c.place("schedule"), diag.Error
@@ -114,7 +130,11 @@ func (c *call) taskDefaults(d taskDefaults) taskDefaults {
 		MaxRetryDelay: c.duration("max_retry_delay", d.MaxRetryDelay),
 		Timeout:       c.duration("timeout", d.Timeout),
 		DependsOnPast: c.boolean("depends_on_past", d.DependsOnPast),
-		Priority:      c.whole("priority", d.Priority, minPriority, -minPriority),
+
+		WaitForDownstream: c.boolean("wait_for_downstream", d.WaitForDownstream),
+		Priority:          c.whole("priority", d.Priority, minPriority, -minPriority),
+		Pool:              c.text("pool", d.Pool, "db"),
+		PoolSlots:         c.whole("pool_slots", d.PoolSlots, 1, math.MaxInt32),
 	}
 }
 

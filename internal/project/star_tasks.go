@@ -17,7 +17,7 @@ import (
 
 // task begins reading p.sql(…) and its like: what all kinds of tasks share.
 func (e *evaluation) task(t *starlark.Thread, b *starlark.Builtin, kind pipeline.Kind, args starlark.Tuple, kwargs []starlark.Tuple) (*call, *taskDecl, error) {
-	decl := b.Receiver().(*pipelineValue).decl
+	decl, group := b.Receiver().(holder).holds()
 	if decl.frozen {
 		return nil, nil, fmt.Errorf("pipeline %s belongs to another file: its tasks are declared there, or by a function that file calls",
 			decl.pipeline.Name)
@@ -30,11 +30,26 @@ func (e *evaluation) task(t *starlark.Thread, b *starlark.Builtin, kind pipeline
 	task.Name = c.plainName("name", "clean_orders")
 	d := c.taskDefaults(decl.defaults)
 	task.Retries, task.RetryDelay, task.RetryBackoff, task.MaxRetryDelay = d.Retries, d.RetryDelay, d.RetryBackoff, d.MaxRetryDelay
-	task.Timeout, task.DependsOnPast, task.Priority = d.Timeout, d.DependsOnPast, d.Priority
+	task.Timeout, task.DependsOnPast, task.Priority = d.Timeout, d.DependsOnPast || d.WaitForDownstream, d.Priority
+	task.WaitForDownstream = d.WaitForDownstream
+	c.pool(task, d)
 	task.TriggerRule = c.choice("trigger_rule", string(run.AllSuccess), run.TriggerRules())
-	td := &taskDecl{task: task, pipeline: decl, at: c.positions()}
-	td.upstream = c.upstream("upstream")
+	td := &taskDecl{task: task, pipeline: decl, group: group, at: c.positions()}
+	if group != nil {
+		task.Group = group.path
+	}
+	c.upstream("upstream", td)
 	return c, td, nil
+}
+
+// pool gives the task its slots of a pool.
+func (c *call) pool(task *pipeline.Task, d taskDefaults) {
+	switch task.Pool = d.Pool; {
+	case d.Pool != "":
+		task.PoolSlots = d.PoolSlots
+	case c.has("pool_slots"):
+		c.report(c.place("pool_slots"), "Slots without a pool", `Add pool = "db", or remove pool_slots.`, "Task %s takes slots, but is in no pool.", task.Name)
+	}
 }
 
 // add ends reading: the task belongs to its pipeline.
@@ -44,28 +59,28 @@ func (e *evaluation) add(c *call, td *taskDecl) (starlark.Value, error) {
 	return &taskValue{decl: td, e: e}, nil
 }
 
-// upstream reads tasks, or names of tasks, that stand before this one.
-func (c *call) upstream(key string) []edge {
+// upstream reads tasks, groups, or names of them, that stand before the task.
+func (c *call) upstream(key string, td *taskDecl) {
 	v := c.value(key)
 	if v == nil {
-		return nil
+		return
 	}
 	items, ok := sequence(v)
 	if !ok {
 		items = []starlark.Value{v}
 	}
-	var edges []edge
 	for _, item := range items {
 		switch item := item.(type) {
 		case *taskValue:
-			edges = append(edges, edge{from: item.decl, at: c.place(key)})
+			td.upstream = append(td.upstream, edge{from: item.decl, at: c.place(key)})
+		case *groupValue:
+			c.e.link(endpoint{group: item.decl}, endpoint{task: td}, c.place(key))
 		case starlark.String:
-			edges = append(edges, edge{name: string(item), at: c.place(key)})
+			td.upstream = append(td.upstream, edge{name: string(item), at: c.place(key)})
 		default:
-			c.wrong(key, "a task, its name, or a list of them", item, `["clean_orders"]`)
+			c.wrong(key, "a task, a group, the name of one, or a list of them", item, `["clean_orders"]`)
 		}
 	}
-	return edges
 }
 
 // sqlTask is p.sql(…).

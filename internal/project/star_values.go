@@ -16,6 +16,8 @@ type pipelineDecl struct {
 	pipeline *pipeline.Pipeline
 	defaults taskDefaults
 	tasks    []*taskDecl
+	groups   []*groupDecl
+	orders   []groupOrder        // those with a group on a side
 	frozen   bool                // its file has been read to the end
 	at       map[string]diag.Pos // of the arguments that later checks speak of
 }
@@ -24,6 +26,7 @@ type pipelineDecl struct {
 type taskDecl struct {
 	task     *pipeline.Task
 	pipeline *pipelineDecl
+	group    *groupDecl // the innermost one, nil = none
 	upstream []edge
 	at       map[string]diag.Pos
 }
@@ -54,8 +57,8 @@ func (c *call) positions() map[string]diag.Pos {
 
 // pipelineValue is what pipeline(…) gives.
 type pipelineValue struct {
-	decl    *pipelineDecl
-	methods map[string]*starlark.Builtin
+	decl *pipelineDecl
+	e    *evaluation
 }
 
 func (v *pipelineValue) String() string        { return fmt.Sprintf("pipeline(%q)", v.decl.pipeline.Name) }
@@ -69,19 +72,34 @@ func (v *pipelineValue) Attr(name string) (starlark.Value, error) {
 	if name == "name" {
 		return starlark.String(v.decl.pipeline.Name), nil
 	}
-	if name == loadMethod {
-		name = "load"
-	}
-	if m := v.methods[name]; m != nil {
-		return m.BindReceiver(v), nil
-	}
-	return nil, nil
+	return v.e.method(v, name), nil
 }
 
 // AttrNames lists them.
-func (v *pipelineValue) AttrNames() []string {
+func (v *pipelineValue) AttrNames() []string { return v.e.attrNames() }
+
+func (v *pipelineValue) holds() (*pipelineDecl, *groupDecl) { return v.decl, nil }
+
+// holder is what tasks are added to: a pipeline, or a group of one.
+type holder interface {
+	starlark.Value
+	holds() (*pipelineDecl, *groupDecl)
+}
+
+// method gives the method of a holder, nil when there is none of that name.
+func (e *evaluation) method(of holder, name string) starlark.Value {
+	if name == loadMethod {
+		name = "load"
+	}
+	if m := e.methods[name]; m != nil {
+		return m.BindReceiver(of)
+	}
+	return nil
+}
+
+func (e *evaluation) attrNames() []string {
 	names := []string{"name"}
-	for name := range v.methods {
+	for name := range e.methods {
 		names = append(names, name)
 	}
 	sort.Strings(names)
@@ -100,7 +118,7 @@ func (v *taskValue) Freeze()               {}
 func (v *taskValue) Truth() starlark.Bool  { return true }
 func (v *taskValue) Hash() (uint32, error) { return starlark.String(v.decl.task.Name).Hash() }
 
-// Attr gives name, and into: the table the task writes, None when it writes none.
+// Attr gives name, into: the table the task writes, None when it writes none, and the method map.
 func (v *taskValue) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "name":
@@ -110,19 +128,26 @@ func (v *taskValue) Attr(name string) (starlark.Value, error) {
 			return starlark.String(table), nil
 		}
 		return starlark.None, nil
+	case "map":
+		return starlark.NewBuiltin("map", v.e.mapTask).BindReceiver(v), nil
 	}
 	return nil, nil
 }
 
 // AttrNames lists them.
-func (v *taskValue) AttrNames() []string { return []string{"into", "name"} }
+func (v *taskValue) AttrNames() []string { return []string{"into", "map", "name"} }
 
 // Binary sets order: a >> b, a >> [b, c], [a, b] >> c, and the same with <<. It gives the right side, so that orders chain.
 func (v *taskValue) Binary(op syntax.Token, other starlark.Value, side starlark.Side) (starlark.Value, error) {
+	return v.e.ordered(v, op, other, side)
+}
+
+// ordered is the operators >> and << of tasks and groups.
+func (e *evaluation) ordered(v starlark.Value, op syntax.Token, other starlark.Value, side starlark.Side) (starlark.Value, error) {
 	if op != syntax.GTGT && op != syntax.LTLT {
 		return nil, nil
 	}
-	left, right := starlark.Value(v), other
+	left, right := v, other
 	if side == starlark.Right {
 		left, right = other, v
 	}
@@ -130,7 +155,7 @@ func (v *taskValue) Binary(op syntax.Token, other starlark.Value, side starlark.
 	if op == syntax.LTLT {
 		before, after = right, left
 	}
-	if err := v.e.setOrder(before, after); err != nil {
+	if err := e.setOrder(before, after); err != nil {
 		return nil, err
 	}
 	return right, nil
@@ -138,36 +163,41 @@ func (v *taskValue) Binary(op syntax.Token, other starlark.Value, side starlark.
 
 // setOrder lets every task of after wait for every task of before.
 func (e *evaluation) setOrder(before, after starlark.Value) error {
-	froms, err := tasksOf(before)
+	froms, err := endpoints(before)
 	if err != nil {
 		return err
 	}
-	tos, err := tasksOf(after)
+	tos, err := endpoints(after)
 	if err != nil {
 		return err
+	}
+	var at diag.Pos
+	if t := e.running.Load(); t != nil {
+		at = e.innermost(t)
 	}
 	for _, to := range tos {
 		for _, from := range froms {
-			e.link(from, to)
+			e.link(from, to, at)
 		}
 	}
 	return nil
 }
 
-// link lets to wait for from.
-func (e *evaluation) link(from, to *taskDecl) {
-	at := to.task.At
-	if t := e.running.Load(); t != nil {
-		at = e.innermost(t)
-	}
-	if from.pipeline != to.pipeline {
+// link lets to wait for from. What groups have to do with it is found out when all their tasks are known.
+func (e *evaluation) link(from, to endpoint, at diag.Pos) {
+	if from.holder() != to.holder() {
 		e.findings = append(e.findings, diag.Finding{At: at, Severity: diag.Error, Summary: "Tasks of two pipelines",
-			Detail: fmt.Sprintf("%s belongs to pipeline %s, %s to %s; order is set inside one pipeline.", from.task.Name,
-				from.pipeline.pipeline.Name, to.task.Name, to.pipeline.pipeline.Name),
-			Fix: "Put both tasks into one pipeline."})
+			Detail: fmt.Sprintf("%s belongs to pipeline %s, %s to %s; order is set inside one pipeline.", from.name(),
+				from.holder().pipeline.Name, to.name(), to.holder().pipeline.Name),
+			Fix: "Put both into one pipeline."})
 		return
 	}
-	to.upstream = append(to.upstream, edge{from: from, at: at})
+	if from.task != nil && to.task != nil {
+		to.task.upstream = append(to.task.upstream, edge{from: from.task, at: at})
+		return
+	}
+	d := from.holder()
+	d.orders = append(d.orders, groupOrder{from: from, to: to, at: at})
 }
 
 // innermost is where the evaluation stands.
@@ -178,26 +208,6 @@ func (e *evaluation) innermost(t *starlark.Thread) diag.Pos {
 		}
 	}
 	return diag.Pos{}
-}
-
-// tasksOf reads a task or a list of tasks.
-func tasksOf(v starlark.Value) ([]*taskDecl, error) {
-	if t, ok := v.(*taskValue); ok {
-		return []*taskDecl{t.decl}, nil
-	}
-	items, ok := sequence(v)
-	if !ok {
-		return nil, fmt.Errorf("order is set between tasks and lists of tasks, not with %s", showValue(v))
-	}
-	var decls []*taskDecl
-	for _, item := range items {
-		t, ok := item.(*taskValue)
-		if !ok {
-			return nil, fmt.Errorf("order is set between tasks and lists of tasks; the list holds %s", showValue(item))
-		}
-		decls = append(decls, t.decl)
-	}
-	return decls, nil
 }
 
 // chain(a, b, [c, d], e) orders its arguments one after the other. Two lists in a row are paired element by element, as in

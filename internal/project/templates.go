@@ -19,6 +19,8 @@ type templates struct {
 	files    map[string]*sqlFile // by path
 	macros   []*macroFile
 	inline   map[string]*template.Template // of texts in declarations, by text
+	inlineAt map[inlineKey]diag.Pos
+	owners   map[string]*macroFile // of each macro, by its name
 	findings diag.Findings
 }
 
@@ -49,8 +51,10 @@ var (
 
 // parseTemplates parses and checks every SQL file and every macro.
 func parseTemplates(t *tree) *templates {
-	ts := &templates{set: template.NewSet(), files: make(map[string]*sqlFile, len(t.sql)), inline: map[string]*template.Template{}}
+	ts := &templates{set: template.NewSet(), files: make(map[string]*sqlFile, len(t.sql)), inline: map[string]*template.Template{},
+		inlineAt: map[inlineKey]diag.Pos{}}
 	owners := map[string]*macroFile{}
+	ts.owners = owners
 	for _, f := range t.macros {
 		m := &macroFile{sourceFile: f}
 		for _, head := range macroHead.FindAllStringSubmatch(f.text, -1) {
@@ -60,7 +64,7 @@ func parseTemplates(t *tree) *templates {
 		ts.macros = append(ts.macros, m)
 		ts.findings = append(ts.findings, ts.set.AddMacros(f.path, f.text)...)
 	}
-	known := template.ContextNames()
+	known := knownNames()
 	ts.findings = append(ts.findings, ts.set.Check(known)...)
 	for _, m := range ts.macros {
 		m.macros = macrosIn(m.text, owners, m)
@@ -152,42 +156,49 @@ func isTemplated(text string) bool {
 	return strings.Contains(text, "{{") || strings.Contains(text, "{%")
 }
 
+// inlineKey finds the place of a text of a declaration: by the task that has it, and by its letters.
+type inlineKey struct {
+	task diag.Pos
+	text string
+}
+
 // checkTemplates judges what the templates of a pipeline's tasks read.
 func (l *loader) checkTemplates(d *pipelineDecl) {
 	for _, t := range d.tasks {
-		if t.task.Load != nil {
-			l.checkLoadTexts(d, t)
+		for _, text := range taskTexts(t.task) {
+			l.checkText(d, t, text)
 		}
-		if f := l.templates.files[t.task.File()]; f != nil {
-			l.checkRefs(d, t, f.refs, nil)
+		for _, file := range t.task.SQLFiles() {
+			if f := l.templates.files[file]; f != nil {
+				mapped := t.task.Map != nil && t.task.Map.File != file
+				l.checkRefs(d, t, f.refs, nil, mapped)
+			}
 		}
 	}
 }
 
-// checkLoadTexts parses the templated texts of a load; whatever is wrong in them is reported at the argument.
-func (l *loader) checkLoadTexts(d *pipelineDecl, t *taskDecl) {
-	check := func(key, text string) {
-		if !isTemplated(text) {
-			return
-		}
-		at := t.pos(key)
-		tmpl, findings := l.templates.set.Parse(fmt.Sprintf("%s (%s of %s)", at.File, key, t.task.Name), text)
-		l.templates.inline[text] = tmpl
-		for _, f := range append(findings, tmpl.Check(template.ContextNames())...) {
-			f.At = at
-			l.findings = append(l.findings, f)
-		}
-		l.checkRefs(d, t, tmpl.Names(), &at)
+// checkText parses a templated text of a declaration; whatever is wrong in it is reported at the argument.
+func (l *loader) checkText(d *pipelineDecl, t *taskDecl, text taskText) {
+	at := t.pos(text.key)
+	tmpl, findings := l.templates.set.Parse(fmt.Sprintf("%s (%s of %s)", at.File, text.key, t.task.Name), text.text)
+	l.templates.inline[text.text] = tmpl
+	key := inlineKey{t.task.At, text.text}
+	if _, there := l.templates.inlineAt[key]; !there {
+		l.templates.inlineAt[key] = at
 	}
-	check("root", t.task.Load.Root)
-	for _, glob := range t.task.Load.Files {
-		check("files", glob)
+	for _, f := range append(findings, tmpl.Check(knownNames())...) {
+		f.At = at
+		l.findings = append(l.findings, f)
 	}
+	l.checkRefs(d, t, tmpl.Names(), &at, t.task.Map != nil)
 }
+
+// knownNames are the names a template may read; checkRefs judges those of mapped tasks.
+func knownNames() []string { return append(template.ContextNames(), template.MappedNames()...) }
 
 // checkRefs judges the names a template reads: parameters, variables and connections must be declared, and a batch has no
-// single date. at, when given, is where to report instead of in the template.
-func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at *diag.Pos) {
+// single date. at, when given, is where to report instead of in the template; mapped says that there is an item to read.
+func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at *diag.Pos, mapped bool) {
 	for _, ref := range refs {
 		if at != nil {
 			ref.At = *at
@@ -195,6 +206,10 @@ func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at
 		if t.task.Batch && slices.Contains(template.SingleDateNames(), ref.Name) {
 			l.errorf(ref.At, "Single date in a batch", "Read data_interval_start and data_interval_end instead, or remove batch = True.",
 				"Task %s of pipeline %s may cover several data intervals at once (batch = True); %s is the date of one.", t.task.Name, d.pipeline.Name, ref.Name)
+		}
+		if !mapped && !ref.Optional && slices.Contains(template.MappedNames(), ref.Name) {
+			l.errorf(ref.At, "Item outside of a mapped task", "Map the task with .map(over = […]), or define the name with {% set %}.",
+				"Task %s of pipeline %s has no items, so %s is not there.", t.task.Name, d.pipeline.Name, ref.Name)
 		}
 		if ref.Optional || ref.Attr == "" {
 			continue
@@ -318,13 +333,14 @@ func (l *loader) namedInTexts(m *macroFile) bool {
 	return false
 }
 
-// uses lists the SQL files a task reads: its own and what that includes, each once.
+// uses lists the SQL files a task reads, and what these include, each once.
 func (ts *templates) uses(t *pipeline.Task) []*sqlFile {
-	first := ts.files[t.File()]
-	if first == nil {
-		return nil
+	var files []*sqlFile
+	for _, name := range t.SQLFiles() {
+		if f := ts.files[name]; f != nil {
+			files = append(files, f)
+		}
 	}
-	files := []*sqlFile{first}
 	for i := 0; i < len(files); i++ {
 		for _, name := range files[i].includes {
 			if f := ts.files[name]; !slices.Contains(files, f) {

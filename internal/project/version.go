@@ -16,7 +16,8 @@ import (
 
 // versions gives every pipeline its content hash (invariant 3), and the project one over all of them.
 func (l *loader) versions() {
-	parallel(len(l.pipelines), func(i int) { l.pipelines[i].pipeline.Version = l.version(l.pipelines[i].pipeline) })
+	programs := l.programHashes()
+	parallel(len(l.pipelines), func(i int) { l.pipelines[i].pipeline.Version = l.version(l.pipelines[i].pipeline, programs) })
 	all := sha256.New()
 	for _, p := range l.project.Pipelines {
 		fmt.Fprintf(all, "%s %s\n", p.Name, p.Version)
@@ -27,12 +28,12 @@ func (l *loader) versions() {
 	l.project.Version = short(all)
 }
 
-func (l *loader) version(p *pipeline.Pipeline) string {
+func (l *loader) version(p *pipeline.Pipeline, programs map[string]string) string {
 	h := sha256.New()
 	bare := *p
 	bare.At, bare.Version, bare.Description = diag.Pos{}, "", ""
 	bare.Tasks = make([]*pipeline.Task, len(p.Tasks))
-	texts := map[string]string{} // of files used, by path
+	texts := map[string]string{} // of files used, by path; hashes of folders, by their name
 	var models []string
 	vars := map[string]string{} // read by name, as templates see them
 	for i, t := range p.Tasks {
@@ -44,12 +45,14 @@ func (l *loader) version(p *pipeline.Pipeline) string {
 			addMacros(texts, f.macros)
 			l.addVars(vars, f.refs)
 		}
-		if t.Load != nil {
-			for _, text := range append([]string{t.Load.Root}, t.Load.Files...) {
-				if tmpl := l.templates.inline[text]; tmpl != nil {
-					l.addVars(vars, tmpl.Names())
-				}
+		for _, text := range taskTexts(t) {
+			if tmpl := l.templates.inline[text.text]; tmpl != nil {
+				l.addVars(vars, tmpl.Names())
+				addMacros(texts, macrosIn(text.text, l.templates.owners, nil))
 			}
+		}
+		if folder := programFolder(t); folder != "" {
+			texts[folder] = programs[folder]
 		}
 		if name := t.ModelName(); name != "" && !slices.Contains(models, name) {
 			models = append(models, name)
@@ -69,6 +72,32 @@ func (l *loader) version(p *pipeline.Pipeline) string {
 		}
 	}
 	return short(h)
+}
+
+// programFolder is where a task's program stands: it may import, source or open any file beside it. "" for other kinds.
+func programFolder(t *pipeline.Task) string {
+	switch t.Kind {
+	case pipeline.PythonTask:
+		return pythonFolder
+	case pipeline.ShellTask:
+		return shellFolder
+	}
+	return ""
+}
+
+// programHashes gives one hash over all files of each folder of programs.
+func (l *loader) programHashes() map[string]string {
+	hashes := map[string]string{}
+	for _, folder := range []string{pythonFolder, shellFolder} {
+		h := sha256.New()
+		for _, f := range l.tree.programs {
+			if strings.HasPrefix(f.path, folder+"/") {
+				fmt.Fprintf(h, "%s %d\n%s\n", f.path, len(f.text), f.text)
+			}
+		}
+		hashes[folder] = hex.EncodeToString(h.Sum(nil))
+	}
+	return hashes
 }
 
 // addMacros adds macro files, and those whose macros they name.
