@@ -336,9 +336,12 @@ func (l *loader) resolveUpstream(d *pipelineDecl, t *taskDecl, byName map[string
 			for _, other := range d.tasks {
 				all = append(all, other.task.Name)
 			}
+			for _, g := range d.groups {
+				all = append(all, g.path)
+			}
 			fix := diag.DidYouMean(e.name, all)
 			if fix == "" {
-				fix = "Name a task of the same pipeline: " + listNames(all) + "."
+				fix = "Name a task or group of the same pipeline: " + listNames(all) + "."
 			}
 			l.errorf(e.at, "Unknown task", fix, "Task %s runs after %q, which pipeline %s does not have.", t.task.Name, e.name, d.pipeline.Name)
 			continue

@@ -40,6 +40,11 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(total), nil
 }
 
+func isDuration(text string) bool {
+	_, err := parseDuration(text)
+	return err == nil
+}
+
 var (
 	memorySize  = regexp.MustCompile(`^(\d+(?:\.\d+)?)\s*([KMGT]?i?B)$`)
 	memoryUnits = map[string]float64{

@@ -316,7 +316,7 @@ func (c *call) checkSensor(s *pipeline.Sensor, task string) {
 	case len(given) > 1:
 		c.report(c.place(given[1]), "Two things to wait for", "Write a sensor for each, and let what follows wait for both.", "Task %s has %s.", task, strings.Join(given, " and "))
 	}
-	if c.has("after") && s.After <= 0 && given[0] == "after" {
+	if after, ok := starlark.AsString(c.given["after"]); ok && s.After == 0 && isDuration(after) {
 		c.report(c.place("after"), "Out of range", `Write for example after = "6h".`, "after of task %s is no time at all.", task)
 	}
 	if s.Until != "" && !isTemplated(s.Until) {

@@ -187,7 +187,9 @@ func (l *loader) checkText(d *pipelineDecl, t *taskDecl, text taskText) {
 		l.templates.inlineAt[key] = at
 	}
 	for _, f := range append(findings, tmpl.Check(knownNames())...) {
-		f.At = at
+		if f.At = at; f.Fix == "" {
+			f.Fix = "Correct the template."
+		}
 		l.findings = append(l.findings, f)
 	}
 	l.checkRefs(d, t, tmpl.Names(), &at, t.task.Map != nil)
