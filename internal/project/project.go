@@ -12,8 +12,9 @@
 //  2. A value that came from ${env:…} or ${file:…} is secret: it is shown as ****** by every String and JSON method here,
 //     and Redact removes it from any text.
 //  3. A pipeline's Version depends on its declaration, on the text of the files it uses and on the variables they read, on
-//     nothing else: not on where it stands in its file, on other pipelines, on times of files or on their line ends. It is
-//     a hash: a secret among the variables cannot be read from it.
+//     nothing else: not on where it stands in its file, on other pipelines, on times of files or on line ends of SQL. With a
+//     python or shell task it depends on all files of python/ or shell/, of which a program may use any. It is a hash: a
+//     secret among the variables cannot be read from it.
 package project
 
 import (
@@ -46,7 +47,7 @@ type Options struct {
 type Project struct {
 	Dir          string               `json:"dir"` // absolute
 	Name         string               `json:"name"`
-	Version      string               `json:"version"`      // content hash over all pipelines
+	Version      string               `json:"version"`      // content hash over all pipelines, models and pools
 	Environment  Environment          `json:"environment"`  // the one in use
 	Environments []string             `json:"environments"` // names, sorted
 	Pipelines    []*pipeline.Pipeline `json:"pipelines"`    // by name

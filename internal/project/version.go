@@ -14,7 +14,7 @@ import (
 	"damson/internal/template"
 )
 
-// versions gives every pipeline its content hash (invariant 3), and the project one over all of them.
+// versions gives every pipeline its content hash (invariant 3), and the project one over all of them, its models and its pools.
 func (l *loader) versions() {
 	programs := l.programHashes()
 	parallel(len(l.pipelines), func(i int) { l.pipelines[i].pipeline.Version = l.version(l.pipelines[i].pipeline, programs) })
@@ -24,6 +24,9 @@ func (l *loader) versions() {
 	}
 	for _, m := range l.project.Models {
 		hashJSON(all, withoutPlace(*m))
+	}
+	for _, name := range sortedKeys(l.project.Pools) {
+		fmt.Fprintf(all, "pool %s %d\n", name, l.project.Pools[name])
 	}
 	l.project.Version = short(all)
 }
