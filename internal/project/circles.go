@@ -5,11 +5,12 @@ import (
 	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/project/declare"
 )
 
 // wait says that one task or run cannot end before another, or that one run makes another.
 type wait struct {
-	to    any // *taskDecl, or *pipelineDecl for the end of its run
+	to    any // *declare.Task, or *declare.Pipeline for the end of its run
 	at    diag.Pos
 	says  string // "" inside of a pipeline
 	loose bool   // may end by itself: something decides whether it comes to that
@@ -31,8 +32,8 @@ func (l *loader) checkCircles() {
 	}}
 	for _, d := range l.pipelines {
 		starts.visit(d)
-		for _, t := range d.tasks {
-			if t.task.Sensor != nil || t.task.Trigger != nil {
+		for _, t := range d.Tasks {
+			if t.Task.Sensor != nil || t.Task.Trigger != nil {
 				waits.visit(t)
 			}
 		}
@@ -51,34 +52,34 @@ func tell(trail []wait) string {
 // waitsOf tells what a task, or the end of a pipeline's run, waits for.
 func (l *loader) waitsOf(node any) []wait {
 	var list []wait
-	if d, ok := node.(*pipelineDecl); ok {
-		for _, t := range d.tasks {
+	if d, ok := node.(*declare.Pipeline); ok {
+		for _, t := range d.Tasks {
 			list = append(list, wait{to: t})
 		}
 		return list
 	}
-	t := node.(*taskDecl)
-	for _, e := range t.upstream {
-		list = append(list, wait{to: e.from})
+	t := node.(*declare.Task)
+	for _, e := range t.Upstream {
+		list = append(list, wait{to: e.From})
 	}
-	if s := t.task.Sensor; s != nil && s.Offset == 0 {
+	if s := t.Task.Sensor; s != nil && s.Offset == 0 {
 		other := l.byName[s.Pipeline]
-		if other == nil || other == t.pipeline {
+		if other == nil || other == t.Pipeline {
 			return list
 		}
-		w := wait{to: other, at: t.task.At, says: fmt.Sprintf("%s.%s waits for %s", t.pipeline.pipeline.Name, t.task.Name, s.Pipeline)}
-		for _, task := range other.tasks {
-			if task.task.Name == s.Task {
+		w := wait{to: other, at: t.Task.At, says: fmt.Sprintf("%s.%s waits for %s", t.Pipeline.Pipeline.Name, t.Task.Name, s.Pipeline)}
+		for _, task := range other.Tasks {
+			if task.Task.Name == s.Task {
 				w.to = task
 				w.says += "." + s.Task
 			}
 		}
 		list = append(list, w)
 	}
-	if tr := t.task.Trigger; tr != nil && tr.Wait && tr.Date == "" {
-		if other := l.byName[tr.Pipeline]; other != nil && other != t.pipeline {
-			list = append(list, wait{to: other, at: t.task.At,
-				says: fmt.Sprintf("%s.%s waits for the run of %s that it triggers", t.pipeline.pipeline.Name, t.task.Name, tr.Pipeline)})
+	if tr := t.Task.Trigger; tr != nil && tr.Wait && tr.Date == "" {
+		if other := l.byName[tr.Pipeline]; other != nil && other != t.Pipeline {
+			list = append(list, wait{to: other, at: t.Task.At,
+				says: fmt.Sprintf("%s.%s waits for the run of %s that it triggers", t.Pipeline.Pipeline.Name, t.Task.Name, tr.Pipeline)})
 		}
 	}
 	return list
@@ -86,16 +87,16 @@ func (l *loader) waitsOf(node any) []wait {
 
 // startsOf tells which pipelines a run of this one makes run. What waits for its end is judged by waitsOf.
 func (l *loader) startsOf(node any) []wait {
-	d := node.(*pipelineDecl)
+	d := node.(*declare.Pipeline)
 	list := l.listeners[d]
-	for _, t := range d.tasks {
-		tr := t.task.Trigger
+	for _, t := range d.Tasks {
+		tr := t.Task.Trigger
 		if tr == nil || tr.Wait && tr.Date == "" {
 			continue
 		}
 		if other := l.byName[tr.Pipeline]; other != nil && other != d {
-			list = append(list[:len(list):len(list)], wait{to: other, at: t.task.At, loose: true,
-				says: fmt.Sprintf("%s.%s triggers %s", d.pipeline.Name, t.task.Name, tr.Pipeline)})
+			list = append(list[:len(list):len(list)], wait{to: other, at: t.Task.At, loose: true,
+				says: fmt.Sprintf("%s.%s triggers %s", d.Pipeline.Name, t.Task.Name, tr.Pipeline)})
 		}
 	}
 	return list
@@ -103,17 +104,17 @@ func (l *loader) startsOf(node any) []wait {
 
 // findListeners notes which pipelines run when a table of another is written.
 func (l *loader) findListeners(all []writer) {
-	l.listeners = map[*pipelineDecl][]wait{}
+	l.listeners = map[*declare.Pipeline][]wait{}
 	writers := map[string][]writer{}
 	for _, w := range all {
 		writers[w.table] = append(writers[w.table], w)
 	}
 	for _, d := range l.pipelines {
-		for _, name := range d.pipeline.On {
+		for _, name := range d.Pipeline.On {
 			for _, w := range writers[tableKey(name)] {
-				if from := w.task.pipeline; from != d {
-					l.listeners[from] = append(l.listeners[from], wait{to: d, at: placeOf(d.at, "on", d.pipeline.At),
-						says: fmt.Sprintf("%s runs when %s.%s writes %s", d.pipeline.Name, from.pipeline.Name, w.task.task.Name, name)})
+				if from := w.task.Pipeline; from != d {
+					l.listeners[from] = append(l.listeners[from], wait{to: d, at: placeOf(d.At, "on", d.Pipeline.At),
+						says: fmt.Sprintf("%s runs when %s.%s writes %s", d.Pipeline.Name, from.Pipeline.Name, w.task.Task.Name, name)})
 				}
 			}
 		}

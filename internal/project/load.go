@@ -9,6 +9,8 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/declare"
+	"damson/internal/project/source"
 )
 
 // Load reads the project in dir. It always returns a Project, and all findings, sorted by place.
@@ -27,27 +29,26 @@ func Load(dir string, opts Options) (*Project, diag.Findings) {
 		return p, diag.Findings{*f}
 	}
 	p.files = []string{ConfigFile}
-	text, broken := readText(p.Dir, ConfigFile)
+	text, broken := source.ReadText(p.Dir, ConfigFile)
 	if broken != nil {
 		return p, diag.Findings{*broken}
 	}
 	c := readConfig(text, p, opts)
-	t := readTree(p.Dir)
-	p.files = append(p.files, t.paths...)
+	t := source.ReadTree(p.Dir)
+	p.files = append(p.files, t.Paths...)
 	slices.Sort(p.files)
 	l := &loader{project: p, tree: t, defaultsAt: c.poolsAt}
-	l.findings = append(append(l.findings, c.findings...), t.findings...)
+	l.findings = append(append(l.findings, c.findings...), t.Findings...)
 	parsed := make(chan struct{})
 	go func() { // templates and declarations need nothing of each other
 		defer close(parsed)
 		l.templates = parseTemplates(t)
 	}()
-	e := &evaluation{bounds: defaultBounds(), defaults: c.defaults, checkGate: opts.CheckGate, print: opts.Print}
-	e.evaluate(t.star)
+	declared := declare.Read(t.Star, declare.Options{Defaults: c.defaults, CheckGate: opts.CheckGate, Print: opts.Print})
 	<-parsed
-	l.findings = append(append(l.findings, e.findings...), l.templates.findings...)
+	l.findings = append(append(l.findings, declared.Findings...), l.templates.findings...)
 	p.templates = l.templates
-	l.check(e)
+	l.check(declared)
 	l.findings.Sort()
 	return p, l.findings
 }
@@ -58,7 +59,7 @@ func isProject(dir string) *diag.Finding {
 	f := &diag.Finding{Severity: diag.Error, Summary: "No project here", Cause: err, Fix: "Make a project with `damson init DIR`, or say where it is with --project DIR."}
 	switch {
 	case err != nil:
-		f.Detail = fmt.Sprintf("%s: %s.", dir, plainReason(err))
+		f.Detail = fmt.Sprintf("%s: %s.", dir, source.PlainReason(err))
 		return f
 	case !info.IsDir():
 		f.Detail = fmt.Sprintf("%s is not a directory.", dir)
@@ -74,14 +75,14 @@ func isProject(dir string) *diag.Finding {
 // loader puts together what the files say: it resolves names, checks what needs several files, and fills the project in.
 type loader struct {
 	project  *Project
-	tree     *tree
+	tree     *source.Tree
 	findings diag.Findings
 
 	templates *templates
-	pipelines []*pipelineDecl
-	byName    map[string]*pipelineDecl
-	programs  map[string]*sourceFile
-	listeners map[*pipelineDecl][]wait // of the tables that a pipeline writes
+	pipelines []*declare.Pipeline
+	byName    map[string]*declare.Pipeline
+	programs  map[string]*source.File
+	listeners map[*declare.Pipeline][]wait // of the tables that a pipeline writes
 	models    map[string]*pipeline.Model
 	said      map[string]bool // findings that were reported once
 	// incomplete says that a file was not read to its end, so that what is not there may only not be known.
@@ -91,20 +92,20 @@ type loader struct {
 }
 
 // check resolves and judges all declarations, in the order in which they build on each other.
-func (l *loader) check(e *evaluation) {
-	l.takeModels(e.models)
-	l.incomplete = e.incomplete()
-	l.programs = make(map[string]*sourceFile, len(l.tree.programs))
-	for _, f := range l.tree.programs {
-		l.programs[f.path] = f
+func (l *loader) check(e declare.Declared) {
+	l.takeModels(e.Models)
+	l.incomplete = e.Incomplete
+	l.programs = make(map[string]*source.File, len(l.tree.Programs))
+	for _, f := range l.tree.Programs {
+		l.programs[f.Path] = f
 	}
-	l.takePipelines(e.pipelines)
+	l.takePipelines(e.Pipelines)
 	for _, d := range l.pipelines {
 		l.resolveFiles(d)
 	}
 	tables := l.writers()
 	for _, d := range l.pipelines {
-		l.resolveOrder(d)
+		l.findings = append(l.findings, d.Resolve()...)
 		l.resolveModels(d)
 		l.resolveSources(d, tables)
 		l.resolveDatasets(d, tables)
@@ -139,26 +140,26 @@ func (l *loader) takeModels(models []*pipeline.Model) {
 }
 
 // takePipelines keeps the first pipeline of each name, and in each the first task of each name.
-func (l *loader) takePipelines(decls []*pipelineDecl) {
-	l.byName = map[string]*pipelineDecl{}
+func (l *loader) takePipelines(decls []*declare.Pipeline) {
+	l.byName = map[string]*declare.Pipeline{}
 	for _, d := range decls {
-		p := d.pipeline
+		p := d.Pipeline
 		if before := l.byName[p.Name]; before != nil && p.Name != "" {
-			l.duplicate("pipeline", p.Name, p.At, before.pipeline.At)
+			l.duplicate("pipeline", p.Name, p.At, before.Pipeline.At)
 			continue
 		}
 		l.byName[p.Name] = d
-		tasks := map[string]*taskDecl{}
-		kept := d.tasks[:0:0]
-		for _, t := range d.tasks {
-			if before := tasks[t.task.Name]; before != nil && t.task.Name != "" {
-				l.duplicate("task", t.task.Name, t.task.At, before.task.At)
+		tasks := map[string]*declare.Task{}
+		kept := d.Tasks[:0:0]
+		for _, t := range d.Tasks {
+			if before := tasks[t.Task.Name]; before != nil && t.Task.Name != "" {
+				l.duplicate("task", t.Task.Name, t.Task.At, before.Task.At)
 				continue
 			}
-			tasks[t.task.Name] = t
+			tasks[t.Task.Name] = t
 			kept = append(kept, t)
 		}
-		d.tasks = kept
+		d.Tasks = kept
 		l.takeGroups(d)
 		if len(kept) == 0 {
 			l.warn(p.At, "No tasks", "Add one, for example with p.sql(…).", "Pipeline %s has no tasks, so its runs do nothing.", p.Name)
@@ -182,8 +183,8 @@ func (l *loader) warn(at diag.Pos, summary, fix, detail string, args ...any) {
 }
 
 // checkEmpty warns of a project that declares nothing, unless a mistake explains that.
-func (l *loader) checkEmpty(e *evaluation) {
-	if len(e.pipelines) == 0 && !l.findings.HasErrors() {
+func (l *loader) checkEmpty(e declare.Declared) {
+	if len(e.Pipelines) == 0 && !l.findings.HasErrors() {
 		l.warn(diag.Pos{File: "pipelines"}, "No pipelines", "Declare one in pipelines/NAME.star: p = pipeline(name = \"…\").",
 			"No file under pipelines/ declares a pipeline.")
 	}

@@ -24,10 +24,11 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 )
 
 // ConfigFile is the file that makes a directory a project.
-const ConfigFile = "damson.yaml"
+const ConfigFile = source.ConfigFile
 
 // Options tune Load; the zero value reads the process's environment and the machine's files.
 type Options struct {
@@ -93,6 +94,10 @@ type Connection struct {
 // found but could not read. Files that only hold secrets are not among them. The function Files lists those of today.
 func (p *Project) Files() []string { return slices.Clone(p.files) }
 
+// Files lists the files that decide what the project in dir does as they are now, without reading them: to see that one came
+// or went.
+func Files(dir string) []string { return source.List(dir) }
+
 // Pipeline gives the pipeline of that name; the error is a diag.Finding that lists the names there are.
 func (p *Project) Pipeline(name string) (*pipeline.Pipeline, error) {
 	names := make([]string, len(p.Pipelines))
@@ -122,7 +127,7 @@ func unknownName(what, name string, names []string) error {
 	f := diag.Finding{
 		Severity: diag.Error,
 		Summary:  "Unknown " + what,
-		Detail:   fmt.Sprintf("This project has no %s %q. It has: %s.", what, name, listNames(names)),
+		Detail:   fmt.Sprintf("This project has no %s %q. It has: %s.", what, name, source.ListNames(names)),
 		Fix:      diag.DidYouMean(name, names),
 	}
 	if len(names) == 0 {
@@ -132,13 +137,4 @@ func unknownName(what, name string, names []string) error {
 		f.Fix = "Take one of the names above, or declare it in pipelines/."
 	}
 	return f
-}
-
-// listNames joins names for a sentence, at most twenty of them.
-func listNames(names []string) string {
-	const most = 20
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }

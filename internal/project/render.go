@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 	"damson/internal/sqltext"
 	"damson/internal/template"
 )
@@ -59,7 +61,7 @@ func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx template.Cont
 	var names starlark.StringDict
 	out := make([]string, len(list))
 	for i, text := range list {
-		if out[i] = text; !isTemplated(text) {
+		if out[i] = text; !source.IsTemplated(text) {
 			continue
 		}
 		if names == nil {
@@ -76,7 +78,7 @@ func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx template.Cont
 
 // RenderDict does what RenderText does for each value of a dict.
 func (p *Project) RenderDict(t *pipeline.Task, dict map[string]string, ctx template.Context) (map[string]string, error) {
-	keys := sortedKeys(dict)
+	keys := slices.Sorted(maps.Keys(dict))
 	list := make([]string, len(keys))
 	for i, key := range keys {
 		list[i] = dict[key]

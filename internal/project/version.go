@@ -6,18 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 	"damson/internal/template"
 )
 
 // versions gives every pipeline its content hash (invariant 3), and the project one over all of them, its models and its pools.
 func (l *loader) versions() {
 	programs := l.programHashes()
-	parallel(len(l.pipelines), func(i int) { l.pipelines[i].pipeline.Version = l.version(l.pipelines[i].pipeline, programs) })
+	source.Parallel(len(l.pipelines), func(i int) { l.pipelines[i].Pipeline.Version = l.version(l.pipelines[i].Pipeline, programs) })
 	all := sha256.New()
 	for _, p := range l.project.Pipelines {
 		fmt.Fprintf(all, "%s %s\n", p.Name, p.Version)
@@ -25,7 +27,7 @@ func (l *loader) versions() {
 	for _, m := range l.project.Models {
 		hashJSON(all, withoutPlace(*m))
 	}
-	for _, name := range sortedKeys(l.project.Pools) {
+	for _, name := range slices.Sorted(maps.Keys(l.project.Pools)) {
 		fmt.Fprintf(all, "pool %s %d\n", name, l.project.Pools[name])
 	}
 	l.project.Version = short(all)
@@ -44,7 +46,7 @@ func (l *loader) version(p *pipeline.Pipeline, programs map[string]string) strin
 		task.At = diag.Pos{}
 		bare.Tasks[i] = &task
 		for _, f := range l.templates.uses(t) {
-			texts[f.path] = f.text
+			texts[f.Path] = f.Text
 			addMacros(texts, f.macros)
 			l.addVars(vars, f.refs)
 		}
@@ -62,10 +64,10 @@ func (l *loader) version(p *pipeline.Pipeline, programs map[string]string) strin
 		}
 	}
 	hashJSON(h, bare)
-	for _, name := range sortedKeys(texts) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		fmt.Fprintf(h, "%s %d\n%s\n", name, len(texts[name]), texts[name])
 	}
-	for _, name := range sortedKeys(vars) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		fmt.Fprintf(h, "var %s %d\n%s\n", name, len(vars[name]), vars[name])
 	}
 	slices.Sort(models)
@@ -81,9 +83,9 @@ func (l *loader) version(p *pipeline.Pipeline, programs map[string]string) strin
 func programFolder(t *pipeline.Task) string {
 	switch t.Kind {
 	case pipeline.PythonTask:
-		return pythonFolder
+		return source.PythonFolder
 	case pipeline.ShellTask:
-		return shellFolder
+		return source.ShellFolder
 	}
 	return ""
 }
@@ -91,11 +93,11 @@ func programFolder(t *pipeline.Task) string {
 // programHashes gives one hash over all files of each folder of programs.
 func (l *loader) programHashes() map[string]string {
 	hashes := map[string]string{}
-	for _, folder := range []string{pythonFolder, shellFolder} {
+	for _, folder := range []string{source.PythonFolder, source.ShellFolder} {
 		h := sha256.New()
-		for _, f := range l.tree.programs {
-			if strings.HasPrefix(f.path, folder+"/") {
-				fmt.Fprintf(h, "%s %d\n%s\n", f.path, len(f.text), f.text)
+		for _, f := range l.tree.Programs {
+			if strings.HasPrefix(f.Path, folder+"/") {
+				fmt.Fprintf(h, "%s %d\n%s\n", f.Path, len(f.Text), f.Text)
 			}
 		}
 		hashes[folder] = hex.EncodeToString(h.Sum(nil))
@@ -106,8 +108,8 @@ func (l *loader) programHashes() map[string]string {
 // addMacros adds macro files, and those whose macros they name.
 func addMacros(texts map[string]string, files []*macroFile) {
 	for _, m := range files {
-		if _, there := texts[m.path]; !there {
-			texts[m.path] = m.text
+		if _, there := texts[m.Path]; !there {
+			texts[m.Path] = m.Text
 			addMacros(texts, m.macros)
 		}
 	}

@@ -1,10 +1,11 @@
-package project
+package declare
 
 import (
 	"fmt"
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -16,11 +17,11 @@ import (
 )
 
 // task begins reading p.sql(…) and its like: what all kinds of tasks share.
-func (e *evaluation) task(t *starlark.Thread, b *starlark.Builtin, kind pipeline.Kind, args starlark.Tuple, kwargs []starlark.Tuple) (*call, *taskDecl, error) {
+func (e *evaluation) task(t *starlark.Thread, b *starlark.Builtin, kind pipeline.Kind, args starlark.Tuple, kwargs []starlark.Tuple) (*call, *Task, error) {
 	decl, group := b.Receiver().(holder).holds()
 	if decl.frozen {
 		return nil, nil, fmt.Errorf("pipeline %s belongs to another file: its tasks are declared there, or by a function that file calls",
-			decl.pipeline.Name)
+			decl.Pipeline.Name)
 	}
 	if e.tasks++; e.tasks > e.bounds.tasks {
 		return nil, nil, fmt.Errorf("the project declares more than %d tasks", e.bounds.tasks)
@@ -34,16 +35,16 @@ func (e *evaluation) task(t *starlark.Thread, b *starlark.Builtin, kind pipeline
 	task.WaitForDownstream = d.WaitForDownstream
 	c.pool(task, d)
 	task.TriggerRule = c.choice("trigger_rule", string(run.AllSuccess), run.TriggerRules())
-	td := &taskDecl{task: task, pipeline: decl, group: group, at: c.positions()}
+	td := &Task{Task: task, Pipeline: decl, Group: group, At: c.positions()}
 	if group != nil {
-		task.Group = group.path
+		task.Group = group.Path
 	}
 	c.upstream("upstream", td)
 	return c, td, nil
 }
 
 // pool gives the task its slots of a pool.
-func (c *call) pool(task *pipeline.Task, d taskDefaults) {
+func (c *call) pool(task *pipeline.Task, d TaskDefaults) {
 	switch task.Pool = d.Pool; {
 	case d.Pool != "":
 		task.PoolSlots = d.PoolSlots
@@ -53,14 +54,14 @@ func (c *call) pool(task *pipeline.Task, d taskDefaults) {
 }
 
 // add ends reading: the task belongs to its pipeline.
-func (e *evaluation) add(c *call, td *taskDecl) (starlark.Value, error) {
+func (e *evaluation) add(c *call, td *Task) (starlark.Value, error) {
 	c.finish()
-	td.pipeline.tasks = append(td.pipeline.tasks, td)
+	td.Pipeline.Tasks = append(td.Pipeline.Tasks, td)
 	return &taskValue{decl: td, e: e}, nil
 }
 
 // upstream reads tasks, groups, or names of them, that stand before the task.
-func (c *call) upstream(key string, td *taskDecl) {
+func (c *call) upstream(key string, td *Task) {
 	v := c.value(key)
 	if v == nil {
 		return
@@ -72,11 +73,11 @@ func (c *call) upstream(key string, td *taskDecl) {
 	for _, item := range items {
 		switch item := item.(type) {
 		case *taskValue:
-			td.upstream = append(td.upstream, edge{from: item.decl, at: c.place(key)})
+			td.Upstream = append(td.Upstream, Edge{From: item.decl, At: c.place(key)})
 		case *groupValue:
 			c.e.link(endpoint{group: item.decl}, endpoint{task: td}, c.place(key))
 		case starlark.String:
-			td.upstream = append(td.upstream, edge{name: string(item), at: c.place(key)})
+			td.Upstream = append(td.Upstream, Edge{Name: string(item), At: c.place(key)})
 		default:
 			c.wrong(key, "a task, a group, the name of one, or a list of them", item, `["clean_orders"]`)
 		}
@@ -89,16 +90,16 @@ func (e *evaluation) sqlTask(t *starlark.Thread, b *starlark.Builtin, args starl
 	if err != nil {
 		return nil, err
 	}
-	td.task.SQL = &pipeline.SQL{File: c.text("file", "", "sql/clean_orders.sql")}
-	td.task.Batch = c.boolean("batch", false)
+	td.Task.SQL = &pipeline.SQL{File: c.text("file", "", "sql/clean_orders.sql")}
+	td.Task.Batch = c.boolean("batch", false)
 	into := c.text("into", "", "shop.orders")
-	target := c.target(into, td.task.Name)
+	target := c.target(into, td.Task.Name)
 	if into != "" {
-		td.task.SQL.Target = &target
+		td.Task.SQL.Target = &target
 	} else {
 		c.needsInto(target)
 	}
-	c.checkBatch(td.task)
+	c.checkBatch(td.Task)
 	return e.add(c, td)
 }
 
@@ -174,7 +175,7 @@ func (e *evaluation) loadTask(t *starlark.Thread, b *starlark.Builtin, args star
 		return nil, err
 	}
 	l := &pipeline.Load{}
-	td.task.Load = l
+	td.Task.Load = l
 	if l.Files = c.texts("files", `"data/*.csv"`); len(l.Files) == 0 && !c.badList("files") {
 		c.report(c.at, "Missing argument", `Add files = "data/*.csv", for example.`, "load needs files.")
 	}
@@ -192,7 +193,7 @@ func (e *evaluation) loadTask(t *starlark.Thread, b *starlark.Builtin, args star
 	l.Delimiter = c.text("delimiter", "", ";")
 	l.Nulls = c.texts("nulls", `["", "NA"]`)
 	l.MaxRejects = c.whole("max_rejects", -1, -1, math.MaxInt32)
-	td.task.Batch = c.boolean("batch", false)
+	td.Task.Batch = c.boolean("batch", false)
 	c.checkLoad(l)
 	return e.add(c, td)
 }
@@ -240,7 +241,7 @@ func (c *call) loadColumns(key string) []pipeline.Column {
 			continue
 		}
 		c.checkColumn(key, name)
-		if !contains(columnTypes, kind) {
+		if !slices.Contains(columnTypes, kind) {
 			fix := diag.DidYouMean(kind, columnTypes)
 			if fix == "" {
 				fix = "Take one of: " + strings.Join(columnTypes, ", ") + "."
@@ -301,7 +302,7 @@ func (e *evaluation) trainTask(t *starlark.Thread, b *starlark.Builtin, args sta
 	if err != nil {
 		return nil, err
 	}
-	td.task.Train = &pipeline.Train{Model: c.model("model"), Source: c.required("source", "customer_features")}
+	td.Task.Train = &pipeline.Train{Model: c.model("model"), Source: c.required("source", "customer_features")}
 	return e.add(c, td)
 }
 
@@ -312,11 +313,11 @@ func (e *evaluation) scoreTask(t *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	s := &pipeline.Score{Model: c.model("model"), Source: c.required("source", "customer_features")}
-	td.task.Score = s
+	td.Task.Score = s
 	s.Keep = c.columns("keep", `["customer"]`)
-	s.Target = c.target(c.required("into", "shop.churn_prediction"), td.task.Name)
-	td.task.Batch = c.boolean("batch", false)
-	c.checkBatch(td.task)
+	s.Target = c.target(c.required("into", "shop.churn_prediction"), td.Task.Name)
+	td.Task.Batch = c.boolean("batch", false)
+	c.checkBatch(td.Task)
 	return e.add(c, td)
 }
 

@@ -1,4 +1,6 @@
-package project
+// Package source reads a project's files, and the words that its declarations share: names, durations, dates and amounts of
+// memory. Its central type is Tree. It knows no pipelines and no YAML; what it cannot read becomes a finding.
+package source
 
 import (
 	"bytes"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,78 +23,78 @@ import (
 // maxFileSize bounds a file of declarations or SQL. Data belongs into the warehouse.
 const maxFileSize = 4 << 20
 
-// sourceFile is one text file of the project, without byte order mark and with \n at line ends.
-type sourceFile struct {
-	path string // relative to the project, with forward slashes
-	text string
+// File is one text file of the project, without byte order mark and with \n at line ends.
+type File struct {
+	Path string // relative to the project, with forward slashes
+	Text string
 }
 
-// tree is the project's files by what they are for. Each list is sorted by path.
-type tree struct {
-	star   []*sourceFile // pipelines/ and lib/
-	sql    []*sourceFile
-	macros []*sourceFile
-	// programs are all files under python/ and shell/: a program may use any of those beside it. Their text is as it is.
-	programs []*sourceFile
-	// broken are files that are there but cannot be read; their findings are in findings, and nobody calls them missing.
-	broken   map[string]bool
-	paths    []string // of all files, also those that could not be read
-	findings diag.Findings
+// Tree is the project's files by what they are for. Each list is sorted by path.
+type Tree struct {
+	Star   []*File // pipelines/ and lib/
+	SQL    []*File
+	Macros []*File
+	// Programs are all files under python/ and shell/: a program may use any of those beside it. Their text is as it is.
+	Programs []*File
+	// Broken are files that are there but cannot be read; their findings are in findings, and nobody calls them missing.
+	Broken   map[string]bool
+	Paths    []string // of all files, also those that could not be read
+	Findings diag.Findings
 }
 
-// readTree reads all files of declarations, in parallel.
-func readTree(dir string) *tree {
-	t := &tree{broken: map[string]bool{}}
-	t.star = append(t.list(dir, "pipelines", ".star"), t.list(dir, "lib", ".star")...)
-	t.sql = t.list(dir, "sql", ".sql")
-	t.macros = t.list(dir, "macros", ".sql")
-	t.programs = append(t.list(dir, pythonFolder, ""), t.list(dir, shellFolder, "")...)
-	texts := slices.Concat(t.star, t.sql, t.macros)
-	all := slices.Concat(texts, t.programs)
+// ReadTree reads all files of declarations, in parallel.
+func ReadTree(dir string) *Tree {
+	t := &Tree{Broken: map[string]bool{}}
+	t.Star = append(t.list(dir, "pipelines", ".star"), t.list(dir, "lib", ".star")...)
+	t.SQL = t.list(dir, "sql", ".sql")
+	t.Macros = t.list(dir, "macros", ".sql")
+	t.Programs = append(t.list(dir, PythonFolder, ""), t.list(dir, ShellFolder, "")...)
+	texts := slices.Concat(t.Star, t.SQL, t.Macros)
+	all := slices.Concat(texts, t.Programs)
 	problems := make([]*diag.Finding, len(all))
-	parallel(len(all), func(i int) {
+	Parallel(len(all), func(i int) {
 		if i < len(texts) {
-			all[i].text, problems[i] = readText(dir, all[i].path)
+			all[i].Text, problems[i] = ReadText(dir, all[i].Path)
 			return
 		}
 		var data []byte
-		data, problems[i] = readBytes(dir, all[i].path)
-		all[i].text = string(data)
+		data, problems[i] = readBytes(dir, all[i].Path)
+		all[i].Text = string(data)
 	})
 	for i, f := range problems {
 		if f != nil {
-			t.findings = append(t.findings, *f)
-			t.broken[all[i].path] = true
+			t.Findings = append(t.Findings, *f)
+			t.Broken[all[i].Path] = true
 		}
 	}
 	for _, f := range all {
-		t.paths = append(t.paths, f.path)
+		t.Paths = append(t.Paths, f.Path)
 	}
-	t.star, t.sql, t.macros, t.programs = t.readable(t.star), t.readable(t.sql), t.readable(t.macros), t.readable(t.programs)
+	t.Star, t.SQL, t.Macros, t.Programs = t.readable(t.Star), t.readable(t.SQL), t.readable(t.Macros), t.readable(t.Programs)
 	return t
 }
 
-// pythonFolder and shellFolder hold the programs of python and shell tasks.
-const pythonFolder, shellFolder = "python", "shell"
+// PythonFolder and ShellFolder hold the programs of python and shell tasks.
+const PythonFolder, ShellFolder = "python", "shell"
 
-// Files lists the files that decide what the project in dir does, relative to it and sorted: damson.yaml and those under
+// List gives the files that decide what the project in dir does, relative to it and sorted: damson.yaml and those under
 // pipelines/, lib/, sql/, macros/, python/ and shell/ that Load reads. Files that only hold secrets are not among them.
-func Files(dir string) []string {
-	t := &tree{broken: map[string]bool{}}
+func List(dir string) []string {
+	t := &Tree{Broken: map[string]bool{}}
 	files := []string{ConfigFile}
-	for _, folder := range [][2]string{{"pipelines", ".star"}, {"lib", ".star"}, {"sql", ".sql"}, {"macros", ".sql"}, {pythonFolder, ""}, {shellFolder, ""}} {
+	for _, folder := range [][2]string{{"pipelines", ".star"}, {"lib", ".star"}, {"sql", ".sql"}, {"macros", ".sql"}, {PythonFolder, ""}, {ShellFolder, ""}} {
 		for _, f := range t.list(dir, folder[0], folder[1]) {
-			files = append(files, f.path)
+			files = append(files, f.Path)
 		}
 	}
 	slices.Sort(files)
 	return files
 }
 
-func (t *tree) readable(files []*sourceFile) []*sourceFile {
+func (t *Tree) readable(files []*File) []*File {
 	kept := files[:0]
 	for _, f := range files {
-		if !t.broken[f.path] {
+		if !t.Broken[f.Path] {
 			kept = append(kept, f)
 		}
 	}
@@ -99,8 +102,8 @@ func (t *tree) readable(files []*sourceFile) []*sourceFile {
 }
 
 // list walks one folder for files with the extension. Hidden files and folders are not the project's.
-func (t *tree) list(dir, folder, ext string) []*sourceFile {
-	var found []*sourceFile
+func (t *Tree) list(dir, folder, ext string) []*File {
+	var found []*File
 	_ = filepath.WalkDir(filepath.Join(dir, folder), func(full string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(dir, full)
 		name := filepath.ToSlash(rel)
@@ -132,13 +135,13 @@ func (t *tree) list(dir, folder, ext string) []*sourceFile {
 func madeByPython(name string) bool { return name == "__pycache__" || strings.HasSuffix(name, ".pyc") }
 
 // entry takes one directory entry that is no directory itself.
-func (t *tree) entry(dir, name, ext string, d fs.DirEntry, found *[]*sourceFile) {
+func (t *Tree) entry(dir, name, ext string, d fs.DirEntry, found *[]*File) {
 	mode := d.Type()
 	if mode&fs.ModeSymlink != 0 {
 		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
 		switch {
 		case err != nil && strings.HasSuffix(name, ext):
-			t.refuse(name, "Broken symbolic link", fmt.Sprintf("%s leads nowhere: %s.", name, plainReason(err)), "Point the link at a file, or remove it.")
+			t.refuse(name, "Broken symbolic link", fmt.Sprintf("%s leads nowhere: %s.", name, PlainReason(err)), "Point the link at a file, or remove it.")
 			return
 		case err != nil:
 			return
@@ -155,20 +158,20 @@ func (t *tree) entry(dir, name, ext string, d fs.DirEntry, found *[]*sourceFile)
 		t.refuse(name, "Not a file", fmt.Sprintf("%s is neither a file nor a directory.", name), "Put a text file there.")
 		return
 	}
-	*found = append(*found, &sourceFile{path: name})
+	*found = append(*found, &File{Path: name})
 }
 
-func (t *tree) refuse(name, summary, detail, fix string) {
-	t.broken[name] = true
-	t.findings = append(t.findings, diag.Finding{At: diag.Pos{File: name}, Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix})
+func (t *Tree) refuse(name, summary, detail, fix string) {
+	t.Broken[name] = true
+	t.Findings = append(t.Findings, diag.Finding{At: diag.Pos{File: name}, Severity: diag.Error, Summary: summary, Detail: detail, Fix: fix})
 }
 
-func (t *tree) unreadable(name string, err error) {
-	t.refuse(name, "Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Give yourself the right to read it.")
+func (t *Tree) unreadable(name string, err error) {
+	t.refuse(name, "Not readable", fmt.Sprintf("%s: %s.", name, PlainReason(err)), "Give yourself the right to read it.")
 }
 
-// plainReason drops operation and machine path from a file error: the finding's place says them already.
-func plainReason(err error) string {
+// PlainReason drops operation and machine path from a file error: the finding's place says them already.
+func PlainReason(err error) string {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
 		return pathError.Err.Error()
@@ -183,21 +186,21 @@ func readBytes(dir, name string) ([]byte, *diag.Finding) {
 	}
 	file, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
-		return finding("Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Give yourself the right to read it.")
+		return finding("Not readable", fmt.Sprintf("%s: %s.", name, PlainReason(err)), "Give yourself the right to read it.")
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	switch {
 	case err != nil:
-		return finding("Not readable", fmt.Sprintf("%s: %s.", name, plainReason(err)), "Check the file and the disk it is on.")
+		return finding("Not readable", fmt.Sprintf("%s: %s.", name, PlainReason(err)), "Check the file and the disk it is on.")
 	case len(data) > maxFileSize:
 		return finding("File too large", fmt.Sprintf("%s has more than %d MiB.", name, maxFileSize>>20), "Load data with p.load(…); keep declarations, SQL and programs small.")
 	}
 	return data, nil
 }
 
-// readText reads one file as clean UTF-8 text, or says what is wrong with it.
-func readText(dir, name string) (string, *diag.Finding) {
+// ReadText reads one file as clean UTF-8 text, or says what is wrong with it.
+func ReadText(dir, name string) (string, *diag.Finding) {
 	data, broken := readBytes(dir, name)
 	if broken != nil {
 		return "", broken
@@ -240,8 +243,8 @@ func badByte(data []byte) int {
 	return -1
 }
 
-// parallel calls do(0) … do(n-1) on all processors and waits for them.
-func parallel(n int, do func(i int)) {
+// Parallel calls do(0) … do(n-1) on all processors and waits for them.
+func Parallel(n int, do func(i int)) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	next := 0
@@ -262,13 +265,13 @@ func parallel(n int, do func(i int)) {
 	wg.Wait()
 }
 
-// nearFile suggests the file meant by name: the same base name elsewhere, or a near spelling.
-func nearFile(name string, files []*sourceFile) string {
+// Near suggests the file meant by name: the same base name elsewhere, or a near spelling.
+func Near(name string, files []*File) string {
 	paths, bases := make([]string, len(files)), make([]string, len(files))
 	for i, f := range files {
-		paths[i], bases[i] = f.path, path.Base(f.path)
+		paths[i], bases[i] = f.Path, path.Base(f.Path)
 		if path.Base(name) == bases[i] {
-			return f.path
+			return f.Path
 		}
 	}
 	if near := diag.Nearest(name, paths); near != "" {
@@ -283,3 +286,6 @@ func nearFile(name string, files []*sourceFile) string {
 	}
 	return ""
 }
+
+// workers is how many goroutines share work that needs only the processor.
+func workers() int { return runtime.GOMAXPROCS(0) }

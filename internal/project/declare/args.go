@@ -1,8 +1,9 @@
-package project
+package declare
 
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"damson/internal/diag"
+	"damson/internal/project/source"
 )
 
 // call reads the arguments of one call of a builtin. A wrong argument becomes a finding at that argument and gives its
@@ -107,11 +109,11 @@ func showValue(v starlark.Value) string {
 	case starlark.NoneType:
 		return "None"
 	case *taskValue:
-		return fmt.Sprintf("the task %s", v.decl.task.Name)
+		return fmt.Sprintf("the task %s", v.decl.Task.Name)
 	case *pipelineValue:
-		return fmt.Sprintf("the pipeline %s", v.decl.pipeline.Name)
+		return fmt.Sprintf("the pipeline %s", v.decl.Pipeline.Name)
 	case *groupValue:
-		return fmt.Sprintf("the group %s", v.decl.path)
+		return fmt.Sprintf("the group %s", v.decl.Path)
 	case *datasetValue:
 		return fmt.Sprintf("the dataset %s", v.name)
 	case *modelValue:
@@ -221,10 +223,10 @@ func (c *call) duration(key string, def time.Duration) time.Duration {
 		return def
 	}
 	s, isText := starlark.AsString(v)
-	if d, err := parseDuration(s); isText && err == nil {
+	if d, err := source.ParseDuration(s); isText && err == nil {
 		return d
 	}
-	c.report(c.place(key), "Not a duration", durationFix, "%s of %s is %s.", key, c.name, showValue(v))
+	c.report(c.place(key), "Not a duration", source.DurationFix, "%s of %s is %s.", key, c.name, showValue(v))
 	return def
 }
 
@@ -234,10 +236,10 @@ func (c *call) date(key string, loc *time.Location) time.Time {
 		return time.Time{}
 	}
 	s, isText := starlark.AsString(v)
-	if t, err := parseDate(s, loc); isText && err == nil {
+	if t, err := source.ParseDate(s, loc); isText && err == nil {
 		return t
 	}
-	c.report(c.place(key), "Not a date", dateFix, "%s of %s is %s.", key, c.name, showValue(v))
+	c.report(c.place(key), "Not a date", source.DateFix, "%s of %s is %s.", key, c.name, showValue(v))
 	return time.Time{}
 }
 
@@ -292,7 +294,7 @@ func sequence(v starlark.Value) ([]starlark.Value, bool) {
 // choice reads one of a few words.
 func (c *call) choice(key, def string, words []string) string {
 	s := c.text(key, def, def)
-	if contains(words, s) {
+	if slices.Contains(words, s) {
 		return s
 	}
 	fix := diag.DidYouMean(s, words)
@@ -306,7 +308,7 @@ func (c *call) choice(key, def string, words []string) string {
 // finish reports the keywords that nobody asked for.
 func (c *call) finish() {
 	for _, key := range c.order {
-		if contains(c.known, key) {
+		if slices.Contains(c.known, key) {
 			continue
 		}
 		fix := diag.DidYouMean(key, c.known)

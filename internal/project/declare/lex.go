@@ -1,10 +1,11 @@
-package project
+package declare
 
 import (
 	"fmt"
 	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/project/source"
 )
 
 // loadMethod stands for load after a dot while a file is parsed: load is a keyword of the language, and p.load(…) a task.
@@ -28,7 +29,7 @@ func freeLoad(text string) string {
 			end = stringEnd(text, i)
 		case c == '.':
 			word := i + 1 + len(text[i+1:]) - len(strings.TrimLeft(text[i+1:], " \t"))
-			if strings.HasPrefix(text[word:], "load") && !wordAt(text, word+len("load")) {
+			if strings.HasPrefix(text[word:], "load") && !source.WordAt(text, word+len("load")) {
 				out.WriteString(text[i:word] + loadMethod)
 				i = word + len("load")
 				continue
@@ -45,12 +46,12 @@ func freeLoad(text string) string {
 const maxStarSize = 1 << 20
 
 // tooLarge says why a file is not given to the parser, or nil.
-func tooLarge(file *sourceFile) *diag.Finding {
-	if len(file.text) <= maxStarSize {
+func tooLarge(file *source.File) *diag.Finding {
+	if len(file.Text) <= maxStarSize {
 		return nil
 	}
-	return &diag.Finding{At: diag.Pos{File: file.path}, Severity: diag.Error, Summary: "File too large",
-		Detail: fmt.Sprintf("%s has more than %d MiB.", file.path, maxStarSize>>20), Fix: "Declare with functions and loops; data belongs into the warehouse."}
+	return &diag.Finding{At: diag.Pos{File: file.Path}, Severity: diag.Error, Summary: "File too large",
+		Detail: fmt.Sprintf("%s has more than %d MiB.", file.Path, maxStarSize>>20), Fix: "Declare with functions and loops; data belongs into the warehouse."}
 }
 
 // stringEnd gives the place behind the string that begins at from. One without an end reaches to the line's end, or with
@@ -72,13 +73,4 @@ func stringEnd(text string, from int) int {
 		}
 	}
 	return len(text)
-}
-
-// wordAt reports whether a letter, digit or _ stands at i.
-func wordAt(text string, i int) bool {
-	if i >= len(text) {
-		return false
-	}
-	c := text[i]
-	return c == '_' || c >= 0x80 || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }

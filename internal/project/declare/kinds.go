@@ -1,17 +1,19 @@
-package project
+package declare
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
 
-	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 )
 
 // pythonTask is p.python(…).
@@ -20,7 +22,7 @@ func (e *evaluation) pythonTask(t *starlark.Thread, b *starlark.Builtin, args st
 	if err != nil {
 		return nil, err
 	}
-	c.process(td.task, "python/score_customers.py")
+	c.process(td.Task, "python/score_customers.py")
 	return e.add(c, td)
 }
 
@@ -31,16 +33,16 @@ func (e *evaluation) shellTask(t *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	command := c.text("command", "", "gzip -d data/orders.gz")
-	c.process(td.task, "shell/fetch_orders.sh")
-	td.task.Process.Command = command
+	c.process(td.Task, "shell/fetch_orders.sh")
+	td.Task.Process.Command = command
 	switch {
 	case c.has("command") && strings.TrimSpace(command) == "" && !c.badlyGiven("command"):
-		c.report(c.place("command"), "Empty command", "Write a line for the shell, or give a file.", "command of task %s is empty.", td.task.Name)
+		c.report(c.place("command"), "Empty command", "Write a line for the shell, or give a file.", "command of task %s is empty.", td.Task.Name)
 	case command != "" && c.has("file"):
-		c.report(c.place("file"), "Command and file", "Keep one of the two.", "Task %s has both a command and a file to run.", td.task.Name)
+		c.report(c.place("file"), "Command and file", "Keep one of the two.", "Task %s has both a command and a file to run.", td.Task.Name)
 	case command != "" && c.has("args"):
 		c.report(c.place("args"), "Arguments of a command", "Write them into the command, or give a file.",
-			"args are for the file that a task runs; task %s runs a command.", td.task.Name)
+			"args are for the file that a task runs; task %s runs a command.", td.Task.Name)
 	}
 	return e.add(c, td)
 }
@@ -51,9 +53,9 @@ func (c *call) process(t *pipeline.Task, example string) {
 	t.Process = p
 	p.Args = c.texts("args", `["--day", "{{ ds }}"]`)
 	p.Env = c.textDict("env", `{"LEVEL": "debug"}`)
-	for _, name := range sortedKeys(p.Env) {
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		switch {
-		case !variableName.MatchString(name):
+		case !source.VariableName.MatchString(name):
 			c.report(c.place("env"), "Not a name", "Use letters, digits and _, beginning with a letter.", "An environment variable of task %s is called %q.", t.Name, name)
 		case strings.HasPrefix(strings.ToUpper(name), "DAMSON_"):
 			c.report(c.place("env"), "Reserved name", "Choose a name that does not begin with DAMSON_.", "Damson itself sets %s of task %s.", name, t.Name)
@@ -114,7 +116,7 @@ func (c *call) inputs(key, task string) []pipeline.Input {
 	for _, item := range dict.Items() {
 		name, _ := starlark.AsString(item[0])
 		upper := strings.ToUpper(name)
-		if !variableName.MatchString(name) {
+		if !source.VariableName.MatchString(name) {
 			c.report(c.place(key), "Not a name", "Use letters, digits and _, beginning with a letter.", "An input of task %s is called %s.", task, item[0])
 			continue
 		}
@@ -125,7 +127,7 @@ func (c *call) inputs(key, task string) []pipeline.Input {
 		names[upper] = name
 		source, isText := starlark.AsString(item[1])
 		if t, isTask := item[1].(*taskValue); isTask {
-			source, isText = t.decl.task.Into(), t.decl.task.Into() != ""
+			source, isText = t.decl.Task.Into(), t.decl.Task.Into() != ""
 		}
 		if !isText || source == "" {
 			c.wrong(key, want, item[1], example)
@@ -149,19 +151,19 @@ func (e *evaluation) httpTask(t *starlark.Thread, b *starlark.Builtin, args star
 		return nil, err
 	}
 	h := &pipeline.HTTP{URL: c.required("url", "https://example.com/ready")}
-	td.task.HTTP = h
+	td.Task.HTTP = h
 	h.Method = c.choice("method", http.MethodGet, httpMethods)
 	h.Headers = c.textDict("headers", `{"Accept": "application/json"}`)
 	h.Body = c.text("body", "", `{"day": "{{ ds }}"}`)
 	h.Expect = c.statuses("expect")
-	if h.URL != "" && !isTemplated(h.URL) {
+	if h.URL != "" && !source.IsTemplated(h.URL) {
 		if u, err := url.Parse(h.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			c.report(c.place("url"), "Not a URL", `Write the whole address, for example "https://example.com/ready".`, "url of task %s is %q.", td.task.Name, h.URL)
+			c.report(c.place("url"), "Not a URL", `Write the whole address, for example "https://example.com/ready".`, "url of task %s is %q.", td.Task.Name, h.URL)
 		}
 	}
-	for _, name := range sortedKeys(h.Headers) {
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if !headerName.MatchString(name) {
-			c.report(c.place("headers"), "Not a header", `Write a header's name, for example "Content-Type".`, "A header of task %s is called %q.", td.task.Name, name)
+			c.report(c.place("headers"), "Not a header", `Write a header's name, for example "Content-Type".`, "A header of task %s is called %q.", td.Task.Name, name)
 		}
 	}
 	if h.Body != "" && (h.Method == http.MethodGet || h.Method == http.MethodHead) {
@@ -198,8 +200,8 @@ func (e *evaluation) branchTask(t *starlark.Thread, b *starlark.Builtin, args st
 	if err != nil {
 		return nil, err
 	}
-	file, choose := c.fileOr("choose", "{{ 'weekly' if logical_date.weekday() == 6 else 'daily' }}", td.task.Name)
-	td.task.Branch = &pipeline.Branch{File: file, Choose: choose}
+	file, choose := c.fileOr("choose", "{{ 'weekly' if logical_date.weekday() == 6 else 'daily' }}", td.Task.Name)
+	td.Task.Branch = &pipeline.Branch{File: file, Choose: choose}
 	return e.add(c, td)
 }
 
@@ -209,11 +211,11 @@ func (e *evaluation) shortCircuitTask(t *starlark.Thread, b *starlark.Builtin, a
 	if err != nil {
 		return nil, err
 	}
-	file, when := c.fileOr("when", "{{ logical_date.weekday() < 5 }}", td.task.Name)
-	td.task.Condition = &pipeline.Condition{File: file, When: when}
-	if when != "" && !isTemplated(when) {
+	file, when := c.fileOr("when", "{{ logical_date.weekday() < 5 }}", td.Task.Name)
+	td.Task.Condition = &pipeline.Condition{File: file, When: when}
+	if when != "" && !source.IsTemplated(when) {
 		c.report(c.place("when"), "Condition without a template", fmt.Sprintf("Write when = %q, or give a SQL file.", "{{ "+when+" }}"),
-			"when of task %s is the text %q, which is the same in every run.", td.task.Name, when)
+			"when of task %s is the text %q, which is the same in every run.", td.Task.Name, when)
 	}
 	return e.add(c, td)
 }
@@ -237,7 +239,7 @@ func (e *evaluation) sensorTask(t *starlark.Thread, b *starlark.Builtin, args st
 		return nil, err
 	}
 	s := &pipeline.Sensor{File: c.text("sql", "", "orders_are_there")}
-	td.task.Sensor = s
+	td.Task.Sensor = s
 	s.Files = c.text("files", "", "data/{{ ds }}/*.csv")
 	s.Until = c.text("until", "", "{{ ds }}T06:00:00")
 	s.After = c.duration("after", 0)
@@ -246,7 +248,7 @@ func (e *evaluation) sensorTask(t *starlark.Thread, b *starlark.Builtin, args st
 	s.Every = c.duration("every", 30*time.Second)
 	s.Patience = c.duration("patience", 0)
 	s.SoftFail = c.boolean("soft_fail", false)
-	c.checkSensor(s, td.task.Name)
+	c.checkSensor(s, td.Task.Name)
 	return e.add(c, td)
 }
 
@@ -255,8 +257,8 @@ func (c *call) otherTask() (pipelineName, taskName string) {
 	pipelineName = c.pipeline("pipeline")
 	switch v := c.value("task").(type) {
 	case *taskValue:
-		taskName = v.decl.task.Name
-		if own := v.decl.pipeline.pipeline.Name; pipelineName == "" && !c.has("pipeline") {
+		taskName = v.decl.Task.Name
+		if own := v.decl.Pipeline.Pipeline.Name; pipelineName == "" && !c.has("pipeline") {
 			pipelineName = own
 		} else if pipelineName != own && pipelineName != "" {
 			c.report(c.place("task"), "Task of another pipeline", "Name a task of that pipeline, or leave pipeline out.",
@@ -277,7 +279,7 @@ func (c *call) otherTask() (pipelineName, taskName string) {
 func (c *call) pipeline(key string) string {
 	switch v := c.value(key).(type) {
 	case *pipelineValue:
-		return v.decl.pipeline.Name
+		return v.decl.Pipeline.Name
 	case starlark.String:
 		return string(v)
 	case nil:
@@ -295,9 +297,9 @@ func (c *call) offset(key string) time.Duration {
 		return c.duration(key, 0)
 	}
 	c.known = append(c.known, key)
-	d, err := parseDuration(rest)
+	d, err := source.ParseDuration(rest)
 	if err != nil {
-		c.report(c.place(key), "Not a duration", durationFix, "%s of %s is %s.", key, c.name, showValue(text))
+		c.report(c.place(key), "Not a duration", source.DurationFix, "%s of %s is %s.", key, c.name, showValue(text))
 	}
 	return -d
 }
@@ -316,11 +318,11 @@ func (c *call) checkSensor(s *pipeline.Sensor, task string) {
 	case len(given) > 1:
 		c.report(c.place(given[1]), "Two things to wait for", "Write a sensor for each, and let what follows wait for both.", "Task %s has %s.", task, strings.Join(given, " and "))
 	}
-	if after, ok := starlark.AsString(c.given["after"]); ok && s.After == 0 && isDuration(after) {
+	if after, ok := starlark.AsString(c.given["after"]); ok && s.After == 0 && isZero(after) {
 		c.report(c.place("after"), "Out of range", `Write for example after = "6h".`, "after of task %s is no time at all.", task)
 	}
-	if s.Until != "" && !isTemplated(s.Until) {
-		if _, err := parseDate(s.Until, time.UTC); err != nil {
+	if s.Until != "" && !source.IsTemplated(s.Until) {
+		if _, err := source.ParseDate(s.Until, time.UTC); err != nil {
 			c.report(c.place("until"), "Not a date", `Write a template that gives a date or a time, for example "{{ ds }}T06:00:00".`, "until of task %s is %q.", task, s.Until)
 		}
 	}
@@ -337,6 +339,12 @@ func (c *call) checkSensor(s *pipeline.Sensor, task string) {
 	}
 }
 
+// isZero reports whether a text is a duration, and of no length.
+func isZero(text string) bool {
+	d, err := source.ParseDuration(text)
+	return err == nil && d == 0
+}
+
 // triggerTask is p.trigger(…).
 func (e *evaluation) triggerTask(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	c, td, err := e.task(t, b, pipeline.TriggerTask, args, kwargs)
@@ -344,16 +352,16 @@ func (e *evaluation) triggerTask(t *starlark.Thread, b *starlark.Builtin, args s
 		return nil, err
 	}
 	tr := &pipeline.Trigger{Pipeline: c.pipeline("pipeline")}
-	td.task.Trigger = tr
+	td.Task.Trigger = tr
 	if !c.has("pipeline") {
 		c.report(c.at, "Missing argument", "Add pipeline = the pipeline, or its name.", "trigger needs pipeline.")
 	}
 	tr.Params = c.triggerParams("params")
 	tr.Date = c.text("date", "", "{{ ds }}")
 	tr.Wait = c.boolean("wait", false)
-	if tr.Date != "" && !isTemplated(tr.Date) {
-		if _, err := parseDate(tr.Date, time.UTC); err != nil {
-			c.report(c.place("date"), "Not a date", dateFix, "date of task %s is %q.", td.task.Name, tr.Date)
+	if tr.Date != "" && !source.IsTemplated(tr.Date) {
+		if _, err := source.ParseDate(tr.Date, time.UTC); err != nil {
+			c.report(c.place("date"), "Not a date", source.DateFix, "date of task %s is %q.", td.Task.Name, tr.Date)
 		}
 	}
 	return e.add(c, td)
@@ -389,64 +397,4 @@ func (c *call) triggerParams(key string) map[string]string {
 		}
 	}
 	return params
-}
-
-// taskText is a templated text of a task's declaration, with the argument that holds it.
-type taskText struct{ key, text string }
-
-// taskTexts lists what of a task's declaration may be a template.
-func taskTexts(t *pipeline.Task) []taskText {
-	var list []taskText
-	add := func(key string, texts ...string) {
-		for _, text := range texts {
-			if isTemplated(text) {
-				list = append(list, taskText{key, text})
-			}
-		}
-	}
-	addDict := func(key string, dict map[string]string) {
-		for _, name := range sortedKeys(dict) {
-			add(key, dict[name])
-		}
-	}
-	switch {
-	case t.Load != nil:
-		add("root", t.Load.Root)
-		add("files", t.Load.Files...)
-	case t.Process != nil:
-		add("command", t.Process.Command)
-		add("args", t.Process.Args...)
-		addDict("env", t.Process.Env)
-	case t.HTTP != nil:
-		add("url", t.HTTP.URL)
-		addDict("headers", t.HTTP.Headers)
-		add("body", t.HTTP.Body)
-	case t.Branch != nil:
-		add("choose", t.Branch.Choose)
-	case t.Condition != nil:
-		add("when", t.Condition.When)
-	case t.Sensor != nil:
-		add("files", t.Sensor.Files)
-		add("until", t.Sensor.Until)
-	case t.Trigger != nil:
-		addDict("params", t.Trigger.Params)
-		add("date", t.Trigger.Date)
-	}
-	return list
-}
-
-// nameOrFile reads what names a SQL file: a path, or the name of a file without folder and ending.
-func (l *loader) nameOrFile(d *pipelineDecl, text string) string {
-	if strings.HasSuffix(text, ".sql") {
-		return text
-	}
-	return l.fileOf(d.pipeline.Name, text)
-}
-
-// suggest gives what a finding about an unknown name advises.
-func suggest(name string, names []string, otherwise string) string {
-	if fix := diag.DidYouMean(name, names); fix != "" {
-		return fix
-	}
-	return otherwise
 }

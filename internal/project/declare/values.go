@@ -1,4 +1,4 @@
-package project
+package declare
 
 import (
 	"fmt"
@@ -11,39 +11,39 @@ import (
 	"damson/internal/pipeline"
 )
 
-// pipelineDecl is a pipeline while its files are evaluated.
-type pipelineDecl struct {
-	pipeline *pipeline.Pipeline
-	defaults taskDefaults
-	tasks    []*taskDecl
-	groups   []*groupDecl
+// Pipeline is a pipeline while its files are evaluated.
+type Pipeline struct {
+	Pipeline *pipeline.Pipeline
+	defaults TaskDefaults
+	Tasks    []*Task
+	Groups   []*Group
 	orders   []groupOrder        // those with a group on a side
 	frozen   bool                // its file has been read to the end
-	at       map[string]diag.Pos // of the arguments that later checks speak of
+	At       map[string]diag.Pos // of the arguments that later checks speak of
 }
 
-// taskDecl is a task while its files are evaluated.
-type taskDecl struct {
-	task     *pipeline.Task
-	pipeline *pipelineDecl
-	group    *groupDecl // the innermost one, nil = none
-	upstream []edge
-	at       map[string]diag.Pos
+// Task is a task while its files are evaluated.
+type Task struct {
+	Task     *pipeline.Task
+	Pipeline *Pipeline
+	Group    *Group // the innermost one, nil = none
+	Upstream []Edge
+	At       map[string]diag.Pos
 }
 
-// edge says that a task runs after another, and where that is declared.
-type edge struct {
-	from *taskDecl
-	name string // instead of from, when the file gave a name
-	at   diag.Pos
+// Edge says that a task runs after another, and where that is declared.
+type Edge struct {
+	From *Task
+	Name string // instead of From, when the file gave a name
+	At   diag.Pos
 }
 
-// pos is the place of an argument, or of the task.
-func (d *taskDecl) pos(key string) diag.Pos {
-	if at, ok := d.at[key]; ok {
+// Pos is the place of an argument, or of the task.
+func (d *Task) Pos(key string) diag.Pos {
+	if at, ok := d.At[key]; ok {
 		return at
 	}
-	return d.task.At
+	return d.Task.At
 }
 
 // positions remembers where the arguments of a call stand.
@@ -57,20 +57,20 @@ func (c *call) positions() map[string]diag.Pos {
 
 // pipelineValue is what pipeline(…) gives.
 type pipelineValue struct {
-	decl *pipelineDecl
+	decl *Pipeline
 	e    *evaluation
 }
 
-func (v *pipelineValue) String() string        { return fmt.Sprintf("pipeline(%q)", v.decl.pipeline.Name) }
+func (v *pipelineValue) String() string        { return fmt.Sprintf("pipeline(%q)", v.decl.Pipeline.Name) }
 func (v *pipelineValue) Type() string          { return "pipeline" }
 func (v *pipelineValue) Freeze()               { v.decl.frozen = true }
 func (v *pipelineValue) Truth() starlark.Bool  { return true }
-func (v *pipelineValue) Hash() (uint32, error) { return starlark.String(v.decl.pipeline.Name).Hash() }
+func (v *pipelineValue) Hash() (uint32, error) { return starlark.String(v.decl.Pipeline.Name).Hash() }
 
 // Attr gives name and the methods that add tasks.
 func (v *pipelineValue) Attr(name string) (starlark.Value, error) {
 	if name == "name" {
-		return starlark.String(v.decl.pipeline.Name), nil
+		return starlark.String(v.decl.Pipeline.Name), nil
 	}
 	return v.e.method(v, name), nil
 }
@@ -78,12 +78,12 @@ func (v *pipelineValue) Attr(name string) (starlark.Value, error) {
 // AttrNames lists them.
 func (v *pipelineValue) AttrNames() []string { return v.e.attrNames() }
 
-func (v *pipelineValue) holds() (*pipelineDecl, *groupDecl) { return v.decl, nil }
+func (v *pipelineValue) holds() (*Pipeline, *Group) { return v.decl, nil }
 
 // holder is what tasks are added to: a pipeline, or a group of one.
 type holder interface {
 	starlark.Value
-	holds() (*pipelineDecl, *groupDecl)
+	holds() (*Pipeline, *Group)
 }
 
 // method gives the method of a holder, nil when there is none of that name.
@@ -108,23 +108,23 @@ func (e *evaluation) attrNames() []string {
 
 // taskValue is what p.sql(…) and its like give. Order is set with >> and <<.
 type taskValue struct {
-	decl *taskDecl
+	decl *Task
 	e    *evaluation
 }
 
-func (v *taskValue) String() string        { return fmt.Sprintf("task(%q)", v.decl.task.Name) }
+func (v *taskValue) String() string        { return fmt.Sprintf("task(%q)", v.decl.Task.Name) }
 func (v *taskValue) Type() string          { return "task" }
 func (v *taskValue) Freeze()               {}
 func (v *taskValue) Truth() starlark.Bool  { return true }
-func (v *taskValue) Hash() (uint32, error) { return starlark.String(v.decl.task.Name).Hash() }
+func (v *taskValue) Hash() (uint32, error) { return starlark.String(v.decl.Task.Name).Hash() }
 
 // Attr gives name, into: the table the task writes, None when it writes none, and the method map.
 func (v *taskValue) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "name":
-		return starlark.String(v.decl.task.Name), nil
+		return starlark.String(v.decl.Task.Name), nil
 	case "into":
-		if table := v.decl.task.Into(); table != "" {
+		if table := v.decl.Task.Into(); table != "" {
 			return starlark.String(table), nil
 		}
 		return starlark.None, nil
@@ -188,12 +188,12 @@ func (e *evaluation) link(from, to endpoint, at diag.Pos) {
 	if from.holder() != to.holder() {
 		e.findings = append(e.findings, diag.Finding{At: at, Severity: diag.Error, Summary: "Tasks of two pipelines",
 			Detail: fmt.Sprintf("%s belongs to pipeline %s, %s to %s; order is set inside one pipeline.", from.name(),
-				from.holder().pipeline.Name, to.name(), to.holder().pipeline.Name),
+				from.holder().Pipeline.Name, to.name(), to.holder().Pipeline.Name),
 			Fix: "Put both into one pipeline."})
 		return
 	}
 	if from.task != nil && to.task != nil {
-		to.task.upstream = append(to.task.upstream, edge{from: from.task, at: at})
+		to.task.Upstream = append(to.task.Upstream, Edge{From: from.task, At: at})
 		return
 	}
 	d := from.holder()

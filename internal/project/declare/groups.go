@@ -1,7 +1,8 @@
-package project
+package declare
 
 import (
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -10,17 +11,17 @@ import (
 	"damson/internal/pipeline"
 )
 
-// groupDecl is a group of tasks while its files are evaluated.
-type groupDecl struct {
-	path     string // the groups it is in, then its own name: "features.windows"
-	parent   *groupDecl
-	pipeline *pipelineDecl
-	at       diag.Pos
+// Group is a group of tasks while its files are evaluated.
+type Group struct {
+	Path     string // the groups it is in, then its own name: "features.windows"
+	Parent   *Group
+	pipeline *Pipeline
+	At       diag.Pos
 }
 
-// holds reports whether a task or group is inside g; a group is inside itself.
-func (g *groupDecl) holds(inner *groupDecl) bool {
-	for ; inner != nil; inner = inner.parent {
+// Holds reports whether a task or group is inside g; a group is inside itself.
+func (g *Group) Holds(inner *Group) bool {
+	for ; inner != nil; inner = inner.Parent {
 		if inner == g {
 			return true
 		}
@@ -30,28 +31,28 @@ func (g *groupDecl) holds(inner *groupDecl) bool {
 
 // endpoint is a side of an order: a task or a group.
 type endpoint struct {
-	task  *taskDecl
-	group *groupDecl
+	task  *Task
+	group *Group
 }
 
-func (p endpoint) holder() *pipelineDecl {
+func (p endpoint) holder() *Pipeline {
 	if p.task != nil {
-		return p.task.pipeline
+		return p.task.Pipeline
 	}
 	return p.group.pipeline
 }
 
 func (p endpoint) name() string {
 	if p.task != nil {
-		return p.task.task.Name
+		return p.task.Task.Name
 	}
-	return p.group.path
+	return p.group.Path
 }
 
 // inside is the group that the endpoint is, or that its task is in.
-func (p endpoint) inside() *groupDecl {
+func (p endpoint) inside() *Group {
 	if p.task != nil {
-		return p.task.group
+		return p.task.Group
 	}
 	return p.group
 }
@@ -91,20 +92,20 @@ func endpoints(v starlark.Value) ([]endpoint, error) {
 
 // groupValue is what p.group(…) gives. It takes in tasks as its pipeline does, and stands in orders for all its tasks.
 type groupValue struct {
-	decl *groupDecl
+	decl *Group
 	e    *evaluation
 }
 
-func (v *groupValue) String() string        { return fmt.Sprintf("group(%q)", v.decl.path) }
+func (v *groupValue) String() string        { return fmt.Sprintf("group(%q)", v.decl.Path) }
 func (v *groupValue) Type() string          { return "group" }
 func (v *groupValue) Freeze()               {}
 func (v *groupValue) Truth() starlark.Bool  { return true }
-func (v *groupValue) Hash() (uint32, error) { return starlark.String(v.decl.path).Hash() }
+func (v *groupValue) Hash() (uint32, error) { return starlark.String(v.decl.Path).Hash() }
 
 // Attr gives name, with the names of the groups around it, and the methods that add tasks.
 func (v *groupValue) Attr(name string) (starlark.Value, error) {
 	if name == "name" {
-		return starlark.String(v.decl.path), nil
+		return starlark.String(v.decl.Path), nil
 	}
 	return v.e.method(v, name), nil
 }
@@ -112,7 +113,7 @@ func (v *groupValue) Attr(name string) (starlark.Value, error) {
 // AttrNames lists them.
 func (v *groupValue) AttrNames() []string { return v.e.attrNames() }
 
-func (v *groupValue) holds() (*pipelineDecl, *groupDecl) { return v.decl.pipeline, v.decl }
+func (v *groupValue) holds() (*Pipeline, *Group) { return v.decl.pipeline, v.decl }
 
 // Binary sets order, as with tasks.
 func (v *groupValue) Binary(op syntax.Token, other starlark.Value, side starlark.Side) (starlark.Value, error) {
@@ -124,19 +125,19 @@ func (e *evaluation) declareGroup(t *starlark.Thread, b *starlark.Builtin, args 
 	decl, parent := b.Receiver().(holder).holds()
 	if decl.frozen {
 		return nil, fmt.Errorf("pipeline %s belongs to another file: its groups are declared there, or by a function that file calls",
-			decl.pipeline.Name)
+			decl.Pipeline.Name)
 	}
 	if e.tasks++; e.tasks > e.bounds.tasks { // a group costs about what a task does
 		return nil, fmt.Errorf("the project declares more than %d tasks and groups", e.bounds.tasks)
 	}
 	c := e.newCall(t, "group", args, kwargs, "name")
-	g := &groupDecl{parent: parent, pipeline: decl, at: c.at}
-	g.path = c.plainName("name", "features")
+	g := &Group{Parent: parent, pipeline: decl, At: c.at}
+	g.Path = c.plainName("name", "features")
 	c.finish()
 	if parent != nil {
-		g.path = parent.path + "." + g.path
+		g.Path = parent.Path + "." + g.Path
 	}
-	decl.groups = append(decl.groups, g)
+	decl.Groups = append(decl.Groups, g)
 	return &groupValue{decl: g, e: e}, nil
 }
 
@@ -177,13 +178,13 @@ func (c *call) datasets(key string) []string {
 		case *datasetValue:
 			name = item.name
 		case *taskValue:
-			if name = item.decl.task.Into(); name == "" {
-				c.report(c.place(key), "Task without a table", "Name a task that has into, or a dataset.", "Task %s writes no table.", item.decl.task.Name)
+			if name = item.decl.Task.Into(); name == "" {
+				c.report(c.place(key), "Task without a table", "Name a task that has into, or a dataset.", "Task %s writes no table.", item.decl.Task.Name)
 			}
 		default:
 			c.wrong(key, "a dataset, a task with into, or a list of them", item, `[dataset("shop.orders")]`)
 		}
-		if name != "" && !contains(names, name) {
+		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -208,28 +209,28 @@ var unmappable = map[pipeline.Kind]string{
 func (e *evaluation) mapTask(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	v := b.Receiver().(*taskValue)
 	td := v.decl
-	if td.pipeline.frozen {
-		return nil, fmt.Errorf("task %s belongs to another file: it is mapped there", td.task.Name)
+	if td.Pipeline.frozen {
+		return nil, fmt.Errorf("task %s belongs to another file: it is mapped there", td.Task.Name)
 	}
 	c := e.newCall(t, "map", args, kwargs, "over")
-	m := c.over("over", td.task.Name)
+	m := c.over("over", td.Task.Name)
 	c.finish()
-	if td.at == nil {
-		td.at = map[string]diag.Pos{}
+	if td.At == nil {
+		td.At = map[string]diag.Pos{}
 	}
-	td.at["over"] = c.place("over")
+	td.At["over"] = c.place("over")
 	switch {
-	case unmappable[td.task.Kind] != "":
+	case unmappable[td.Task.Kind] != "":
 		c.report(c.place("over"), "Cannot be mapped", "Remove .map(…), or map a sql, python, shell or http task.",
-			"Task %s is a %s task: %s.", td.task.Name, td.task.Kind, unmappable[td.task.Kind])
-	case td.task.Map != nil:
-		c.report(c.place("over"), "Mapped twice", "Keep one of the two.", "Task %s is mapped already.", td.task.Name)
-	case td.task.Batch:
+			"Task %s is a %s task: %s.", td.Task.Name, td.Task.Kind, unmappable[td.Task.Kind])
+	case td.Task.Map != nil:
+		c.report(c.place("over"), "Mapped twice", "Keep one of the two.", "Task %s is mapped already.", td.Task.Name)
+	case td.Task.Batch:
 		c.report(c.place("over"), "Mapped and batched", "Remove batch = True, or .map(…).",
-			"Task %s may cover several data intervals at once (batch = True), and its items belong to one.", td.task.Name)
+			"Task %s may cover several data intervals at once (batch = True), and its items belong to one.", td.Task.Name)
 	default:
-		c.mapTarget(td.task)
-		td.task.Map = m
+		c.mapTarget(td.Task)
+		td.Task.Map = m
 	}
 	return v, nil
 }

@@ -1,8 +1,9 @@
-package project
+package declare
 
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,11 +11,12 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 	"damson/internal/schedule"
 )
 
-// minPriority is the lowest priority a task may have; the highest is its opposite.
-const minPriority = -1_000_000
+// MinPriority is the lowest priority a task may have; the highest is its opposite.
+const MinPriority = -1_000_000
 
 // predeclared are the functions every Starlark file can call besides the language's own.
 func (e *evaluation) predeclared() starlark.StringDict {
@@ -68,7 +70,7 @@ func (e *evaluation) declarePipeline(t *starlark.Thread, _ *starlark.Builtin, ar
 	p.Params = c.params("params")
 	p.On = c.datasets("on")
 	p.Deadline = c.duration("deadline", 0)
-	decl := &pipelineDecl{pipeline: p, defaults: c.taskDefaults(d.taskDefaults), at: c.positions()}
+	decl := &Pipeline{Pipeline: p, defaults: c.taskDefaults(d.TaskDefaults), At: c.positions()}
 	c.finish()
 	c.checkSchedule(p)
 	e.pipelines = append(e.pipelines, decl)
@@ -78,8 +80,8 @@ func (e *evaluation) declarePipeline(t *starlark.Thread, _ *starlark.Builtin, ar
 // plainName reads the required name of a pipeline, task or model.
 func (c *call) plainName(key, example string) string {
 	name := c.required(key, example)
-	if name != "" && !plainName.MatchString(name) {
-		c.report(c.place(key), "Not a name", nameFix, "%s of %s is %q.", key, c.name, name)
+	if name != "" && !source.PlainName.MatchString(name) {
+		c.report(c.place(key), "Not a name", source.NameFix, "%s of %s is %q.", key, c.name, name)
 	}
 	return name
 }
@@ -90,7 +92,7 @@ func (c *call) location(p *pipeline.Pipeline) *time.Location {
 	if err == nil && p.Timezone != "" && p.Timezone != "Local" {
 		return loc
 	}
-	c.report(c.place("timezone"), "Unknown time zone", timezoneFix, "timezone of pipeline %s is %q.", p.Name, p.Timezone)
+	c.report(c.place("timezone"), "Unknown time zone", source.TimezoneFix, "timezone of pipeline %s is %q.", p.Name, p.Timezone)
 	p.Timezone = "UTC"
 	return time.UTC
 }
@@ -122,8 +124,8 @@ func (c *call) checkSchedule(p *pipeline.Pipeline) {
 }
 
 // taskDefaults reads what pipelines give to their tasks, and tasks set for themselves.
-func (c *call) taskDefaults(d taskDefaults) taskDefaults {
-	return taskDefaults{
+func (c *call) taskDefaults(d TaskDefaults) TaskDefaults {
+	return TaskDefaults{
 		Retries:       c.whole("retries", d.Retries, 0, math.MaxInt32),
 		RetryDelay:    c.duration("retry_delay", d.RetryDelay),
 		RetryBackoff:  c.real("retry_backoff", d.RetryBackoff, "a number of at least 1", func(v float64) bool { return v >= 1 && !math.IsInf(v, 0) }),
@@ -132,7 +134,7 @@ func (c *call) taskDefaults(d taskDefaults) taskDefaults {
 		DependsOnPast: c.boolean("depends_on_past", d.DependsOnPast),
 
 		WaitForDownstream: c.boolean("wait_for_downstream", d.WaitForDownstream),
-		Priority:          c.whole("priority", d.Priority, minPriority, -minPriority),
+		Priority:          c.whole("priority", d.Priority, MinPriority, -MinPriority),
 		Pool:              c.text("pool", d.Pool, "db"),
 		PoolSlots:         c.whole("pool_slots", d.PoolSlots, 1, math.MaxInt32),
 	}
@@ -152,7 +154,7 @@ func (c *call) params(key string) map[string]any {
 	params := map[string]any{}
 	for _, item := range dict.Items() {
 		name, _ := starlark.AsString(item[0])
-		if !variableName.MatchString(name) {
+		if !source.VariableName.MatchString(name) {
 			c.report(c.place(key), "Not a name", "Use letters, digits and _, beginning with a letter.", "A parameter is called %s.", item[0])
 			continue
 		}
@@ -168,8 +170,8 @@ func (c *call) params(key string) map[string]any {
 
 // plainValue turns a Starlark value into what JSON can hold; the error says what it is instead.
 func plainValue(v starlark.Value, depth int) (any, error) {
-	if depth > maxYAMLDepth {
-		return nil, fmt.Errorf("nested more than %d levels deep", maxYAMLDepth)
+	if depth > source.MaxDepth {
+		return nil, fmt.Errorf("nested more than %d levels deep", source.MaxDepth)
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
@@ -256,7 +258,7 @@ func (c *call) checkModel(m *pipeline.Model) {
 		c.report(c.place("target"), "One column twice", "Name the column to predict.", "Model %s has %q as id and as target.", m.Name, m.ID)
 	}
 	for _, column := range []string{m.ID, m.Target} {
-		if column != "" && contains(m.Exclude, column) {
+		if column != "" && slices.Contains(m.Exclude, column) {
 			c.report(c.place("exclude"), "One column twice", fmt.Sprintf("Remove %q from exclude.", column),
 				"Model %s excludes its own %q; id and target are no features anyway.", m.Name, column)
 		}

@@ -1,8 +1,10 @@
-package project
+package declare
 
 import (
 	"strings"
 	"testing"
+
+	"damson/internal/project/source"
 )
 
 // TestBounds stops declarations that eat the machine, with bounds small enough for a test.
@@ -20,7 +22,7 @@ func TestBounds(t *testing.T) {
 				b.steps = 1 << 40
 			}
 			e := &evaluation{bounds: b}
-			e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: test.text}})
+			e.evaluate([]*source.File{{Path: "pipelines/p.star", Text: test.text}})
 			if len(e.findings) == 0 || !strings.Contains(e.findings.Error(), test.want) {
 				t.Errorf("want %q, have %v", test.want, e.findings)
 			}
@@ -42,7 +44,7 @@ func TestDepth(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			e := &evaluation{bounds: defaultBounds()}
-			e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: test.text}})
+			e.evaluate([]*source.File{{Path: "pipelines/p.star", Text: test.text}})
 			if got := e.findings.Error(); test.want == "" && got != "" || !strings.Contains(got, test.want) {
 				t.Errorf("want %q, have %.300s", test.want, got)
 			}
@@ -68,26 +70,4 @@ func TestFreeLoad(t *testing.T) {
 			t.Errorf("freeLoad(%q) = %q, want %q", test.text, got, test.want)
 		}
 	}
-}
-
-// FuzzStarlark looks for declarations that crash the reader.
-func FuzzStarlark(f *testing.F) {
-	f.Add("p = pipeline(name = \"p\")\np.load(\"a\", files = [\"x.csv\"], into = \"a.b\") >> p.sql(\"x\")\n")
-	f.Add("m = model(name = \"m\", algorithm = random_forest(bins = 3), id = \"i\", target = \"y\", gates = [1])\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		e := &evaluation{bounds: bounds{steps: 10_000, heap: 1 << 30, elements: 1000, tasks: 100, pipelines: 10}}
-		e.evaluate([]*sourceFile{{path: "pipelines/p.star", text: text}})
-		l := &loader{project: &Project{}, tree: &tree{broken: map[string]bool{}}, templates: parseTemplates(&tree{})}
-		l.check(e)
-	})
-}
-
-// FuzzConfig looks for a damson.yaml that crashes the reader.
-func FuzzConfig(f *testing.F) {
-	f.Add("name: a\nenvironments: {dev: {warehouse: \"${env:A:-x}\", memory: 4GB, vars: {a: [1, {b: .nan}]}}}\n")
-	f.Add("defaults: {retries: 1}\nconnections: {a: {port: 1, extra: {x: y}}}\n? [a]\n: b\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		p := &Project{Dir: "/p"}
-		readConfig(text, p, Options{Getenv: func(string) (string, bool) { return "v", true }, ReadFile: func(string) ([]byte, error) { return nil, nil }})
-	})
 }

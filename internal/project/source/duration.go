@@ -1,4 +1,4 @@
-package project
+package source
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// durationFix shows how durations are written.
-const durationFix = `Write a number and a unit (ms, s, m, h, d, w), for example "30s", "5m" or "1h30m".`
+// DurationFix shows how durations are written.
+const DurationFix = `Write a number and a unit (ms, s, m, h, d, w), for example "30s", "5m" or "1h30m".`
 
 var durationPart = regexp.MustCompile(`^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)`)
 
@@ -18,8 +18,8 @@ var durationUnits = map[string]time.Duration{
 	"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
 }
 
-// parseDuration reads "30s", "5m", "1h30m", "1d", "2w". A day is 24 hours.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads "30s", "5m", "1h30m", "1d", "2w". A day is 24 hours.
+func ParseDuration(text string) (time.Duration, error) {
 	rest := strings.TrimSpace(text)
 	if rest == "0" {
 		return 0, nil
@@ -40,11 +40,6 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(total), nil
 }
 
-func isDuration(text string) bool {
-	_, err := parseDuration(text)
-	return err == nil
-}
-
 var (
 	memorySize  = regexp.MustCompile(`^(\d+(?:\.\d+)?)\s*([KMGT]?i?B)$`)
 	memoryUnits = map[string]float64{
@@ -52,8 +47,8 @@ var (
 	}
 )
 
-// parseMemory reads "4GB" or "512MiB" as bytes.
-func parseMemory(text string) (int64, error) {
+// ParseMemory reads "4GB" or "512MiB" as bytes.
+func ParseMemory(text string) (int64, error) {
 	m := memorySize.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil || memoryUnits[m[2]] == 0 {
 		return 0, fmt.Errorf("%q is not an amount of memory", text)
@@ -66,11 +61,11 @@ func parseMemory(text string) (int64, error) {
 	return int64(bytes), nil
 }
 
-// dateFix shows how dates are written.
-const dateFix = `Write a date such as "2007-04-12", or a time with its zone such as "2007-04-12T06:00:00Z".`
+// DateFix shows how dates are written.
+const DateFix = `Write a date such as "2007-04-12", or a time with its zone such as "2007-04-12T06:00:00Z".`
 
-// parseDate reads a day or an RFC 3339 time; without a zone it is meant in loc.
-func parseDate(text string, loc *time.Location) (time.Time, error) {
+// ParseDate reads a day or an RFC 3339 time; without a zone it is meant in loc.
+func ParseDate(text string, loc *time.Location) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}

@@ -1,4 +1,10 @@
-package project
+// Package declare evaluates a project's Starlark files: it gives the pipelines, tasks and models they declare, with the places
+// of their arguments, and what is wrong with each by itself. Its central function is Read; Pipeline.Resolve orders the tasks.
+//
+// Evaluation is deterministic and bounded in steps, memory and declarations. A wrong argument becomes a finding at that
+// argument and counts as not given, so that one evaluation shows all mistakes. What needs other files (SQL, programs,
+// other pipelines) is judged by package project.
+package declare
 
 import (
 	"fmt"
@@ -16,6 +22,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 )
 
 // bounds keep the evaluation of declarations from eating the machine.
@@ -31,15 +38,12 @@ func defaultBounds() bounds {
 	return bounds{steps: 20_000_000, heap: 1 << 30, elements: 1_000_000, tasks: 200_000, pipelines: 20_000}
 }
 
-// workers is how many goroutines share work that needs only the processor.
-func workers() int { return runtime.GOMAXPROCS(0) }
-
 // fileOptions are the language: Python's control flow at top level, no recursion, no unbounded loops.
 var fileOptions = &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
 
 // module is one Starlark file.
 type module struct {
-	file    *sourceFile
+	file    *source.File
 	program *starlark.Program
 	calls   map[[2]int32]*syntax.CallExpr // by the place of their parenthesis, which is what a call frame knows
 	state   moduleState
@@ -58,7 +62,7 @@ const (
 // evaluation runs the project's Starlark files and collects what they declare.
 type evaluation struct {
 	bounds    bounds
-	defaults  defaults
+	defaults  Defaults
 	checkGate func(string) error
 	print     func(diag.Pos, string)
 
@@ -67,41 +71,71 @@ type evaluation struct {
 	builtins  starlark.StringDict
 	methods   map[string]*starlark.Builtin
 	findings  diag.Findings
-	pipelines []*pipelineDecl
+	pipelines []*Pipeline
 	models    []*pipeline.Model
 	tasks     int
 	running   atomic.Pointer[starlark.Thread]
 }
 
+// Options tune Read.
+type Options struct {
+	Defaults Defaults
+	// CheckGate says what is wrong with a model's gate; nil accepts any text.
+	CheckGate func(expr string) error
+	// Print receives what print(…) in a file writes; nil drops it.
+	Print func(at diag.Pos, text string)
+	// Steps bounds the evaluation of one file; 0 is 20 million.
+	Steps uint64
+}
+
+// Declared is what files declare, in the order of its evaluation. Names may stand twice.
+type Declared struct {
+	Pipelines []*Pipeline
+	Models    []*pipeline.Model
+	Findings  diag.Findings
+	// Incomplete says that a file was not read to its end, so that what it would have declared is not known.
+	Incomplete bool
+}
+
+// Read evaluates all files under pipelines/. Files under lib/ are evaluated when they are loaded.
+func Read(files []*source.File, opts Options) Declared {
+	e := &evaluation{bounds: defaultBounds(), defaults: opts.Defaults, checkGate: opts.CheckGate, print: opts.Print}
+	if opts.Steps > 0 {
+		e.bounds.steps = opts.Steps
+	}
+	e.evaluate(files)
+	return Declared{Pipelines: e.pipelines, Models: e.models, Findings: e.findings, Incomplete: e.incomplete()}
+}
+
 // evaluate runs all files under pipelines/ in the order of their names. Files under lib/ run when they are loaded.
-func (e *evaluation) evaluate(files []*sourceFile) {
+func (e *evaluation) evaluate(files []*source.File) {
 	e.modules = map[string]*module{}
 	e.builtins, e.methods = e.predeclared(), e.taskMethods()
 	modules := make([]*module, len(files))
 	problems := make([]diag.Findings, len(files))
-	parallel(len(files), func(i int) { modules[i], problems[i] = e.compile(files[i]) })
+	source.Parallel(len(files), func(i int) { modules[i], problems[i] = e.compile(files[i]) })
 	for i, m := range modules {
 		e.findings = append(e.findings, problems[i]...)
-		e.modules[m.file.path] = m
-		e.order = append(e.order, m.file.path)
+		e.modules[m.file.Path] = m
+		e.order = append(e.order, m.file.Path)
 	}
 	stop := e.watchMemory()
 	defer stop()
 	for _, m := range modules {
-		if strings.HasPrefix(m.file.path, "pipelines/") {
+		if strings.HasPrefix(m.file.Path, "pipelines/") {
 			e.run(m)
 		}
 	}
 }
 
 // compile parses one file. Its calls are indexed, so that findings can point at an argument; its repetitions are bounded.
-func (e *evaluation) compile(file *sourceFile) (*module, diag.Findings) {
+func (e *evaluation) compile(file *source.File) (*module, diag.Findings) {
 	m := &module{file: file, calls: map[[2]int32]*syntax.CallExpr{}}
 	if f := tooLarge(file); f != nil {
 		m.state, m.err = evaluated, *f
 		return m, diag.Findings{*f}
 	}
-	parsed, err := fileOptions.Parse(file.path, freeLoad(file.text), 0)
+	parsed, err := fileOptions.Parse(file.Path, freeLoad(file.Text), 0)
 	if err == nil {
 		syntax.Walk(parsed, func(n syntax.Node) bool {
 			switch n := n.(type) {
@@ -124,7 +158,7 @@ func (e *evaluation) compile(file *sourceFile) (*module, diag.Findings) {
 		return m, nil
 	}
 	m.state, m.err = evaluated, err
-	return m, syntaxFindings(file.path, err, e.builtins.Keys())
+	return m, syntaxFindings(file.Path, err, e.builtins.Keys())
 }
 
 // syntaxFindings turns what the parser and the resolver say into findings.
@@ -186,7 +220,7 @@ func (e *evaluation) run(m *module) {
 		return
 	}
 	m.state = evaluating
-	thread := &starlark.Thread{Name: m.file.path, Load: e.load, Print: e.printed}
+	thread := &starlark.Thread{Name: m.file.Path, Load: e.load, Print: e.printed}
 	thread.SetMaxExecutionSteps(e.bounds.steps)
 	thread.OnMaxSteps = func(t *starlark.Thread) { t.Cancel(tooManySteps) }
 	before := e.running.Swap(thread)
@@ -222,11 +256,11 @@ func (e *evaluation) load(t *starlark.Thread, name string) (starlark.StringDict,
 	case path.IsAbs(name) && !strings.HasPrefix(name, "//"), !inFolder(target):
 		return nil, fmt.Errorf("load() reads files under pipelines/ and lib/ only")
 	case m == nil:
-		files := make([]*sourceFile, len(e.order))
+		files := make([]*source.File, len(e.order))
 		for i, p := range e.order {
-			files[i] = &sourceFile{path: p}
+			files[i] = &source.File{Path: p}
 		}
-		if near := nearFile(target, files); near != "" {
+		if near := source.Near(target, files); near != "" {
 			return nil, fmt.Errorf("there is no file %s (did you mean %s?)", target, near)
 		}
 		return nil, fmt.Errorf("there is no file %s", target)
@@ -251,7 +285,7 @@ var (
 
 // runtimeFinding says where and why an evaluation ended.
 func (e *evaluation) runtimeFinding(m *module, err error) diag.Finding {
-	f := diag.Finding{At: diag.Pos{File: m.file.path}, Severity: diag.Error, Summary: "Evaluation stopped", Cause: err}
+	f := diag.Finding{At: diag.Pos{File: m.file.Path}, Severity: diag.Error, Summary: "Evaluation stopped", Cause: err}
 	message := err.Error()
 	if evalErr, ok := err.(*starlark.EvalError); ok {
 		message = evalErr.Msg
