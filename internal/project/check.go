@@ -3,61 +3,119 @@ package project
 import (
 	"fmt"
 	"path"
-	"slices"
-	"sort"
 	"strings"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/declare"
+	"damson/internal/project/source"
 	"damson/internal/sqltext"
 )
 
-// resolveFiles finds the SQL file of every sql task.
-func (l *loader) resolveFiles(d *pipelineDecl) {
-	for _, t := range d.tasks {
-		if t.task.SQL == nil {
-			continue
+// resolveFiles finds the files that tasks name: SQL, and programs.
+func (l *loader) resolveFiles(d *declare.Pipeline) {
+	for _, t := range d.Tasks {
+		task := t.Task
+		switch {
+		case task.SQL != nil:
+			task.SQL.File = l.taskFile(d, t, task.SQL.File)
+			if f := l.templates.files[task.SQL.File]; f != nil {
+				f.asTask = true
+			}
+		case task.Branch != nil && task.Branch.Choose == "" && !has(t, "choose"):
+			task.Branch.File = l.taskFile(d, t, task.Branch.File)
+		case task.Condition != nil && task.Condition.When == "" && !has(t, "when"):
+			task.Condition.File = l.taskFile(d, t, task.Condition.File)
+		case task.Sensor != nil && task.Sensor.File != "":
+			task.Sensor.File = l.sqlFile(t, "sql", l.nameOrFile(d, task.Sensor.File))
+		case task.Process != nil && task.Process.Command == "" && !has(t, "command"):
+			l.resolveProgram(d, t)
 		}
-		file := t.task.SQL.File
-		if file == "" {
-			file = l.fileOf(d.pipeline.Name, t.task.Name)
+		if task.Map != nil && task.Map.File != "" {
+			task.Map.File = l.sqlFile(t, "over", l.nameOrFile(d, task.Map.File))
 		}
-		t.task.SQL.File = l.sqlFile(t, "file", file)
-		if f := l.templates.files[t.task.SQL.File]; f != nil {
-			f.asTask, f.used = true, true
+	}
+}
+
+// has reports whether an argument was given.
+func has(t *declare.Task, key string) bool {
+	_, ok := t.At[key]
+	return ok
+}
+
+// taskFile finds the SQL file of a task: the one it names, else by its own name.
+func (l *loader) taskFile(d *declare.Pipeline, t *declare.Task, file string) string {
+	if file == "" {
+		file = l.fileOf(d.Pipeline.Name, t.Task.Name)
+	}
+	return l.sqlFile(t, "file", file)
+}
+
+// resolveProgram finds the program of a python or shell task: the file it names, else by its own name.
+func (l *loader) resolveProgram(d *declare.Pipeline, t *declare.Task) {
+	p := t.Task.Process
+	folder, ending := source.PythonFolder, ".py"
+	if t.Task.Kind == pipeline.ShellTask {
+		folder, ending = source.ShellFolder, ".sh"
+	}
+	if p.File == "" {
+		p.File = folder + "/" + d.Pipeline.Name + "/" + t.Task.Name + ending
+		if l.programs[p.File] == nil && !l.tree.Broken[p.File] {
+			p.File = folder + "/" + t.Task.Name + ending
 		}
+	}
+	p.File = path.Clean(strings.ReplaceAll(p.File, `\`, "/"))
+	f := l.programs[p.File]
+	switch {
+	case l.tree.Broken[p.File] || t.Task.Name == "" && !has(t, "file"):
+	case !strings.HasPrefix(p.File, folder+"/"):
+		l.errorf(t.Pos("file"), "Program elsewhere", fmt.Sprintf("Put it under %s/, so that it counts as a part of the project.", folder),
+			"Task %s runs %s, which is not under %s/.", t.Task.Name, p.File, folder)
+	case f == nil:
+		fix := fmt.Sprintf("Write %s.", p.File)
+		if near := source.Near(p.File, l.tree.Programs); near != "" && strings.HasPrefix(near, folder+"/") {
+			fix = fmt.Sprintf("Did you mean %q?", near)
+		}
+		l.errorf(t.Pos("file"), "Missing program", fix, "Task %s runs %s, which is not there.", t.Task.Name, p.File)
+	case strings.TrimSpace(f.Text) == "":
+		l.once(diag.Finding{At: diag.Pos{File: f.Path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty program",
+			Detail: fmt.Sprintf("%s has nothing to run.", f.Path), Fix: "Write the program, or delete the file and its task."})
+	case folder == source.ShellFolder && strings.Contains(f.Text, "\r\n"):
+		l.once(diag.Finding{At: diag.Pos{File: f.Path, Line: 1 + strings.Count(f.Text[:strings.Index(f.Text, "\r\n")], "\n")}, Severity: diag.Error,
+			Summary: "Windows line ends in a shell script", Fix: "Save it with line ends of \\n.",
+			Detail: fmt.Sprintf("sh would take the carriage return at the end of each line of %s for a part of the command.", f.Path)})
 	}
 }
 
 // fileOf gives sql/<pipeline>/<name>.sql when it is there, else sql/<name>.sql.
 func (l *loader) fileOf(pipeline, name string) string {
 	own := "sql/" + pipeline + "/" + name + ".sql"
-	if l.templates.files[own] != nil || l.tree.broken[own] {
+	if l.templates.files[own] != nil || l.tree.Broken[own] {
 		return own
 	}
 	return "sql/" + name + ".sql"
 }
 
 // sqlFile looks a file up and reports it when it is not there.
-func (l *loader) sqlFile(t *taskDecl, key, file string) string {
+func (l *loader) sqlFile(t *declare.Task, key, file string) string {
 	clean := path.Clean(strings.ReplaceAll(file, `\`, "/"))
-	if l.templates.files[clean] != nil || l.tree.broken[clean] {
+	if l.templates.files[clean] != nil || l.tree.Broken[clean] {
 		return clean
 	}
-	if t.task.Name == "" && key == "file" && t.at["file"] == (diag.Pos{}) {
+	if t.Task.Name == "" && key == "file" && t.At["file"] == (diag.Pos{}) {
 		return clean // a task without name is a finding already
 	}
 	fix := fmt.Sprintf("Write %s.", clean)
-	if near := nearFile(clean, l.tree.sql); near != "" {
+	if near := source.Near(clean, l.tree.SQL); near != "" {
 		fix = fmt.Sprintf("Did you mean %q?", near)
 	}
-	l.errorf(t.pos(key), "Missing SQL file", fix, "Task %s runs %s, which is not there.", t.task.Name, clean)
+	l.errorf(t.Pos(key), "Missing SQL file", fix, "Task %s runs %s, which is not there.", t.Task.Name, clean)
 	return clean
 }
 
 // writer is a task with the table it writes.
 type writer struct {
-	task  *taskDecl
+	task  *declare.Task
 	table string
 }
 
@@ -65,8 +123,8 @@ type writer struct {
 func (l *loader) writers() []writer {
 	var ws []writer
 	for _, d := range l.pipelines {
-		for _, t := range d.tasks {
-			if into := t.task.Into(); into != "" {
+		for _, t := range d.Tasks {
+			if into := t.Task.Into(); into != "" {
 				ws = append(ws, writer{task: t, table: tableKey(into)})
 			}
 		}
@@ -84,9 +142,9 @@ func tableKey(name string) string {
 }
 
 // resolveModels checks the models that tasks name.
-func (l *loader) resolveModels(d *pipelineDecl) {
-	for _, t := range d.tasks {
-		name := t.task.ModelName()
+func (l *loader) resolveModels(d *declare.Pipeline) {
+	for _, t := range d.Tasks {
+		name := t.Task.ModelName()
 		if name == "" || l.models[name] != nil {
 			continue
 		}
@@ -98,55 +156,68 @@ func (l *loader) resolveModels(d *pipelineDecl) {
 		if fix == "" {
 			fix = fmt.Sprintf("Declare it with model(name = %q, …).", name)
 		}
-		l.errorf(t.pos("model"), "Unknown model", fix, "Task %s uses the model %q, which no file declares.", t.task.Name, name)
+		l.errorf(t.Pos("model"), "Unknown model", fix, "Task %s uses the model %q, which no file declares.", t.Task.Name, name)
 	}
 }
 
-// resolveSources finds what train and score tasks read, in this order: a SQL file of that name that no sql task runs; the
-// table of a task of that name, in the same pipeline or else the only one in the project; a table schema.table.
-func (l *loader) resolveSources(d *pipelineDecl, all []writer) {
-	for _, t := range d.tasks {
-		source := t.task.Source()
-		if source == "" {
+// resolveSources finds what train and score tasks and the inputs of programs read, in this order: a SQL file of that name
+// that no sql task runs; the table of a task of that name, in the same pipeline or else the only one in the project; a
+// table schema.table.
+func (l *loader) resolveSources(d *declare.Pipeline, all []writer) {
+	for _, t := range d.Tasks {
+		if source := t.Task.Source(); source != "" {
+			name, file := l.resolveSource(d, t, "source", source, all)
+			setSource(t.Task, name, file)
+		}
+		if t.Task.Process == nil {
 			continue
 		}
-		if file := l.templates.files[l.fileOf(d.pipeline.Name, source)]; file != nil && !file.asTask {
-			file.used = true
-			t.setSource(source, file.path)
-			continue
-		}
-		if w := l.writerNamed(d, source, all); w != nil {
-			t.setSource(w.task.Into(), "")
-			l.checkOrder(t, w)
-			continue
-		}
-		if !l.sourceTable(d, t, source, all) {
-			l.unknownSource(d, t, source, all)
+		for i := range t.Task.Process.Inputs {
+			in := &t.Task.Process.Inputs[i]
+			if in.Table, in.File = l.resolveSource(d, t, "inputs", in.Table, all); in.File != "" {
+				in.Table = ""
+			}
 		}
 	}
 }
 
-func (t *taskDecl) setSource(source, file string) {
-	if t.task.Train != nil {
-		t.task.Train.Source, t.task.Train.File = source, file
+// resolveSource gives the table, or the name of the SQL file and its path. What is neither becomes a finding at the
+// argument key.
+func (l *loader) resolveSource(d *declare.Pipeline, t *declare.Task, key, source string, all []writer) (name, file string) {
+	if file := l.templates.files[l.nameOrFile(d, source)]; file != nil && !file.asTask {
+		return strings.TrimSuffix(path.Base(source), ".sql"), file.Path
+	}
+	if w := l.writerNamed(d, source, all); w != nil {
+		l.checkOrder(t, w, key)
+		return w.Task.Into(), ""
+	}
+	if !l.sourceTable(d, t, key, source, all) {
+		l.unknownSource(t, key, source, all)
+	}
+	return source, ""
+}
+
+func setSource(t *pipeline.Task, name, file string) {
+	if t.Train != nil {
+		t.Train.Source, t.Train.File = name, file
 	} else {
-		t.task.Score.Source, t.task.Score.File = source, file
+		t.Score.Source, t.Score.File = name, file
 	}
 }
 
 // writerNamed gives the task of that name that writes a table.
-func (l *loader) writerNamed(d *pipelineDecl, name string, all []writer) *taskDecl {
-	for _, t := range d.tasks {
-		if t.task.Name == name && t.task.Into() != "" {
+func (l *loader) writerNamed(d *declare.Pipeline, name string, all []writer) *declare.Task {
+	for _, t := range d.Tasks {
+		if t.Task.Name == name && t.Task.Into() != "" {
 			return t
 		}
 	}
-	var only *taskDecl
+	var only *declare.Task
 	for _, w := range all {
-		if w.task.task.Name != name {
+		if w.task.Task.Name != name {
 			continue
 		}
-		if only != nil && only.task.Into() != w.task.task.Into() {
+		if only != nil && only.Task.Into() != w.task.Task.Into() {
 			return nil // two pipelines have such a task; the table must be named
 		}
 		only = w.task
@@ -155,66 +226,55 @@ func (l *loader) writerNamed(d *pipelineDecl, name string, all []writer) *taskDe
 }
 
 // sourceTable reads the source as a table, and reports whether it is one.
-func (l *loader) sourceTable(d *pipelineDecl, t *taskDecl, source string, all []writer) bool {
+func (l *loader) sourceTable(d *declare.Pipeline, t *declare.Task, key, source string, all []writer) bool {
 	schema, _, err := sqltext.ParseName(source)
 	if err != nil || schema == "" {
 		return false
 	}
-	key := tableKey(source)
+	table := tableKey(source)
 	for _, w := range all {
-		if w.table == key && w.task.pipeline == d && w.task != t {
-			l.checkOrder(t, w.task)
+		if w.table == table && w.task.Pipeline == d && w.task != t {
+			l.checkOrder(t, w.task, key)
 		}
 	}
 	return true
 }
 
-func (l *loader) unknownSource(d *pipelineDecl, t *taskDecl, source string, all []writer) {
+func (l *loader) unknownSource(t *declare.Task, key, source string, all []writer) {
 	var names []string
-	for _, f := range l.tree.sql {
-		if file := l.templates.files[f.path]; file != nil && !file.asTask {
-			names = append(names, strings.TrimSuffix(path.Base(f.path), ".sql"))
+	for _, f := range l.tree.SQL {
+		if file := l.templates.files[f.Path]; file != nil && !file.asTask {
+			names = append(names, strings.TrimSuffix(path.Base(f.Path), ".sql"))
 		}
 	}
 	for _, w := range all {
-		names = append(names, w.task.task.Name)
+		names = append(names, w.task.Task.Name)
 	}
 	for _, w := range all {
-		names = append(names, w.task.task.Into())
+		names = append(names, w.task.Task.Into())
 	}
 	fix := diag.DidYouMean(source, names)
 	if fix == "" {
 		fix = `Write a table as schema.table, or the name of a SQL file or of a task that writes a table.`
 	}
-	l.errorf(t.pos("source"), "Unknown source", fix, "Task %s reads %q, which is neither a table schema.table, nor a file sql/%s.sql, nor a task with into.",
-		t.task.Name, source, source)
+	l.errorf(t.Pos(key), "Unknown source", fix, "Task %s reads %q, which is neither a table schema.table, nor a file sql/%s.sql, nor a task with into.",
+		t.Task.Name, source, strings.TrimSuffix(source, ".sql"))
 }
 
 // checkOrder warns when reader may run before the task that makes its rows.
-func (l *loader) checkOrder(reader, maker *taskDecl) {
-	if reader.pipeline != maker.pipeline || reader == maker || reader.waitsFor(maker, map[*taskDecl]bool{}) {
+func (l *loader) checkOrder(reader, maker *declare.Task, key string) {
+	if reader.Pipeline != maker.Pipeline || reader == maker || reader.WaitsFor(maker, map[*declare.Task]bool{}) {
 		return
 	}
-	l.warn(reader.pos("source"), "No order between a table's writer and its reader", fmt.Sprintf("Add %s >> %s.", maker.task.Name, reader.task.Name),
-		"Task %s reads %s, which task %s writes, but does not wait for it.", reader.task.Name, maker.task.Into(), maker.task.Name)
-}
-
-// waitsFor reports whether other stands before t, directly or not.
-func (t *taskDecl) waitsFor(other *taskDecl, seen map[*taskDecl]bool) bool {
-	seen[t] = true
-	for _, e := range t.upstream {
-		if e.from == other || e.from != nil && !seen[e.from] && e.from.waitsFor(other, seen) {
-			return true
-		}
-	}
-	return false
+	l.warn(reader.Pos(key), "No order between a table's writer and its reader", fmt.Sprintf("Add %s >> %s.", maker.Task.Name, reader.Task.Name),
+		"Task %s reads %s, which task %s writes, but does not wait for it.", reader.Task.Name, maker.Task.Into(), maker.Task.Name)
 }
 
 // checkWriters warns of two tasks of one pipeline that write the same table, of which one erases what the other wrote.
-func (l *loader) checkWriters(d *pipelineDecl) {
-	first := map[string]*taskDecl{}
-	for _, t := range d.tasks {
-		target := t.task.Target()
+func (l *loader) checkWriters(d *declare.Pipeline) {
+	first := map[string]*declare.Task{}
+	for _, t := range d.Tasks {
+		target := t.Task.Target()
 		if target == nil || target.Into == "" {
 			continue
 		}
@@ -228,154 +288,14 @@ func (l *loader) checkWriters(d *pipelineDecl) {
 		if target.Mode == pipeline.Replace {
 			eraser = t
 		}
-		if eraser.task.Target().Mode != pipeline.Replace {
+		if eraser.Task.Target().Mode != pipeline.Replace {
 			continue
 		}
 		what := "the whole table"
-		if eraser.task.Target().PartitionBy != "" {
+		if eraser.Task.Target().PartitionBy != "" {
 			what = "all rows of the data interval"
 		}
-		l.warn(t.pos("into"), "Two tasks write one table", `Write two tables, or let both add rows with mode = "append" or "merge".`,
-			"Tasks %s (%s) and %s both write %s, and %s replaces %s.", before.task.Name, before.task.At, t.task.Name, target.Into, eraser.task.Name, what)
+		l.warn(t.Pos("into"), "Two tasks write one table", `Write two tables, or let both add rows with mode = "append" or "merge".`,
+			"Tasks %s (%s) and %s both write %s, and %s replaces %s.", before.Task.Name, before.Task.At, t.Task.Name, target.Into, eraser.Task.Name, what)
 	}
-}
-
-// resolveOrder turns the declared order into names, finds cycles, and puts the tasks into a topological order.
-func (l *loader) resolveOrder(d *pipelineDecl) {
-	byName := map[string]*taskDecl{}
-	for _, t := range d.tasks {
-		byName[t.task.Name] = t
-	}
-	for _, t := range d.tasks {
-		l.resolveUpstream(d, t, byName)
-	}
-	l.sortTasks(d)
-}
-
-func (l *loader) resolveUpstream(d *pipelineDecl, t *taskDecl, byName map[string]*taskDecl) {
-	kept := t.upstream[:0]
-	names := map[string]bool{}
-	for _, e := range t.upstream {
-		if e.from != nil {
-			e.name = e.from.task.Name
-		}
-		e.from = byName[e.name] // of two tasks with one name the first counts
-		if e.from == nil {
-			all := make([]string, 0, len(d.tasks))
-			for _, other := range d.tasks {
-				all = append(all, other.task.Name)
-			}
-			fix := diag.DidYouMean(e.name, all)
-			if fix == "" {
-				fix = "Name a task of the same pipeline: " + listNames(all) + "."
-			}
-			l.errorf(e.at, "Unknown task", fix, "Task %s runs after %q, which pipeline %s does not have.", t.task.Name, e.name, d.pipeline.Name)
-			continue
-		}
-		if !names[e.name] {
-			names[e.name] = true
-			kept = append(kept, e)
-			t.task.Upstream = append(t.task.Upstream, e.name)
-		}
-	}
-	t.upstream = kept
-	sort.Strings(t.task.Upstream)
-}
-
-// sortTasks orders the tasks: each comes after what it waits for, and of those free to swap the one declared first.
-func (l *loader) sortTasks(d *pipelineDecl) {
-	done := map[*taskDecl]bool{}
-	open := append([]*taskDecl(nil), d.tasks...)
-	ordered := make([]*taskDecl, 0, len(open))
-	waiting := map[*taskDecl]int{}
-	after := map[*taskDecl][]*taskDecl{}
-	place := map[*taskDecl]int{}
-	for i, t := range open {
-		place[t] = i
-		waiting[t] = len(t.upstream)
-		for _, e := range t.upstream {
-			after[e.from] = append(after[e.from], t)
-		}
-	}
-	var ready []int // places, a sorted list: pipelines are small
-	for i, t := range open {
-		if waiting[t] == 0 {
-			ready = append(ready, i)
-		}
-	}
-	for len(ready) > 0 {
-		t := open[ready[0]]
-		ready = ready[1:]
-		ordered = append(ordered, t)
-		done[t] = true
-		for _, next := range after[t] {
-			if waiting[next]--; waiting[next] == 0 {
-				at := sort.SearchInts(ready, place[next])
-				ready = slices.Insert(ready, at, place[next])
-			}
-		}
-	}
-	for _, t := range open {
-		if !done[t] {
-			ordered = append(ordered, t)
-		}
-	}
-	if len(done) < len(open) {
-		l.cycle(open, done)
-	}
-	d.tasks = ordered
-	for _, t := range ordered {
-		d.pipeline.Tasks = append(d.pipeline.Tasks, t.task)
-	}
-}
-
-// cycle reports one finding for each circle among the tasks that could not be ordered.
-func (l *loader) cycle(tasks []*taskDecl, done map[*taskDecl]bool) {
-	for _, t := range tasks {
-		if done[t] {
-			continue
-		}
-		trail := t.circle(done)
-		if trail == nil {
-			continue // it only waits for a circle
-		}
-		var names, places []string
-		for i, e := range trail {
-			next := trail[(i+1)%len(trail)].from.task.Name
-			done[e.from] = true
-			names = append(names, e.from.task.Name)
-			places = append(places, fmt.Sprintf("%s: %s >> %s", e.at, e.from.task.Name, next))
-		}
-		names = append(names, names[0])
-		l.errorf(trail[len(trail)-1].at, "Tasks wait for each other in a circle", "Remove one of these orders.",
-			"%s\n%s", strings.Join(names, " → "), strings.Join(places, "\n"))
-	}
-}
-
-// circle gives the shortest way from t along the order back to t, as the edges on it, or nil.
-func (t *taskDecl) circle(done map[*taskDecl]bool) []edge {
-	type step struct {
-		next *taskDecl
-		edge edge
-	}
-	came := map[*taskDecl]step{}
-	queue := []*taskDecl{t}
-	for len(queue) > 0 && came[t].next == nil {
-		at := queue[0]
-		queue = queue[1:]
-		for _, e := range at.upstream {
-			if _, seen := came[e.from]; !seen && !done[e.from] {
-				came[e.from] = step{next: at, edge: e}
-				queue = append(queue, e.from)
-			}
-		}
-	}
-	if came[t].next == nil {
-		return nil
-	}
-	trail := []edge{came[t].edge}
-	for node := came[t].next; node != t; node = came[node].next {
-		trail = append(trail, came[node].edge)
-	}
-	return trail
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"damson/internal/diag"
+	"damson/internal/project/declare"
+	"damson/internal/project/source"
 )
 
 // DefaultWarehouse is where a project works that names no warehouse.
@@ -44,51 +47,21 @@ func Find(start string) (dir string, err error) {
 	}
 }
 
-// taskDefaults are the attributes that pipelines and tasks take over when they do not set them.
-type taskDefaults struct {
-	Retries       int
-	RetryDelay    time.Duration
-	RetryBackoff  float64
-	MaxRetryDelay time.Duration
-	Timeout       time.Duration
-	DependsOnPast bool
-	Priority      int
-}
-
-// defaults is the section of damson.yaml under that name.
-type defaults struct {
-	taskDefaults
-	Owner          string
-	Timezone       string
-	Catchup        bool
-	MaxActiveRuns  int
-	MaxActiveTasks int
-	RunTimeout     time.Duration
-}
-
 var (
-	configKeys = []string{"name", "default_environment", "environments", "defaults", "vars", "connections"}
+	configKeys = []string{"name", "default_environment", "environments", "defaults", "pools", "vars", "connections"}
 	envKeys    = []string{"warehouse", "vars", "connections", "memory", "threads"}
 	connKeys   = []string{"type", "host", "port", "schema", "login", "password", "extra"}
-	defKeys    = []string{"retries", "retry_delay", "retry_backoff", "max_retry_delay", "timeout", "depends_on_past", "priority",
-		"owner", "timezone", "catchup", "max_active_runs", "max_active_tasks", "run_timeout"}
+	defKeys    = []string{"retries", "retry_delay", "retry_backoff", "max_retry_delay", "timeout", "depends_on_past",
+		"wait_for_downstream", "priority", "pool", "pool_slots", "owner", "timezone", "catchup", "max_active_runs", "max_active_tasks", "run_timeout"}
 )
-
-// plainName is what pipelines, tasks, models, environments and projects may be called. A dot stands between a pipeline and
-// its task, so a name has none.
-var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,199}$`)
-
-// variableName is what templates can write after var.value, conn and params.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-const nameFix = "Use letters, digits, _ and -, beginning with a letter, at most 200 of them."
 
 // config reads damson.yaml into a project.
 type config struct {
 	yamlFile
 	opts     Options
 	project  *Project
-	defaults defaults
+	defaults declare.Defaults
+	poolsAt  map[string]diag.Pos // of pool and pool_slots among the defaults
 	secrets  []string
 	chosen   *yaml.Node // the environment in use; nil when it is the built-in one
 }
@@ -96,8 +69,9 @@ type config struct {
 // readConfig fills in everything of the project that damson.yaml says.
 func readConfig(text string, p *Project, opts Options) *config {
 	c := &config{yamlFile: yamlFile{path: ConfigFile}, opts: opts, project: p}
-	c.defaults = defaults{Timezone: "UTC", taskDefaults: taskDefaults{RetryDelay: 30 * time.Second, RetryBackoff: 1}}
-	p.Vars, p.Conns = map[string]any{}, map[string]Connection{}
+	c.defaults = declare.Defaults{Timezone: "UTC", TaskDefaults: declare.TaskDefaults{RetryDelay: 30 * time.Second, RetryBackoff: 1, PoolSlots: 1}}
+	c.poolsAt = map[string]diag.Pos{}
+	p.Vars, p.Conns, p.Pools = map[string]any{}, map[string]Connection{}, map[string]int{}
 	var wanted string
 	envs := map[string]*yaml.Node{}
 	var envsAt, vars, conns, wantedAt *yaml.Node
@@ -114,6 +88,8 @@ func readConfig(text string, p *Project, opts Options) *config {
 				c.readEnvironments(v, envs)
 			case "defaults":
 				c.readDefaults(v)
+			case "pools":
+				c.readPools(v)
 			case "vars":
 				vars = v
 			case "connections":
@@ -140,7 +116,7 @@ func readConfig(text string, p *Project, opts Options) *config {
 // suggestName makes a name of the directory's.
 func suggestName(dir string) string {
 	name := regexp.MustCompile(`[^A-Za-z0-9_-]+`).ReplaceAllString(filepath.Base(dir), "_")
-	if plainName.MatchString(name) {
+	if source.PlainName.MatchString(name) {
 		return name
 	}
 	return "my_project"
@@ -148,8 +124,8 @@ func suggestName(dir string) string {
 
 func (c *config) name(n *yaml.Node, where string) string {
 	name := c.text(n, where)
-	if name != "" && !plainName.MatchString(name) {
-		c.errorf(n, "Not a name", nameFix, "%s is %q.", where, name)
+	if name != "" && !source.PlainName.MatchString(name) {
+		c.errorf(n, "Not a name", source.NameFix, "%s is %q.", where, name)
 	}
 	return name
 }
@@ -158,8 +134,8 @@ func (c *config) name(n *yaml.Node, where string) string {
 // secrets need not be there.
 func (c *config) readEnvironments(n *yaml.Node, envs map[string]*yaml.Node) {
 	c.entries(n, "environments", nil, func(name string, k, v *yaml.Node) {
-		if !plainName.MatchString(name) {
-			c.errorf(k, "Not a name", nameFix, "An environment is called %q.", name)
+		if !source.PlainName.MatchString(name) {
+			c.errorf(k, "Not a name", source.NameFix, "An environment is called %q.", name)
 			return
 		}
 		envs[name] = v
@@ -167,7 +143,7 @@ func (c *config) readEnvironments(n *yaml.Node, envs map[string]*yaml.Node) {
 			where := "environments." + name + "." + key
 			switch key {
 			case "memory":
-				if _, err := parseMemory(v.Value); err != nil || v.Kind != yaml.ScalarNode {
+				if _, err := source.ParseMemory(v.Value); err != nil || v.Kind != yaml.ScalarNode {
 					c.errorf(v, "Not an amount of memory", `Write a number and a unit, for example "4GB" or "512MB".`, "%s is %s.", where, kindOf(v))
 				}
 			case "threads":
@@ -204,7 +180,7 @@ func (c *config) choose(envs map[string]*yaml.Node, wanted string, wantedAt, env
 	if f.Fix == "" {
 		f.Fix = fmt.Sprintf("Add it under environments: in %s, or take one that is there.", ConfigFile)
 	}
-	f.Detail = fmt.Sprintf("%s has no environment %q. It has: %s.", ConfigFile, name, listNames(p.Environments))
+	f.Detail = fmt.Sprintf("%s has no environment %q. It has: %s.", ConfigFile, name, source.ListNames(p.Environments))
 	switch {
 	case len(envs) == 0 && (c.opts.Env == "" || c.opts.Env == defaultEnvironment) && wanted == "":
 		return // the built-in dev environment
@@ -216,7 +192,7 @@ func (c *config) choose(envs map[string]*yaml.Node, wanted string, wantedAt, env
 		f.At = c.at(wantedAt)
 	default:
 		f.Summary = "No default environment"
-		f.Detail = fmt.Sprintf("%s has the environments %s, and none of them is called %s.", ConfigFile, listNames(p.Environments), defaultEnvironment)
+		f.Detail = fmt.Sprintf("%s has the environments %s, and none of them is called %s.", ConfigFile, source.ListNames(p.Environments), defaultEnvironment)
 		f.Fix = "Add a line such as `default_environment: " + p.Environments[0] + "`, or pass --env NAME."
 	}
 	c.report(f)
@@ -239,7 +215,7 @@ func (c *config) readChosen() {
 		case "connections":
 			c.readConns(v, where)
 		case "memory":
-			env.Limits.Memory, _ = parseMemory(v.Value)
+			env.Limits.Memory, _ = source.ParseMemory(v.Value)
 		case "threads":
 			_ = v.Decode(&env.Limits.Threads) // its form was checked with all environments
 		}
@@ -255,7 +231,7 @@ func (c *config) readWarehouse(n *yaml.Node, where string) {
 	url := c.resolve(n)
 	c.project.Environment.Warehouse = url
 	kind, _, found := strings.Cut(url.Reveal(), ":")
-	if found && contains(warehouseKinds, kind) || url.Reveal() == "" {
+	if found && slices.Contains(warehouseKinds, kind) || url.Reveal() == "" {
 		return
 	}
 	fix := fmt.Sprintf("Write a URL such as %q or \"postgres://user@host/db\".", DefaultWarehouse)
@@ -282,14 +258,20 @@ func (c *config) readDefaults(n *yaml.Node) {
 			d.Timeout = c.duration(v, where)
 		case "depends_on_past":
 			d.DependsOnPast = c.boolean(v, where)
+		case "wait_for_downstream":
+			d.WaitForDownstream = c.boolean(v, where)
+		case "pool":
+			d.Pool, c.poolsAt[key] = c.text(v, where), c.at(v)
+		case "pool_slots":
+			d.PoolSlots, c.poolsAt[key] = c.whole(v, where, 1), c.at(v)
 		case "priority":
-			d.Priority = c.whole(v, where, minPriority)
+			d.Priority = c.whole(v, where, declare.MinPriority)
 		case "owner":
 			d.Owner = c.text(v, where)
 		case "timezone":
 			d.Timezone = c.text(v, where)
 			if _, err := time.LoadLocation(d.Timezone); err != nil || d.Timezone == "" || d.Timezone == "Local" {
-				c.errorf(v, "Unknown time zone", timezoneFix, "%s is %q.", where, d.Timezone)
+				c.errorf(v, "Unknown time zone", source.TimezoneFix, "%s is %q.", where, d.Timezone)
 				d.Timezone = "UTC"
 			}
 		case "catchup":
@@ -304,14 +286,23 @@ func (c *config) readDefaults(n *yaml.Node) {
 	})
 }
 
-const timezoneFix = `Write an IANA name such as "UTC", "Europe/Berlin" or "Asia/Shanghai".`
+// readPools reads the pools and how many slots each has.
+func (c *config) readPools(n *yaml.Node) {
+	c.entries(n, "pools", nil, func(name string, k, v *yaml.Node) {
+		if !source.PlainName.MatchString(name) {
+			c.errorf(k, "Not a name", source.NameFix, "A pool is called %q.", name)
+			return
+		}
+		c.project.Pools[name] = c.whole(v, "pools."+name, 1)
+	})
+}
 
 func (c *config) readVars(n *yaml.Node, where string) {
 	if n == nil {
 		return
 	}
 	c.entries(n, where, nil, func(key string, k, v *yaml.Node) {
-		if !variableName.MatchString(key) {
+		if !source.VariableName.MatchString(key) {
 			c.errorf(k, "Not a name", "Use letters, digits and _, beginning with a letter.", "A variable is called %q; templates could not name it.", key)
 			return
 		}
@@ -321,8 +312,8 @@ func (c *config) readVars(n *yaml.Node, where string) {
 
 // value reads any YAML value: texts (Secret when a part is), numbers, booleans, lists and mappings.
 func (c *config) value(n *yaml.Node, where string, depth int) any {
-	if depth > maxYAMLDepth {
-		c.errorf(n, "Nested too deep", "Flatten it.", "%s has more than %d levels.", where, maxYAMLDepth)
+	if depth > source.MaxDepth {
+		c.errorf(n, "Nested too deep", "Flatten it.", "%s has more than %d levels.", where, source.MaxDepth)
 		return nil
 	}
 	switch n.Kind {
@@ -374,7 +365,7 @@ func (c *config) readConns(n *yaml.Node, where string) {
 		return
 	}
 	c.entries(n, where, nil, func(name string, k, v *yaml.Node) {
-		if !variableName.MatchString(name) {
+		if !source.VariableName.MatchString(name) {
 			c.errorf(k, "Not a name", "Use letters, digits and _, beginning with a letter.", "A connection is called %q; templates could not name it.", name)
 			return
 		}
@@ -418,7 +409,7 @@ func (c *config) checkReferences(n *yaml.Node, text string) {
 			continue
 		}
 		fix := "Write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}; $${ stands for a plain ${."
-		if variableName.MatchString(m[1]) {
+		if source.VariableName.MatchString(m[1]) {
 			fix = fmt.Sprintf("Did you mean ${env:%s}?", m[1])
 		}
 		c.errorf(n, "Unknown reference", fix, "%s names neither an environment variable nor a file.", m[0])

@@ -24,13 +24,16 @@ func TestDocs(t *testing.T) {
 		return blocks
 	}
 	config, declarations := block("projects.md", "yaml"), block("pipelines.md", "python")
-	if len(config) != 1 || len(declarations) != 2 {
+	if len(config) != 1 || len(declarations) < 10 {
 		t.Fatalf("%d YAML and %d Starlark examples", len(config), len(declarations))
 	}
-	dir := write(t, map[string]string{
-		"damson.yaml": config[0], "pipelines/p.star": strings.Join(declarations, "\n"),
-		"sql/fetch_daily_trajectory.sql": "select 1 as x", "sql/clean_daily_trajectory.sql": "select 1 as x",
-	})
+	files := map[string]string{"damson.yaml": config[0], "pipelines/p.star": strings.Join(declarations, "\n")}
+	for _, name := range strings.Fields("fetch_daily_trajectory clean_daily_trajectory points_of_the_day small large any_rows " +
+		"labels_are_there cities hosts speed turns label") {
+		files["sql/"+name+".sql"] = "select 1 as x"
+	}
+	files["python/cluster.py"] = block("pipelines.md", "py")[0]
+	dir := write(t, files)
 	for _, env := range []string{"dev", "prod"} {
 		_, findings := project.Load(dir, project.Options{
 			Env:      env,

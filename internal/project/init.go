@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"damson/internal/diag"
+	"damson/internal/project/source"
 )
 
 //go:embed starter
@@ -41,7 +42,7 @@ func Init(dir string, files fs.FS) error {
 		return err
 	}
 	failed := func(err error) error {
-		return diag.Finding{Severity: diag.Error, Summary: "Project not written", Detail: fmt.Sprintf("%s: %s.", abs, plainReason(err)),
+		return diag.Finding{Severity: diag.Error, Summary: "Project not written", Detail: fmt.Sprintf("%s: %s.", abs, source.PlainReason(err)),
 			Fix: "Choose a directory you may write to, on a disk with room.", Cause: err}
 	}
 	made, err := makeParents(filepath.Dir(abs))
@@ -73,7 +74,7 @@ func mustBeFree(dir string) error {
 	f := diag.Finding{Severity: diag.Error, Summary: "Directory not empty", Fix: "Choose a new directory.", Cause: err}
 	switch {
 	case err != nil:
-		f.Summary, f.Detail = "Not a directory to write to", fmt.Sprintf("%s: %s.", dir, plainReason(err))
+		f.Summary, f.Detail = "Not a directory to write to", fmt.Sprintf("%s: %s.", dir, source.PlainReason(err))
 		return f
 	case len(entries) == 0:
 		return nil

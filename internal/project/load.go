@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/declare"
+	"damson/internal/project/source"
 )
 
 // Load reads the project in dir. It always returns a Project, and all findings, sorted by place.
@@ -25,25 +28,27 @@ func Load(dir string, opts Options) (*Project, diag.Findings) {
 	if f := isProject(p.Source); f != nil {
 		return p, diag.Findings{*f}
 	}
-	text, broken := readText(p.Source, ConfigFile)
+	p.files = []string{ConfigFile}
+	text, broken := source.ReadText(p.Source, ConfigFile)
 	if broken != nil {
 		return p, diag.Findings{*broken}
 	}
 	c := readConfig(text, p, opts)
-	t := readTree(p.Source)
-	l := &loader{project: p, tree: t}
-	l.findings = append(append(l.findings, c.findings...), t.findings...)
+	t := source.ReadTree(p.Source)
+	p.files = append(p.files, t.Paths...)
+	slices.Sort(p.files)
+	l := &loader{project: p, tree: t, defaultsAt: c.poolsAt}
+	l.findings = append(append(l.findings, c.findings...), t.Findings...)
 	parsed := make(chan struct{})
 	go func() { // templates and declarations need nothing of each other
 		defer close(parsed)
 		l.templates = parseTemplates(t)
 	}()
-	e := &evaluation{bounds: defaultBounds(), defaults: c.defaults, checkGate: opts.CheckGate, print: opts.Print}
-	e.evaluate(t.star)
+	declared := declare.Read(t.Star, declare.Options{Defaults: c.defaults, CheckGate: opts.CheckGate, Print: opts.Print})
 	<-parsed
-	l.findings = append(append(l.findings, e.findings...), l.templates.findings...)
+	l.findings = append(append(l.findings, declared.Findings...), l.templates.findings...)
 	p.templates = l.templates
-	l.check(e)
+	l.check(declared)
 	l.findings.Sort()
 	return p, l.findings
 }
@@ -61,7 +66,7 @@ func isProject(dir string) *diag.Finding {
 	f := &diag.Finding{Severity: diag.Error, Summary: "No project here", Cause: err, Fix: "Make a project with `damson init DIR`, or say where it is with --project DIR."}
 	switch {
 	case err != nil:
-		f.Detail = fmt.Sprintf("%s: %s.", dir, plainReason(err))
+		f.Detail = fmt.Sprintf("%s: %s.", dir, source.PlainReason(err))
 		return f
 	case !info.IsDir():
 		f.Detail = fmt.Sprintf("%s is not a directory.", dir)
@@ -77,32 +82,50 @@ func isProject(dir string) *diag.Finding {
 // loader puts together what the files say: it resolves names, checks what needs several files, and fills the project in.
 type loader struct {
 	project  *Project
-	tree     *tree
+	tree     *source.Tree
 	findings diag.Findings
 
 	templates *templates
-	pipelines []*pipelineDecl
+	pipelines []*declare.Pipeline
+	byName    map[string]*declare.Pipeline
+	programs  map[string]*source.File
+	listeners map[*declare.Pipeline][]wait // of the tables that a pipeline writes
 	models    map[string]*pipeline.Model
 	said      map[string]bool // findings that were reported once
+	// incomplete says that a file was not read to its end, so that what is not there may only not be known.
+	incomplete bool
+	// defaultsAt is where damson.yaml gives the pool and pool_slots of tasks that do not.
+	defaultsAt map[string]diag.Pos
 }
 
 // check resolves and judges all declarations, in the order in which they build on each other.
-func (l *loader) check(e *evaluation) {
-	l.takeModels(e.models)
-	l.takePipelines(e.pipelines)
+func (l *loader) check(e declare.Declared) {
+	l.takeModels(e.Models)
+	l.incomplete = e.Incomplete
+	l.programs = make(map[string]*source.File, len(l.tree.Programs))
+	for _, f := range l.tree.Programs {
+		l.programs[f.Path] = f
+	}
+	l.takePipelines(e.Pipelines)
 	for _, d := range l.pipelines {
 		l.resolveFiles(d)
 	}
 	tables := l.writers()
 	for _, d := range l.pipelines {
-		l.resolveOrder(d)
+		l.findings = append(l.findings, d.Resolve()...)
 		l.resolveModels(d)
 		l.resolveSources(d, tables)
+		l.resolveDatasets(d, tables)
 		l.checkWriters(d)
 		l.checkReads(d)
 		l.checkTemplates(d)
+		l.checkChoices(d)
+		l.checkPools(d)
+		l.checkOthers(d)
 	}
-	if !e.incomplete() {
+	l.findListeners(tables)
+	l.checkCircles()
+	if !l.incomplete {
 		l.unusedFiles()
 	}
 	l.versions()
@@ -124,26 +147,27 @@ func (l *loader) takeModels(models []*pipeline.Model) {
 }
 
 // takePipelines keeps the first pipeline of each name, and in each the first task of each name.
-func (l *loader) takePipelines(decls []*pipelineDecl) {
-	seen := map[string]*pipelineDecl{}
+func (l *loader) takePipelines(decls []*declare.Pipeline) {
+	l.byName = map[string]*declare.Pipeline{}
 	for _, d := range decls {
-		p := d.pipeline
-		if before := seen[p.Name]; before != nil && p.Name != "" {
-			l.duplicate("pipeline", p.Name, p.At, before.pipeline.At)
+		p := d.Pipeline
+		if before := l.byName[p.Name]; before != nil && p.Name != "" {
+			l.duplicate("pipeline", p.Name, p.At, before.Pipeline.At)
 			continue
 		}
-		seen[p.Name] = d
-		tasks := map[string]*taskDecl{}
-		kept := d.tasks[:0:0]
-		for _, t := range d.tasks {
-			if before := tasks[t.task.Name]; before != nil && t.task.Name != "" {
-				l.duplicate("task", t.task.Name, t.task.At, before.task.At)
+		l.byName[p.Name] = d
+		tasks := map[string]*declare.Task{}
+		kept := d.Tasks[:0:0]
+		for _, t := range d.Tasks {
+			if before := tasks[t.Task.Name]; before != nil && t.Task.Name != "" {
+				l.duplicate("task", t.Task.Name, t.Task.At, before.Task.At)
 				continue
 			}
-			tasks[t.task.Name] = t
+			tasks[t.Task.Name] = t
 			kept = append(kept, t)
 		}
-		d.tasks = kept
+		d.Tasks = kept
+		l.takeGroups(d)
 		if len(kept) == 0 {
 			l.warn(p.At, "No tasks", "Add one, for example with p.sql(…).", "Pipeline %s has no tasks, so its runs do nothing.", p.Name)
 		}
@@ -166,8 +190,8 @@ func (l *loader) warn(at diag.Pos, summary, fix, detail string, args ...any) {
 }
 
 // checkEmpty warns of a project that declares nothing, unless a mistake explains that.
-func (l *loader) checkEmpty(e *evaluation) {
-	if len(e.pipelines) == 0 && !l.findings.HasErrors() {
+func (l *loader) checkEmpty(e declare.Declared) {
+	if len(e.Pipelines) == 0 && !l.findings.HasErrors() {
 		l.warn(diag.Pos{File: "pipelines"}, "No pipelines", "Declare one in pipelines/NAME.star: p = pipeline(name = \"…\").",
 			"No file under pipelines/ declares a pipeline.")
 	}

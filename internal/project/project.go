@@ -12,20 +12,23 @@
 //  2. A value that came from ${env:…} or ${file:…} is secret: it is shown as ****** by every String and JSON method here,
 //     and Redact removes it from any text.
 //  3. A pipeline's Version depends on its declaration, on the text of the files it uses and on the variables they read, on
-//     nothing else: not on where it stands in its file, on other pipelines, on times of files or on their line ends. It is
-//     a hash: a secret among the variables cannot be read from it.
+//     nothing else: not on where it stands in its file, on other pipelines, on times of files or on line ends of SQL. With a
+//     python or shell task it depends on all files of python/ or shell/, of which a program may use any. It is a hash: a
+//     secret among the variables cannot be read from it.
 package project
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 )
 
 // ConfigFile is the file that makes a directory a project.
-const ConfigFile = "damson.yaml"
+const ConfigFile = source.ConfigFile
 
 // Options tune Load; the zero value reads the process's environment and the machine's files.
 type Options struct {
@@ -49,16 +52,19 @@ type Project struct {
 	Dir          string               `json:"dir"` // absolute; what relative paths of data and state are relative to
 	Source       string               `json:"-"`   // absolute; where its files were read: Dir, or a snapshot of it
 	Name         string               `json:"name"`
-	Version      string               `json:"version"`      // content hash over all pipelines
+	Version      string               `json:"version"`      // content hash over all pipelines, models and pools
 	Environment  Environment          `json:"environment"`  // the one in use
 	Environments []string             `json:"environments"` // names, sorted
 	Pipelines    []*pipeline.Pipeline `json:"pipelines"`    // by name
 	Models       []*pipeline.Model    `json:"models"`       // by name
+	// Pools are the pools that tasks share, by name, with the number of their slots.
+	Pools map[string]int `json:"pools,omitempty"`
 	// Vars are the project's variables under the environment's own; a string that came from a secret is a Secret.
 	Vars map[string]any `json:"vars,omitempty"`
 	// Conns are the connections templates see as conn.NAME.
 	Conns map[string]Connection `json:"connections,omitempty"`
 
+	files     []string // that Load read, sorted
 	secrets   []string // values, longest first
 	redactor  *strings.Replacer
 	templates *templates
@@ -87,6 +93,14 @@ type Connection struct {
 	Password Secret            `json:"password,omitzero"`
 	Extra    map[string]Secret `json:"extra,omitempty"`
 }
+
+// Files lists the files that decide what the project does, relative to its directory and sorted: what Load read, and what it
+// found but could not read. Files that only hold secrets are not among them. The function Files lists those of today.
+func (p *Project) Files() []string { return slices.Clone(p.files) }
+
+// Files lists the files that decide what the project in dir does as they are now, without reading them: to see that one came
+// or went.
+func Files(dir string) []string { return source.List(dir) }
 
 // Pipeline gives the pipeline of that name; the error is a diag.Finding that lists the names there are.
 func (p *Project) Pipeline(name string) (*pipeline.Pipeline, error) {
@@ -117,7 +131,7 @@ func unknownName(what, name string, names []string) error {
 	f := diag.Finding{
 		Severity: diag.Error,
 		Summary:  "Unknown " + what,
-		Detail:   fmt.Sprintf("This project has no %s %q. It has: %s.", what, name, listNames(names)),
+		Detail:   fmt.Sprintf("This project has no %s %q. It has: %s.", what, name, source.ListNames(names)),
 		Fix:      diag.DidYouMean(name, names),
 	}
 	if len(names) == 0 {
@@ -127,13 +141,4 @@ func unknownName(what, name string, names []string) error {
 		f.Fix = "Take one of the names above, or declare it in pipelines/."
 	}
 	return f
-}
-
-// listNames joins names for a sentence, at most twenty of them.
-func listNames(names []string) string {
-	const most = 20
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"damson/internal/project/declare"
 	"damson/internal/sqltext"
 )
 
@@ -103,23 +104,23 @@ func withoutJinja(text string) string {
 
 // checkReads warns of tasks that read a table which a task of the same pipeline writes without being ordered before. A
 // task that writes the table itself reads what was there, and so does one with depends_on_past.
-func (l *loader) checkReads(d *pipelineDecl) {
-	makers := map[string][]*taskDecl{}
-	for _, t := range d.tasks {
-		if into := t.task.Into(); strings.Contains(into, ".") {
+func (l *loader) checkReads(d *declare.Pipeline) {
+	makers := map[string][]*declare.Task{}
+	for _, t := range d.Tasks {
+		if into := t.Task.Into(); strings.Contains(into, ".") {
 			makers[tableKey(into)] = append(makers[tableKey(into)], t)
 		}
 	}
-	for _, t := range d.tasks {
-		if t.task.DependsOnPast {
+	for _, t := range d.Tasks {
+		if t.Task.DependsOnPast {
 			continue
 		}
-		for _, f := range l.templates.uses(t.task) {
+		for _, f := range l.templates.uses(t.Task) {
 			said := map[string]bool{}
 			for _, r := range f.reads {
 				if len(makers[r.table]) > 0 && !said[r.table] {
 					said[r.table] = true
-					l.checkRead(t, makers[r.table], sqltext.NewSource(f.path, f.text), r)
+					l.checkRead(t, makers[r.table], sqltext.NewSource(f.Path, f.Text), r)
 				}
 			}
 		}
@@ -128,18 +129,18 @@ func (l *loader) checkReads(d *pipelineDecl) {
 
 // checkRead judges one read of a table that the makers write. One of them before the reader is enough: the others may add
 // to the table later.
-func (l *loader) checkRead(reader *taskDecl, makers []*taskDecl, src *sqltext.Source, r tableRead) {
+func (l *loader) checkRead(reader *declare.Task, makers []*declare.Task, src *sqltext.Source, r tableRead) {
 	for _, m := range makers {
-		if m == reader || reader.waitsFor(m, map[*taskDecl]bool{}) {
+		if m == reader || reader.WaitsFor(m, map[*declare.Task]bool{}) {
 			return
 		}
 	}
 	maker := makers[0]
-	fix := fmt.Sprintf("%s >> %s", maker.task.Name, reader.task.Name)
-	if maker.waitsFor(reader, map[*taskDecl]bool{}) {
+	fix := fmt.Sprintf("%s >> %s", maker.Task.Name, reader.Task.Name)
+	if maker.WaitsFor(reader, map[*declare.Task]bool{}) {
 		fix = fmt.Sprintf("Turn their order around: %s >> %s. If the rows of the run before are meant, set depends_on_past = True on %s.",
-			maker.task.Name, reader.task.Name, reader.task.Name)
+			maker.Task.Name, reader.Task.Name, reader.Task.Name)
 	}
 	l.warn(src.Pos(r.offset), "Reads a table before it is written", fix, "Task %s reads %s, which task %s writes, but does not run after it.",
-		reader.task.Name, maker.task.Into(), maker.task.Name)
+		reader.Task.Name, maker.Task.Into(), maker.Task.Name)
 }

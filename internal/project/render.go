@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"go.starlark.net/starlark"
+
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/source"
 	"damson/internal/sqltext"
 	"damson/internal/template"
 )
@@ -21,45 +25,102 @@ func (p *Project) Template(file string) *template.Template {
 	return p.templates.files[file].template
 }
 
-// Render gives the SQL of a sql, train or score task as it will run. Variables, connections, environment and the kind of
-// warehouse are the project's; whatever else ctx tells is the run's. The error is a diag.Finding.
+// Render gives the SQL of the file that the task itself runs or reads as it will run; programs are no SQL. Variables,
+// connections, environment and the kind of warehouse are the project's; whatever else ctx tells is the run's. The error is
+// a diag.Finding.
 func (p *Project) Render(t *pipeline.Task, ctx template.Context) (sqltext.Text, error) {
-	if t.File() == "" {
+	if t.File() == "" || t.Process != nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Severity: diag.Error, Summary: "No SQL to render",
-			Detail: fmt.Sprintf("Task %s (%s) reads no SQL file.", t.Name, t.Kind), Fix: "Render a task that has one."}
+			Detail: fmt.Sprintf("Task %s (%s) runs no SQL file.", t.Name, t.Kind), Fix: "Render a task that has one."}
 	}
-	tmpl := p.Template(t.File())
+	return p.RenderFile(t, t.File(), ctx)
+}
+
+// RenderFile gives the SQL of one of the task's SQLFiles, such as that of an input, as Render does.
+func (p *Project) RenderFile(t *pipeline.Task, file string, ctx template.Context) (sqltext.Text, error) {
+	tmpl := p.Template(file)
 	if tmpl == nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Severity: diag.Error, Summary: "Missing SQL file",
-			Detail: fmt.Sprintf("Task %s runs %s, which is not there.", t.Name, t.File()), Fix: "Run `damson validate`."}
+			Detail: fmt.Sprintf("Task %s reads %s, which is not there.", t.Name, file), Fix: "Run `damson validate`."}
 	}
 	return tmpl.Render(p.bind(t, ctx).Names())
 }
 
+// RenderText gives a templated text of the task's declaration, such as a URL or an argument; one without template is given
+// back as it is. The error is a diag.Finding at the argument in the task's Starlark file.
+func (p *Project) RenderText(t *pipeline.Task, text string, ctx template.Context) (string, error) {
+	list, err := p.RenderTexts(t, []string{text}, ctx)
+	if err != nil {
+		return "", err
+	}
+	return list[0], nil
+}
+
+// RenderTexts does what RenderText does for each of the texts.
+func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx template.Context) ([]string, error) {
+	var names starlark.StringDict
+	out := make([]string, len(list))
+	for i, text := range list {
+		if out[i] = text; !source.IsTemplated(text) {
+			continue
+		}
+		if names == nil {
+			names = p.bind(t, ctx).Names()
+		}
+		rendered, err := p.renderText(t, text, names)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = rendered
+	}
+	return out, nil
+}
+
+// RenderDict does what RenderText does for each value of a dict.
+func (p *Project) RenderDict(t *pipeline.Task, dict map[string]string, ctx template.Context) (map[string]string, error) {
+	keys := slices.Sorted(maps.Keys(dict))
+	list := make([]string, len(keys))
+	for i, key := range keys {
+		list[i] = dict[key]
+	}
+	list, err := p.RenderTexts(t, list, ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(keys))
+	for i, key := range keys {
+		out[key] = list[i]
+	}
+	return out, nil
+}
+
+func (p *Project) renderText(t *pipeline.Task, text string, names starlark.StringDict) (string, error) {
+	var tmpl *template.Template
+	if p.templates != nil {
+		tmpl = p.templates.inline[text]
+	}
+	if tmpl == nil {
+		return "", diag.Finding{At: t.At, Severity: diag.Error, Summary: "Not a template of the project",
+			Detail: fmt.Sprintf("Task %s has %q.", t.Name, text), Fix: "Run `damson validate`."}
+	}
+	out, err := tmpl.Render(names)
+	if err != nil {
+		f := diag.AsFinding("Rendering a text", err)
+		if f.At = t.At; p.templates.inlineAt[inlineKey{t.At, text}].Line > 0 {
+			f.At = p.templates.inlineAt[inlineKey{t.At, text}]
+		}
+		return "", f
+	}
+	return out.SQL(), nil
+}
+
 // LoadFiles gives the root and the globs of a load task, rendered.
 func (p *Project) LoadFiles(t *pipeline.Task, ctx template.Context) (root string, globs []string, err error) {
-	names := p.bind(t, ctx).Names()
-	render := func(text string) string {
-		if !isTemplated(text) || err != nil {
-			return text
-		}
-		tmpl := p.templates.inline[text]
-		if tmpl == nil {
-			err = diag.Finding{At: t.At, Severity: diag.Error, Summary: "Not a template", Detail: fmt.Sprintf("%q.", text), Fix: "Run `damson validate`."}
-			return text
-		}
-		out, failed := tmpl.Render(names)
-		if failed != nil {
-			f := diag.AsFinding("Rendering a file name", failed)
-			f.At, err = t.At, f
-		}
-		return out.SQL()
+	list, err := p.RenderTexts(t, append([]string{t.Load.Root}, t.Load.Files...), ctx)
+	if err != nil {
+		return "", nil, err
 	}
-	root = render(t.Load.Root)
-	for _, glob := range t.Load.Files {
-		globs = append(globs, render(glob))
-	}
-	return root, globs, err
+	return list[0], list[1:], nil
 }
 
 // bind completes a run's context with what the project knows.

@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/pipeline"
+	"damson/internal/project/declare"
+	"damson/internal/project/source"
 	"damson/internal/sqltext"
 	"damson/internal/template"
 )
@@ -19,12 +22,14 @@ type templates struct {
 	files    map[string]*sqlFile // by path
 	macros   []*macroFile
 	inline   map[string]*template.Template // of texts in declarations, by text
+	inlineAt map[inlineKey]diag.Pos
+	owners   map[string]*macroFile // of each macro, by its name
 	findings diag.Findings
 }
 
 // sqlFile is one SQL file and who uses it.
 type sqlFile struct {
-	*sourceFile
+	*source.File
 	template *template.Template
 	refs     []template.Ref
 	macros   []*macroFile // it names
@@ -36,7 +41,7 @@ type sqlFile struct {
 
 // macroFile is one file of macros.
 type macroFile struct {
-	*sourceFile
+	*source.File
 	names  []string
 	macros []*macroFile // other files it names macros of
 	used   bool
@@ -48,42 +53,44 @@ var (
 )
 
 // parseTemplates parses and checks every SQL file and every macro.
-func parseTemplates(t *tree) *templates {
-	ts := &templates{set: template.NewSet(), files: make(map[string]*sqlFile, len(t.sql)), inline: map[string]*template.Template{}}
+func parseTemplates(t *source.Tree) *templates {
+	ts := &templates{set: template.NewSet(), files: make(map[string]*sqlFile, len(t.SQL)), inline: map[string]*template.Template{},
+		inlineAt: map[inlineKey]diag.Pos{}}
 	owners := map[string]*macroFile{}
-	for _, f := range t.macros {
-		m := &macroFile{sourceFile: f}
-		for _, head := range macroHead.FindAllStringSubmatch(f.text, -1) {
+	ts.owners = owners
+	for _, f := range t.Macros {
+		m := &macroFile{File: f}
+		for _, head := range macroHead.FindAllStringSubmatch(f.Text, -1) {
 			m.names = append(m.names, head[1])
 			owners[head[1]] = m
 		}
 		ts.macros = append(ts.macros, m)
-		ts.findings = append(ts.findings, ts.set.AddMacros(f.path, f.text)...)
+		ts.findings = append(ts.findings, ts.set.AddMacros(f.Path, f.Text)...)
 	}
-	known := template.ContextNames()
+	known := knownNames()
 	ts.findings = append(ts.findings, ts.set.Check(known)...)
 	for _, m := range ts.macros {
-		m.macros = macrosIn(m.text, owners, m)
+		m.macros = macrosIn(m.Text, owners, m)
 	}
-	files := make([]*sqlFile, len(t.sql))
-	problems := make([]diag.Findings, len(t.sql))
-	parallel(len(files), func(i int) {
-		files[i] = &sqlFile{sourceFile: t.sql[i]}
-		files[i].template, problems[i] = ts.set.Parse(t.sql[i].path, t.sql[i].text)
+	files := make([]*sqlFile, len(t.SQL))
+	problems := make([]diag.Findings, len(t.SQL))
+	source.Parallel(len(files), func(i int) {
+		files[i] = &sqlFile{File: t.SQL[i]}
+		files[i].template, problems[i] = ts.set.Parse(t.SQL[i].Path, t.SQL[i].Text)
 	})
 	for _, f := range files {
-		ts.files[f.path] = f
+		ts.files[f.Path] = f
 	}
-	parallel(len(files), func(i int) { // what a file includes must have been parsed
+	source.Parallel(len(files), func(i int) { // what a file includes must have been parsed
 		f := files[i]
 		problems[i] = append(problems[i], f.template.Check(known)...)
 		f.refs = f.template.Names()
-		if isBlank(f.text) {
-			problems[i] = append(problems[i], diag.Finding{At: diag.Pos{File: f.path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty SQL file",
-				Detail: fmt.Sprintf("%s has no statement.", f.path), Fix: "Write the SQL, or delete the file and its task."})
+		if isBlank(f.Text) {
+			problems[i] = append(problems[i], diag.Finding{At: diag.Pos{File: f.Path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty SQL file",
+				Detail: fmt.Sprintf("%s has no statement.", f.Path), Fix: "Write the SQL, or delete the file and its task."})
 		}
-		f.macros = macrosIn(f.text, owners, nil)
-		f.reads = tableReads(f.text)
+		f.macros = macrosIn(f.Text, owners, nil)
+		f.reads = tableReads(f.Text)
 		ts.resolveIncludes(f)
 	})
 	for _, fs := range problems {
@@ -113,7 +120,7 @@ func macrosIn(text string, owners map[string]*macroFile, self *macroFile) []*mac
 	var found []*macroFile
 	for from := 0; from < len(text); {
 		to := from
-		for wordAt(text, to) {
+		for source.WordAt(text, to) {
 			to++
 		}
 		if to > from {
@@ -128,12 +135,12 @@ func macrosIn(text string, owners map[string]*macroFile, self *macroFile) []*mac
 
 // resolveIncludes finds the SQL and macro files a template includes or imports, looking where package template looks.
 func (ts *templates) resolveIncludes(f *sqlFile) {
-	if !strings.Contains(f.text, "{%") {
+	if !strings.Contains(f.Text, "{%") {
 		return
 	}
-	for _, head := range includeHead.FindAllStringSubmatch(f.text, -1) {
-		for _, name := range []string{head[1], path.Join(path.Dir(f.path), head[1]), "sql/" + head[1], "macros/" + head[1]} {
-			i := slices.IndexFunc(ts.macros, func(m *macroFile) bool { return m.path == name })
+	for _, head := range includeHead.FindAllStringSubmatch(f.Text, -1) {
+		for _, name := range []string{head[1], path.Join(path.Dir(f.Path), head[1]), "sql/" + head[1], "macros/" + head[1]} {
+			i := slices.IndexFunc(ts.macros, func(m *macroFile) bool { return m.Path == name })
 			if i >= 0 && !slices.Contains(f.macros, ts.macros[i]) {
 				f.macros = append(f.macros, ts.macros[i])
 			}
@@ -147,54 +154,62 @@ func (ts *templates) resolveIncludes(f *sqlFile) {
 	}
 }
 
-// isTemplated reports whether a text of a declaration is a template.
-func isTemplated(text string) bool {
-	return strings.Contains(text, "{{") || strings.Contains(text, "{%")
+// inlineKey finds the place of a text of a declaration: by the task that has it, and by its letters.
+type inlineKey struct {
+	task diag.Pos
+	text string
 }
 
 // checkTemplates judges what the templates of a pipeline's tasks read.
-func (l *loader) checkTemplates(d *pipelineDecl) {
-	for _, t := range d.tasks {
-		if t.task.Load != nil {
-			l.checkLoadTexts(d, t)
+func (l *loader) checkTemplates(d *declare.Pipeline) {
+	for _, t := range d.Tasks {
+		for _, text := range taskTexts(t.Task) {
+			l.checkText(d, t, text)
 		}
-		if f := l.templates.files[t.task.File()]; f != nil {
-			l.checkRefs(d, t, f.refs, nil)
+		for _, file := range t.Task.SQLFiles() {
+			if f := l.templates.files[file]; f != nil {
+				mapped := t.Task.Map != nil && t.Task.Map.File != file
+				l.checkRefs(d, t, f.refs, nil, mapped)
+			}
 		}
 	}
 }
 
-// checkLoadTexts parses the templated texts of a load; whatever is wrong in them is reported at the argument.
-func (l *loader) checkLoadTexts(d *pipelineDecl, t *taskDecl) {
-	check := func(key, text string) {
-		if !isTemplated(text) {
-			return
-		}
-		at := t.pos(key)
-		tmpl, findings := l.templates.set.Parse(fmt.Sprintf("%s (%s of %s)", at.File, key, t.task.Name), text)
-		l.templates.inline[text] = tmpl
-		for _, f := range append(findings, tmpl.Check(template.ContextNames())...) {
-			f.At = at
-			l.findings = append(l.findings, f)
-		}
-		l.checkRefs(d, t, tmpl.Names(), &at)
+// checkText parses a templated text of a declaration; whatever is wrong in it is reported at the argument.
+func (l *loader) checkText(d *declare.Pipeline, t *declare.Task, text taskText) {
+	at := t.Pos(text.key)
+	tmpl, findings := l.templates.set.Parse(fmt.Sprintf("%s (%s of %s)", at.File, text.key, t.Task.Name), text.text)
+	l.templates.inline[text.text] = tmpl
+	key := inlineKey{t.Task.At, text.text}
+	if _, there := l.templates.inlineAt[key]; !there {
+		l.templates.inlineAt[key] = at
 	}
-	check("root", t.task.Load.Root)
-	for _, glob := range t.task.Load.Files {
-		check("files", glob)
+	for _, f := range append(findings, tmpl.Check(knownNames())...) {
+		if f.At = at; f.Fix == "" {
+			f.Fix = "Correct the template."
+		}
+		l.findings = append(l.findings, f)
 	}
+	l.checkRefs(d, t, tmpl.Names(), &at, t.Task.Map != nil)
 }
+
+// knownNames are the names a template may read; checkRefs judges those of mapped tasks.
+func knownNames() []string { return append(template.ContextNames(), template.MappedNames()...) }
 
 // checkRefs judges the names a template reads: parameters, variables and connections must be declared, and a batch has no
-// single date. at, when given, is where to report instead of in the template.
-func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at *diag.Pos) {
+// single date. at, when given, is where to report instead of in the template; mapped says that there is an item to read.
+func (l *loader) checkRefs(d *declare.Pipeline, t *declare.Task, refs []template.Ref, at *diag.Pos, mapped bool) {
 	for _, ref := range refs {
 		if at != nil {
 			ref.At = *at
 		}
-		if t.task.Batch && slices.Contains(template.SingleDateNames(), ref.Name) {
+		if t.Task.Batch && slices.Contains(template.SingleDateNames(), ref.Name) {
 			l.errorf(ref.At, "Single date in a batch", "Read data_interval_start and data_interval_end instead, or remove batch = True.",
-				"Task %s of pipeline %s may cover several data intervals at once (batch = True); %s is the date of one.", t.task.Name, d.pipeline.Name, ref.Name)
+				"Task %s of pipeline %s may cover several data intervals at once (batch = True); %s is the date of one.", t.Task.Name, d.Pipeline.Name, ref.Name)
+		}
+		if !mapped && !ref.Optional && slices.Contains(template.MappedNames(), ref.Name) {
+			l.errorf(ref.At, "Item outside of a mapped task", "Map the task with .map(over = […]), or define the name with {% set %}.",
+				"Task %s of pipeline %s has no items, so %s is not there.", t.Task.Name, d.Pipeline.Name, ref.Name)
 		}
 		if ref.Optional || ref.Attr == "" {
 			continue
@@ -210,16 +225,16 @@ func (l *loader) checkRefs(d *pipelineDecl, t *taskDecl, refs []template.Ref, at
 	}
 }
 
-func (l *loader) checkParam(d *pipelineDecl, t *taskDecl, ref template.Ref) {
-	if _, ok := d.pipeline.Params[ref.Attr]; ok || ref.Attr == "get" {
+func (l *loader) checkParam(d *declare.Pipeline, t *declare.Task, ref template.Ref) {
+	if _, ok := d.Pipeline.Params[ref.Attr]; ok || ref.Attr == "get" {
 		return
 	}
-	names := sortedKeys(d.pipeline.Params)
+	names := slices.Sorted(maps.Keys(d.Pipeline.Params))
 	fix := diag.DidYouMean(ref.Attr, names)
 	if fix == "" {
-		fix = fmt.Sprintf("Add params = {%q: …} to pipeline %s.", ref.Attr, d.pipeline.Name)
+		fix = fmt.Sprintf("Add params = {%q: …} to pipeline %s.", ref.Attr, d.Pipeline.Name)
 	}
-	l.errorf(ref.At, "Undeclared parameter", fix, "Task %s reads params.%s, which pipeline %s does not declare.", t.task.Name, ref.Attr, d.pipeline.Name)
+	l.errorf(ref.At, "Undeclared parameter", fix, "Task %s reads params.%s, which pipeline %s does not declare.", t.Task.Name, ref.Attr, d.Pipeline.Name)
 }
 
 func (l *loader) checkVar(ref template.Ref) {
@@ -231,7 +246,7 @@ func (l *loader) checkVar(ref template.Ref) {
 	if _, ok := l.project.Vars[name]; ok {
 		return
 	}
-	fix := diag.DidYouMean(name, sortedKeys(l.project.Vars))
+	fix := diag.DidYouMean(name, slices.Sorted(maps.Keys(l.project.Vars)))
 	if fix == "" {
 		fix = fmt.Sprintf("Add it under vars: in %s, or under the vars: of environment %s.", ConfigFile, l.project.Environment.Name)
 	}
@@ -243,7 +258,7 @@ func (l *loader) checkConn(ref template.Ref) {
 	if _, ok := l.project.Conns[ref.Attr]; ok || ref.Attr == "get" {
 		return
 	}
-	fix := diag.DidYouMean(ref.Attr, sortedKeys(l.project.Conns))
+	fix := diag.DidYouMean(ref.Attr, slices.Sorted(maps.Keys(l.project.Conns)))
 	if fix == "" {
 		fix = fmt.Sprintf("Add it under connections: in %s.", ConfigFile)
 	}
@@ -263,30 +278,21 @@ func (l *loader) once(f diag.Finding) {
 	}
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // unusedFiles warns of SQL files that no task runs or includes, and of macro files none of whose macros is named.
 func (l *loader) unusedFiles() {
 	ts := l.templates
 	for _, d := range l.pipelines {
-		for _, t := range d.tasks {
-			for _, f := range ts.uses(t.task) {
+		for _, t := range d.Tasks {
+			for _, f := range ts.uses(t.Task) {
 				f.used = true
 			}
 		}
 	}
-	names := sortedKeys(ts.files)
+	names := slices.Sorted(maps.Keys(ts.files))
 	for _, name := range names {
 		f := ts.files[name]
 		if !f.used {
-			l.warn(diag.Pos{File: f.path}, "Unused SQL file", "Add a task for it, or delete it.", "No task runs %s.", f.path)
+			l.warn(diag.Pos{File: f.Path}, "Unused SQL file", "Add a task for it, or delete it.", "No task runs %s.", f.Path)
 		}
 		for _, m := range f.macros {
 			m.used = true
@@ -299,7 +305,7 @@ func (l *loader) unusedFiles() {
 	}
 	for _, m := range ts.macros {
 		if !m.used && !l.namedInTexts(m) {
-			l.warn(diag.Pos{File: m.path}, "Unused macros", "Call one of its macros, or delete the file.", "No SQL file names a macro of %s.", m.path)
+			l.warn(diag.Pos{File: m.Path}, "Unused macros", "Call one of its macros, or delete the file.", "No SQL file names a macro of %s.", m.Path)
 		}
 	}
 }
@@ -318,13 +324,14 @@ func (l *loader) namedInTexts(m *macroFile) bool {
 	return false
 }
 
-// uses lists the SQL files a task reads: its own and what that includes, each once.
+// uses lists the SQL files a task reads, and what these include, each once.
 func (ts *templates) uses(t *pipeline.Task) []*sqlFile {
-	first := ts.files[t.File()]
-	if first == nil {
-		return nil
+	var files []*sqlFile
+	for _, name := range t.SQLFiles() {
+		if f := ts.files[name]; f != nil {
+			files = append(files, f)
+		}
 	}
-	files := []*sqlFile{first}
 	for i := 0; i < len(files); i++ {
 		for _, name := range files[i].includes {
 			if f := ts.files[name]; !slices.Contains(files, f) {

@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"damson/internal/diag"
+	"damson/internal/project/source"
 )
 
 // yamlFile reads one YAML file strictly: what it does not expect becomes a finding at its line and column.
@@ -17,9 +19,6 @@ type yamlFile struct {
 	path     string
 	findings diag.Findings
 }
-
-// maxYAMLDepth bounds nesting, so that a hostile file cannot exhaust the stack.
-const maxYAMLDepth = 20
 
 // yamlErrorLine finds the line in the YAML library's own messages.
 var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -115,7 +114,7 @@ func (y *yamlFile) entries(n *yaml.Node, where string, known []string, visit fun
 			y.errorf(k, "Duplicate key", "Keep one of the two.", "%q already stands in %s on line %d.", k.Value, where, first)
 		case v.Kind == yaml.AliasNode || k.Value == "<<":
 			y.errorf(k, "Aliases are not supported", "Write the values out.", "%q in %s refers to a YAML anchor.", k.Value, where)
-		case known != nil && !contains(known, k.Value):
+		case known != nil && !slices.Contains(known, k.Value):
 			y.unknownKey(k, where, known)
 		default:
 			visit(k.Value, k, v)
@@ -185,20 +184,11 @@ func (y *yamlFile) boolean(n *yaml.Node, where string) bool {
 
 func (y *yamlFile) duration(n *yaml.Node, where string) time.Duration {
 	if n.Kind == yaml.ScalarNode {
-		d, err := parseDuration(n.Value)
+		d, err := source.ParseDuration(n.Value)
 		if err == nil {
 			return d
 		}
 	}
-	y.errorf(n, "Not a duration", durationFix, "%s must be a duration, not %s.", where, kindOf(n))
+	y.errorf(n, "Not a duration", source.DurationFix, "%s must be a duration, not %s.", where, kindOf(n))
 	return 0
-}
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

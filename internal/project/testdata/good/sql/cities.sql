@@ -1,0 +1,1 @@
+select {{ item | literal }} as city, {{ map_index }} as n

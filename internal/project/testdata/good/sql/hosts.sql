@@ -1,0 +1,1 @@
+select 'crm' as name, 443 as port

@@ -1,0 +1,1 @@
+select count(*) > 0 as there from geolife.label where day = '{{ ds }}'

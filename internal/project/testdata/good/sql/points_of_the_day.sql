@@ -1,0 +1,1 @@
+select * from geolife.trajectory where tdate = '{{ ds }}' and city = '{{ params.city }}'
