@@ -22,7 +22,7 @@ var layers = map[string]int{
 	"warehouse/drivertest": 5, "store/storetest": 5,
 	"project/source": 3, "project/declare": 4,
 	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "registry": 5, "citydata": 5,
-	"tasks": 6, "watch": 6, "serve": 6,
+	"tasks": 6, "watch": 6, "serve": 6, "scheduler": 6,
 	"cli": 7,
 }
 
