@@ -15,6 +15,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/run"
+	"damson/internal/scheduler"
 	"damson/internal/store"
 )
 
@@ -26,6 +27,7 @@ type changeOptions struct {
 	past, future         bool
 	failed               bool
 	yes                  bool
+	sameCode             bool
 }
 
 func (o *changeOptions) addFlags(cmd *cobra.Command) {
@@ -47,7 +49,8 @@ func (a *app) clearCommand() *cobra.Command {
 		Use:   "clear RUN|PIPELINE",
 		Short: "forget outcomes, so that task runs run again",
 		Long: `Shows which task runs it would clear and asks. Cleared task runs wait: the next run or backfill over their dates
-executes them.`,
+executes them. A running server executes them at once: a run under way in the version of the project that it began with, one that
+has ended in the present one (unless --same-version).`,
 		Example: `  damson clear geolife@2007-05-13 --task clean_daily_trajectory --downstream
   damson clear geolife --from 2007-05-01 --to 2007-05-07 --yes`,
 		Args: cobra.ExactArgs(1),
@@ -59,6 +62,7 @@ executes them.`,
 		ValidArgsFunction: a.completePipelines,
 	}
 	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&o.sameCode, "same-version", false, "with a running server: runs that have ended keep the version of the project they ran")
 	return cmd
 }
 
@@ -88,11 +92,17 @@ func (a *app) markCommand() *cobra.Command {
 func (a *app) change(ctx context.Context, what string, o changeOptions, verb string,
 	plan func(*store.Store, *pipeline.Pipeline, engine.Selection) ([]run.Change, error)) error {
 	return a.withStore(ctx, func(p *project.Project, s *store.Store) (err error) {
-		lock, err := a.lockProject(p, verb+" "+what)
+		leader, err := a.leaderOf(ctx, p, s)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		if leader == nil {
+			lock, err := a.lockProject(p, verb+" "+what)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, lock.Unlock()) }()
+		}
 		pl, ids, err := a.chooseRuns(ctx, p, s, what, o)
 		if err != nil {
 			return err
@@ -112,6 +122,13 @@ func (a *app) change(ctx context.Context, what string, o changeOptions, verb str
 			if err := a.confirm(); err != nil {
 				return err
 			}
+		}
+		if leader != nil {
+			r := scheduler.Request{Kind: scheduler.ReqClear, SameCode: o.sameCode}
+			if word, state, _ := strings.Cut(verb, " "); word == "mark" {
+				r.Kind, r.State = scheduler.ReqMark, run.State(state)
+			}
+			return a.changeRemote(ctx, s, pl, r, changes)
 		}
 		if err := s.Apply(ctx, changes); err != nil {
 			return err

@@ -36,6 +36,7 @@ type app struct {
 	clock      clock.Clock
 	projectDir string              // --project
 	env        string              // --env
+	storeFlag  string              // --store
 	redact     func(string) string // removes the project's secrets; nil before it is read
 }
 
@@ -108,6 +109,7 @@ inside the warehouse your data lives in. Start with: damson demo`,
 	root.SetErr(a.err)
 	root.PersistentFlags().StringVar(&a.projectDir, "project", "", "the project's `directory` (default: the nearest damson.yaml upwards)")
 	root.PersistentFlags().StringVar(&a.env, "env", "", "the `environment` of damson.yaml to use")
+	root.PersistentFlags().StringVar(&a.storeFlag, "store", "", "the `URL` of a PostgreSQL database that holds Damson's own records (default: a file in the project)")
 	_ = root.RegisterFlagCompletionFunc("env", a.completeEnvironments)
 	root.SetFlagErrorFunc(flagError)
 	a.addCommands(root)
@@ -181,7 +183,7 @@ type intent []string
 
 // intents are words of other tools, and of the head, for what Damson's commands do.
 var intents = map[string]intent{
-	"why": {"tasks", "logs"}, "show": {"tasks", "logs"}, "debug": {"logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
+	"show": {"tasks", "logs"}, "debug": {"logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
 	"ps": {"runs"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run"}, "exec": {"run"}, "train": {"run", "model"},
 	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
 	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate"}, "lint": {"validate"}, "parse": {"validate"},

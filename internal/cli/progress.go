@@ -68,6 +68,19 @@ func (p *progress) Observe(e engine.Event) {
 	}
 }
 
+// set tells how many of something are done, where no engine is observed.
+func (p *progress) set(what string, done, total int, now time.Time) {
+	if p.bar != nil {
+		p.bar.SetTotal(int64(total), false)
+		p.bar.SetCurrent(int64(done))
+		return
+	}
+	if !now.Before(p.nextLine) {
+		p.nextLine = now.Add(lineEvery)
+		fmt.Fprintf(p.out, "%s: %d of %d %s, %s\n", p.name, done, total, what, seconds(now.Sub(p.started)))
+	}
+}
+
 // say writes a line, above the live bar when there is one.
 func (p *progress) say(format string, args ...any) {
 	var to io.Writer = p.out

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,10 +15,8 @@ import (
 	"damson/internal/engine"
 	"damson/internal/pipeline"
 	"damson/internal/project"
-	"damson/internal/registry"
 	"damson/internal/run"
-	"damson/internal/tasks"
-	"damson/internal/warehouse/duckdb"
+	"damson/internal/schedule"
 )
 
 // defaultBatch is how many adjacent runs a backfill opens together unless told otherwise; bench/geolife has the measurements.
@@ -30,6 +30,7 @@ type driveOptions struct {
 	batch    int
 	rerun    string
 	json     bool
+	detach   bool
 }
 
 func (o *driveOptions) addFlags(cmd *cobra.Command) {
@@ -112,6 +113,7 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
 	cmd.Flags().StringVar(&to, "to", "", "last `date` (default: the pipeline's end, or its latest data interval)")
 	cmd.Flags().StringVar(&o.rerun, "rerun", "none", "run again what has ended: `none`, failed or all")
 	cmd.Flags().IntVar(&o.batch, "batch", defaultBatch, "execute at most this many adjacent `runs` at once; 1 = each alone")
+	cmd.Flags().BoolVar(&o.detach, "detach", false, "with a running server: do not wait for the end")
 	_ = cmd.RegisterFlagCompletionFunc("rerun", cobra.FixedCompletions([]string{"none", "failed", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	o.addFlags(cmd)
 	return cmd
@@ -177,6 +179,12 @@ func parseParams(p *pipeline.Pipeline, pairs []string) (map[string]any, error) {
 
 // drive opens the workspace, runs the plan to its end and says how it ended.
 func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, plan engine.Plan) error {
+	if there, err := a.throughServer(ctx, p, o, plan); there || err != nil {
+		return err
+	}
+	if o.detach {
+		return noServer("A backfill that goes on by itself")
+	}
 	w, err := a.workspaceOf(ctx, p, plan.Trigger+" "+plan.Pipeline.Name)
 	if err != nil {
 		return err
@@ -203,6 +211,20 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 	return nil
 }
 
+// throughServer has a running server drive the plan; false when none runs.
+func (a *app) throughServer(ctx context.Context, p *project.Project, o driveOptions, plan engine.Plan) (there bool, err error) {
+	s, err := a.openStore(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	leader, err := a.leaderOf(ctx, p, s)
+	if err != nil || leader == nil {
+		return false, err
+	}
+	return true, a.driveRemote(ctx, p, s, o, plan)
+}
+
 // printDone prints a line for each of the plan's task runs: what became of it, how long it took and what it did.
 func (a *app) printDone(plan engine.Plan, tasks []run.TaskRun) {
 	g := newGrid("task", "state", ">took", "result")
@@ -226,10 +248,8 @@ func joinClose(err error, w *workspace) error {
 
 // watchPlan drives a plan with a progress display, which has counted what each task took.
 func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan engine.Plan) (*progress, engine.Report, error) {
-	shop := &tasks.Shop{
-		Project: w.project, Warehouse: w.warehouse, Registry: registry.New(w.store, a.clock), Past: w.store, Clock: a.clock,
-		Parquet: duckdb.ReadParquet,
-	}
+	shop := a.shop(w.project, w.store, w.warehouse)
+
 	n := len(plan.Pipeline.Tasks)
 	if plan.Tasks != nil {
 		n = len(plan.Tasks)
@@ -242,6 +262,32 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 	report, err := e.Run(ctx, plan)
 	watch.stop()
 	return watch, report, err
+}
+
+// localStarter runs another pipeline for a trigger task, in this process and at once.
+type localStarter struct {
+	app      *app
+	w        *workspace
+	parallel int
+}
+
+// Start drives the other pipeline's run to its end before it returns.
+func (l *localStarter) Start(ctx context.Context, name string, date time.Time, params map[string]any, _ run.Claim) (string, error) {
+	p, err := l.w.project.Pipeline(name)
+	if err != nil {
+		return "", err
+	}
+	s, err := schedule.Parse(p.Schedule, p.Timezone)
+	if err != nil {
+		return "", err
+	}
+	start, end := s.IntervalOf(date)
+	i := run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())}
+	shop := l.app.shop(l.w.project, l.w.store, l.w.warehouse)
+
+	e := engine.New(l.w.store, l.w.warehouse, shop.Executors(), l.app.clock, engine.Options{Parallel: max(l.parallel, 1)})
+	_, err = e.Run(ctx, engine.Plan{Pipeline: p, Intervals: []run.Interval{i}, Rerun: engine.RerunAll, Params: params, Trigger: "trigger"})
+	return run.NewID(name, i.Start), err
 }
 
 // printReport says how a plan ended, in words.

@@ -18,6 +18,8 @@ import (
 	"damson/internal/project"
 	"damson/internal/registry"
 	"damson/internal/store"
+	storedriver "damson/internal/store/driver"
+	"damson/internal/store/postgres"
 	"damson/internal/store/sqlite"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -39,30 +41,58 @@ func (a *app) openProject() (*project.Project, error) {
 	return p, nil
 }
 
-// loadProject reads the project with all findings; the error is about finding a project at all.
-func (a *app) loadProject() (*project.Project, diag.Findings, error) {
-	dir := a.projectDir
-	if dir == "" {
-		var err error
-		if dir, err = project.Find("."); err != nil {
-			return nil, nil, usageError{diag.AsFinding("No project", err)}
+// findProject gives the project's directory.
+func (a *app) findProject() (string, error) {
+	if a.projectDir == "" {
+		dir, err := project.Find(".")
+		if err != nil {
+			return "", usageError{diag.AsFinding("No project", err)}
 		}
-	} else if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, nil, usage("No project here", fmt.Sprintf("--project %s is no directory.", dir),
+		return dir, nil
+	}
+	if info, err := os.Stat(a.projectDir); err != nil || !info.IsDir() {
+		return "", usage("No project here", fmt.Sprintf("--project %s is no directory.", a.projectDir),
 			"Make a project with `damson init DIR`, or correct the path.")
 	}
-	p, findings := project.Load(dir, project.Options{
-		Env:       a.env,
-		CheckGate: func(expr string) error { _, err := registry.ParseGate(expr); return err },
-		Print:     func(at diag.Pos, text string) { fmt.Fprintf(a.err, "%s: %s\n", at, text) },
-	})
+	return filepath.Abs(a.projectDir)
+}
+
+// loadProject reads the project with all findings; the error is about finding a project at all.
+func (a *app) loadProject() (*project.Project, diag.Findings, error) {
+	dir, err := a.findProject()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, findings := project.Load(dir, a.projectOptions())
 	a.redact = p.Redact
 	return p, findings, nil
 }
 
+// projectOptions are how the command line loads projects.
+func (a *app) projectOptions() project.Options {
+	return project.Options{
+		Env:       a.env,
+		CheckGate: func(expr string) error { _, err := registry.ParseGate(expr); return err },
+		Print:     func(at diag.Pos, text string) { fmt.Fprintf(a.err, "%s: %s\n", at, text) },
+	}
+}
+
+// storeURL is where the store is when it is not in the project's directory: --store, or the variable DAMSON_STORE.
+func (a *app) storeURL() string {
+	if a.storeFlag != "" {
+		return a.storeFlag
+	}
+	return os.Getenv("DAMSON_STORE")
+}
+
 // openStore opens the project's metadata, making it when absent.
-func openStore(ctx context.Context, p *project.Project) (*store.Store, error) {
-	dir := filepath.Join(p.Dir, stateDir)
+func (a *app) openStore(ctx context.Context, p *project.Project) (*store.Store, error) {
+	return a.openStoreIn(ctx, p.Dir)
+}
+
+// openStoreIn opens the metadata of the project in a directory.
+func (a *app) openStoreIn(ctx context.Context, projectDir string) (*store.Store, error) {
+	dir := filepath.Join(projectDir, stateDir)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, diag.Finding{
 			Summary: "No place for the project's state",
@@ -71,7 +101,16 @@ func openStore(ctx context.Context, p *project.Project) (*store.Store, error) {
 			Cause:   err,
 		}
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "store.sqlite"))
+	open := func() (storedriver.DB, error) { return sqlite.Open(ctx, filepath.Join(dir, "store.sqlite")) }
+	switch scheme, _, _ := strings.Cut(a.storeURL(), ":"); scheme {
+	case "":
+	case "postgres", "postgresql":
+		open = func() (storedriver.DB, error) { return postgres.Open(ctx, a.storeURL()) }
+	default:
+		return nil, usage("Unknown kind of store", "--store (or DAMSON_STORE) begins with "+scheme+":.",
+			"Write postgres://USER@HOST/DATABASE, or leave it out: the store is then in the project's directory.")
+	}
+	db, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +176,7 @@ func (a *app) openWorkspace(ctx context.Context, purpose string) (*workspace, er
 func (a *app) workspaceOf(ctx context.Context, p *project.Project, purpose string) (*workspace, error) {
 	w := &workspace{project: p}
 	var err error
-	if w.store, err = openStore(ctx, p); err != nil {
+	if w.store, err = a.openStore(ctx, p); err != nil {
 		return nil, err
 	}
 	if w.lock, err = a.lockProject(p, purpose); err != nil {
@@ -179,11 +218,11 @@ func (a *app) lockProject(p *project.Project, purpose string) (*flock.Flock, err
 		if readErr != nil {
 			who = []byte("another damson")
 		}
-		return nil, diag.Finding{
+		return nil, lockedError{diag.Finding{
 			Summary: "Another process works on this project",
 			Detail:  fmt.Sprintf("%s holds %s. The embedded warehouse takes one process at a time.", strings.TrimSpace(string(who)), path),
 			Fix:     "Wait until it has ended, or stop it with Ctrl-C. `damson runs`, `tasks` and `logs` work meanwhile.",
-		}
+		}}
 	}
 	note := fmt.Sprintf("`damson %s` (process %d, since %s)\n", purpose, os.Getpid(), a.clock.Now().Format(time.RFC3339))
 	if err := os.WriteFile(holder, []byte(note), 0o666); err != nil {
@@ -192,13 +231,23 @@ func (a *app) lockProject(p *project.Project, purpose string) (*flock.Flock, err
 	return l, nil
 }
 
+// lockedError says that another process has the project's lock.
+type lockedError struct{ diag.Finding }
+
+func (e lockedError) Unwrap() error { return e.Finding }
+
+func isLocked(err error) bool {
+	var locked lockedError
+	return errors.As(err, &locked)
+}
+
 // withStore opens project and store only: for commands that read what happened, also while another process works.
 func (a *app) withStore(ctx context.Context, f func(p *project.Project, s *store.Store) error) (err error) {
 	p, err := a.openProject()
 	if err != nil {
 		return err
 	}
-	s, err := openStore(ctx, p)
+	s, err := a.openStore(ctx, p)
 	if err != nil {
 		return err
 	}

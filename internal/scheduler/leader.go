@@ -332,6 +332,7 @@ func (l *leader) laneByHand(t *track) *engine.Lane {
 // takeProject follows the present version of the project.
 func (l *leader) takeProject(ctx context.Context) error {
 	l.catalogue = l.projects.Current()
+	l.due = l.clock.Now().Add(tick) // what is due now is scheduled before it is explained
 	present := map[string]bool{}
 	l.watched = nil
 	for _, p := range l.catalogue.Pipelines {

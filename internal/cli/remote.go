@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"damson/internal/diag"
+	"damson/internal/engine"
+	"damson/internal/pipeline"
+	"damson/internal/project"
+	"damson/internal/run"
+	"damson/internal/scheduler"
+	"damson/internal/store"
+)
+
+// leaderOf gives the process that leads the project, nil when none does. What a server on this machine left behind when it
+// died does not count.
+func (a *app) leaderOf(ctx context.Context, p *project.Project, s *store.Store) (*store.Process, error) {
+	l, err := s.Lease(ctx)
+	if err != nil || l.Holder == "" || a.storeURL() == "" && a.unlocked(p) {
+		return nil, err
+	}
+	processes, err := s.Processes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, process := range processes {
+		if process.ID == l.Holder && !deadHere(process) {
+			return &process, nil
+		}
+	}
+	return nil, nil
+}
+
+// unlocked reports whether nobody has the project's lock, which whoever leads over a store in the project has.
+func (a *app) unlocked(p *project.Project) bool {
+	l := flock.New(filepath.Join(p.Dir, stateDir, "lock"))
+	got, err := l.TryRLock()
+	if got {
+		err = l.Unlock()
+	}
+	return got && err == nil
+}
+
+// patience is how long a command waits for the server's answer.
+const patience = 15 * time.Second
+
+// ask has the leader do something and waits for what became of it.
+func (a *app) ask(ctx context.Context, s *store.Store, r scheduler.Request) (scheduler.Answer, error) {
+	r.By = whoami()
+	return scheduler.Ask(ctx, s, a.clock, r, patience)
+}
+
+// driveRemote has the server drive a plan and follows it to its end.
+func (a *app) driveRemote(ctx context.Context, p *project.Project, s *store.Store, o driveOptions, plan engine.Plan) error {
+	if plan.Trigger == "manual" {
+		return a.runRemote(ctx, p, s, o, plan)
+	}
+	return a.backfillRemote(ctx, s, o, plan)
+}
+
+// runRemote runs one data interval in the server.
+func (a *app) runRemote(ctx context.Context, p *project.Project, s *store.Store, o driveOptions, plan engine.Plan) error {
+	i := plan.Intervals[0]
+	answer, err := a.ask(ctx, s, scheduler.Request{Kind: scheduler.ReqRun, Pipeline: plan.Pipeline.Name, Start: i.Start, End: i.End,
+		Tasks: plan.Tasks, Params: plan.Params})
+	if err != nil {
+		return err
+	}
+	id := answer.Runs[0]
+	r, err := a.followRun(ctx, s, id)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(a.err, "The run goes on in the server: damson tasks %s\n", id)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	tasks, err := s.TaskRuns(ctx, id)
+	if err != nil {
+		return err
+	}
+	tasks = inPipelineOrder(p, r.Pipeline, tasks)
+	if o.json {
+		err = a.printJSON(runTasks{*r, emptyNotNull(tasks)})
+	} else {
+		a.printDone(plan, tasks)
+		a.printf("%s: %s %s\n", a.style(styleHead, r.ID), a.state(string(r.State)), firstLine(r.Reason))
+	}
+	if err == nil && (r.State == run.Failed || len(plan.Tasks) > 0 && anyFailed(tasks, plan.Tasks)) {
+		return errSilent
+	}
+	return err
+}
+
+func anyFailed(tasks []run.TaskRun, names []string) bool {
+	for _, t := range tasks {
+		for _, name := range names {
+			if t.Task == name && (t.State == run.Failed || t.State == run.UpstreamFailed) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lookEvery is how often a command looks at what the server has come to.
+const lookEvery = 200 * time.Millisecond
+
+// followRun waits for the end of a run.
+func (a *app) followRun(ctx context.Context, s *store.Store, id string) (*run.Run, error) {
+	for {
+		runs, err := s.Runs(ctx, store.RunFilter{IDs: []string{id}})
+		if err != nil {
+			return nil, err
+		}
+		if len(runs) == 1 && runs[0].State.Ended() {
+			return &runs[0], nil
+		}
+		if err := a.clock.Sleep(ctx, lookEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// backfillRemote makes a backfill in the server and follows it.
+func (a *app) backfillRemote(ctx context.Context, s *store.Store, o driveOptions, plan engine.Plan) error {
+	n := len(plan.Intervals)
+	wish := scheduler.Wish{From: plan.Intervals[0].Start, To: plan.Intervals[n-1].Start, Tasks: plan.Tasks, Rerun: plan.Rerun,
+		Batch: plan.Batch, Parallel: o.parallel}
+	answer, err := a.ask(ctx, s, scheduler.Request{Kind: scheduler.ReqBackfill, Pipeline: plan.Pipeline.Name, Backfill: &wish})
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		if o.json {
+			return a.printJSON(answer)
+		}
+		a.printf("Backfill %s has begun: damson backfills\n", answer.Backfill)
+		return nil
+	}
+	b, err := a.followBackfill(ctx, s, answer.Backfill)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(a.err, "The backfill goes on in the server: damson backfills; damson backfills cancel %s ends it.\n", answer.Backfill)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = a.printJSON(b)
+	} else {
+		a.printf("%s: backfill %s, %d of %s failed\n", a.style(styleHead, b.Pipeline), a.state(b.State), b.Failed, plural(b.Total, "run"))
+	}
+	if err == nil && b.State != scheduler.BackfillDone {
+		return errSilent
+	}
+	return err
+}
+
+// followBackfill shows how a backfill advances until it has ended.
+func (a *app) followBackfill(ctx context.Context, s *store.Store, id string) (backfillView, error) {
+	var bar *progress
+	defer func() {
+		if bar != nil {
+			bar.stop()
+		}
+	}()
+	for {
+		b, err := a.backfillView(ctx, s, id)
+		if err != nil {
+			return b, err
+		}
+		if bar == nil {
+			bar = a.newProgress(b.Pipeline, b.Total)
+		}
+		bar.set("runs", b.Done, b.Total, a.clock.Now())
+		if b.State != scheduler.BackfillOpen {
+			return b, nil
+		}
+		if err := a.clock.Sleep(ctx, lookEvery); err != nil {
+			return b, err
+		}
+	}
+}
+
+// remoteStarter has the leader run another pipeline for a trigger task.
+type remoteStarter struct {
+	app   *app
+	store *store.Store
+}
+
+// Start gives the run's ID. The same claim starts one run, however often it asks.
+func (r *remoteStarter) Start(ctx context.Context, name string, date time.Time, params map[string]any, by run.Claim) (string, error) {
+	answer, err := scheduler.Ask(ctx, r.store, r.app.clock, scheduler.Request{Kind: scheduler.ReqTrigger, By: by.RunID + " " + by.Task,
+		Pipeline: name, Start: date, Params: params, RequestID: fmt.Sprintf("%s %s %d", by.RunID, by.Task, by.Attempt)}, time.Minute)
+	if err != nil {
+		return "", err
+	}
+	return answer.Runs[0], nil
+}
+
+// changeRemote has the server clear or mark what was chosen.
+func (a *app) changeRemote(ctx context.Context, s *store.Store, pl *pipeline.Pipeline, r scheduler.Request, changes []run.Change) error {
+	seen := map[string]bool{}
+	tasks := map[string]bool{}
+	for _, c := range changes {
+		if c.Task == "" {
+			continue
+		}
+		if !seen[c.RunID] {
+			r.Runs = append(r.Runs, c.RunID)
+			seen[c.RunID] = true
+		}
+		tasks[c.Task] = true
+	}
+	for _, name := range pl.TaskNames() {
+		if tasks[name] {
+			r.Tasks = append(r.Tasks, name)
+		}
+	}
+	r.Pipeline = pl.Name
+	answer, err := a.ask(ctx, s, r)
+	if err != nil {
+		return err
+	}
+	a.printf("Done by the server: %s.\n", plural(answer.Changed, "task run"))
+	return nil
+}
+
+// noServer is the error of a command that only a server can do.
+func noServer(what string) error {
+	return diag.Finding{Summary: "No server runs", Detail: what + " is kept by a running server.", Fix: "Start it: damson serve"}
+}

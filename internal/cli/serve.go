@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"damson/internal/diag"
+	"damson/internal/engine"
+	"damson/internal/project"
+	"damson/internal/scheduler"
+	"damson/internal/serve"
+	"damson/internal/store"
+	"damson/internal/watch"
+)
+
+// serveOptions are the flags of serve and worker.
+type serveOptions struct {
+	listen      string
+	noScheduler bool
+	noWorker    bool
+	parallel    int
+	drain       time.Duration
+	lease       time.Duration
+	log         string
+}
+
+func (o *serveOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long tasks under way may go on when the server is asked to end")
+	f.DurationVar(&o.lease, "lease", 10*time.Second, "how long a process may be silent before others take over; the same for all")
+	f.StringVar(&o.log, "log", "text", "how to write the log: `text` or json")
+	_ = cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "run the project by itself: scheduler, worker and HTTP listener",
+		Long: `Runs every pipeline when its data intervals have ended, catches up where a pipeline says so, and takes in changes of the
+project's files while it runs. Other commands go through it meanwhile. Ctrl-C lets tasks under way end; a second one does not.
+After a crash, start it again: it goes on where it was.
+
+With --store postgres://… several processes share the work: one leads, and another takes over when it dies.`,
+		Example: `  damson serve
+  damson serve --listen 127.0.0.1:9000 --parallel 4
+  damson serve --store postgres://damson@db.internal/damson`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
+	}
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` of health, metrics and the page; \"\" for none")
+	cmd.Flags().BoolVar(&o.noScheduler, "no-scheduler", false, "do not lead: only work")
+	cmd.Flags().BoolVar(&o.noWorker, "no-worker", false, "do not execute tasks: only lead")
+	return cmd
+}
+
+func (a *app) workerCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "execute tasks for a server elsewhere that uses the same --store",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.noScheduler = true
+			return a.serve(cmd.Context(), o)
+		},
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+// server is a running serve or worker.
+type server struct {
+	*app
+	o        serveOptions
+	dir      string
+	store    *store.Store
+	editions *editions
+	log      *slog.Logger
+	id       string
+	lock     *flock.Flock
+}
+
+// serve runs until ctx ends.
+func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
+	if o.noScheduler && o.noWorker {
+		return usage("Nothing to do", "--no-scheduler and --no-worker leave nothing.", "Leave one of them out.")
+	}
+	if o.noWorker {
+		return usage("A leader has to work here", "The embedded warehouse opens in one process, and whoever leads must have it open, so that no other could execute SQL.",
+			"Leave --no-worker out.")
+	}
+	if o.parallel < 0 || o.lease < time.Second || o.log != "text" && o.log != "json" {
+		return usage("Unusable option", fmt.Sprintf("--parallel %d, --lease %s, --log %s.", o.parallel, o.lease, o.log),
+			"--parallel takes 1 or more, --lease 1s or more, --log text or json.")
+	}
+	if o.parallel == 0 {
+		o.parallel = runtime.NumCPU()
+	}
+	s := &server{app: a, o: o, id: processID()}
+	if s.dir, err = a.findProject(); err != nil {
+		return err
+	}
+	if s.store, err = a.openStoreIn(ctx, s.dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.run(ctx)
+}
+
+// processID names this process so that no other ever has the same name.
+func processID() string { return fmt.Sprintf("%s-%d-%s", hostname(), os.Getpid(), rand.Text()[:6]) }
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+// run starts the parts and ends them together.
+func (s *server) run(ctx context.Context) error {
+	s.editions = s.newEditions(s.dir, s.store)
+	watcher := watch.New(s.dir, func() (*project.Project, diag.Findings) { return s.editions.read(ctx) }, watch.Options{Clock: s.clock})
+	p, findings := s.editions.read(ctx)
+	if findings.HasErrors() {
+		return findings
+	}
+	s.redact = p.Redact
+	s.log = s.logger()
+	if err := s.editions.become(ctx, p); err != nil {
+		return err
+	}
+	var listener net.Listener
+	if s.o.listen != "" {
+		var err error
+		if listener, err = serve.Listen(ctx, s.o.listen); err != nil {
+			return err
+		}
+	}
+	s.welcome(p, listener)
+	service := scheduler.New(s.store, s.editions, s.clock, s.options(p, listener))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := service.Run(ctx); err != nil {
+			return err
+		}
+		return context.Canceled // the other parts end with it
+	})
+	g.Go(func() error {
+		s.editions.follow(ctx, watcher, s.tellChange)
+		return nil
+	})
+	if listener != nil {
+		g.Go(func() error { return s.pages(p).Serve(ctx, listener) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, s.editions.saving.Wait())
+}
+
+// options say what this process takes part in.
+func (s *server) options(p *project.Project, l net.Listener) scheduler.Options {
+	o := scheduler.Options{ID: s.id, Host: hostname(), PID: os.Getpid(), Version: version(), Parallel: s.o.parallel, Leads: !s.o.noScheduler,
+		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log,
+		Open: func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }}
+	if l != nil {
+		o.Address = "http://" + l.Addr().String()
+	}
+	return o
+}
+
+// deadHere reports whether a process of this machine is known to have ended. One that has ended and that nobody has
+// waited for still has its number.
+func deadHere(p store.Process) bool {
+	if p.Host != hostname() || p.PID == os.Getpid() {
+		return false
+	}
+	if errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	_, state, found := strings.Cut(string(stat), ") ")
+	return err == nil && found && strings.HasPrefix(state, "Z")
+}
+
+// openWarehouse waits for the project's lock, and opens the warehouse in this process.
+func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.Ledger, error) {
+	told := false
+	for {
+		lock, err := s.lockProject(p, "serve")
+		if err == nil {
+			s.lock = lock
+			break
+		}
+		if s.storeURL() == "" || !isLocked(err) {
+			return nil, err
+		}
+		if !told {
+			s.log.Info("another process has the embedded warehouse open; this one takes over when that ends, and executes what needs no warehouse")
+			told = true
+		}
+		if s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
+			return nil, ctx.Err()
+		}
+	}
+	w, err := openWarehouse(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	s.editions.warehouse.Store(w)
+	return w, nil
+}
+
+// close releases everything, the lock last.
+func (s *server) close() error {
+	var errs []error
+	if s.editions != nil {
+		if w := s.editions.warehouse.Load(); w != nil {
+			errs = append(errs, w.Close())
+		}
+	}
+	errs = append(errs, s.store.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// logger writes the server's log, without secrets.
+func (s *server) logger() *slog.Logger {
+	o := &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
+		if attr.Key != slog.TimeKey && attr.Key != slog.LevelKey {
+			attr.Value = slog.StringValue(s.redact(attr.Value.String()))
+		}
+		return attr
+	}}
+	if s.o.log == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, o))
+	}
+	return slog.New(slog.NewTextHandler(s.err, o))
+}
+
+// welcome says what is served and where.
+func (s *server) welcome(p *project.Project, l net.Listener) {
+	at := ""
+	if l != nil {
+		at = " at http://" + l.Addr().String()
+	}
+	fmt.Fprintf(s.err, "Damson serves %s (%s)%s with %s; Ctrl-C ends it.\n", s.style(styleHead, p.Name), plural(len(p.Pipelines), "pipeline"), at,
+		plural(s.o.parallel, "worker"))
+}
+
+// tellChange reports a change of the project's files.
+func (s *server) tellChange(findings diag.Findings, p *project.Project) {
+	if p != nil {
+		s.log.Info("the project has changed", "version", p.Version, "pipelines", len(p.Pipelines))
+		return
+	}
+	s.log.Error("the project's files have errors; the version before stays in use", "findings", strings.TrimSpace(findings.Error()))
+}
+
+// pages is the HTTP side.
+func (s *server) pages(p *project.Project) *serve.Server {
+	return serve.New(serve.Options{Project: p.Name, Environment: p.Environment.Name, Version: version(), Redact: s.redact, Log: s.err,
+		Checks: []serve.Check{
+			{Name: "store", Do: func(ctx context.Context) error { _, err := s.store.Lease(ctx); return err }},
+			{Name: "leader", Do: func(ctx context.Context) error {
+				l, err := s.store.Lease(ctx)
+				if err == nil && l.Holder == "" {
+					err = errors.New("no process leads")
+				}
+				return err
+			}},
+		}, Meters: []serve.Meter{meter{s}}})
+}
