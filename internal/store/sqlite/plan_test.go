@@ -20,7 +20,6 @@ func TestPlans(t *testing.T) {
 		`SELECT * FROM runs WHERE state IN ('queued', 'running') ORDER BY data_start, pipeline`:                                                "runs_state (state=?)",
 		`SELECT * FROM runs WHERE pipeline = 'p' AND state IN ('success') AND data_start <= 5 ORDER BY data_start DESC, pipeline DESC LIMIT 1`: "runs_pipeline_state (pipeline=? AND state=? AND data_start<?)",
 		`SELECT * FROM runs WHERE pipeline = 'p' AND data_start >= 2 AND data_start <= 5 ORDER BY data_start, pipeline`:                        "runs_interval (pipeline=? AND data_start>? AND data_start<?)",
-		`SELECT * FROM runs WHERE pipeline = 'p' AND state IN ('queued', 'running') ORDER BY data_start, pipeline`:                             "runs_pipeline_state (pipeline=? AND state=?)",
 		`SELECT * FROM runs WHERE pipeline = 'p' ORDER BY data_start DESC, pipeline DESC LIMIT 20`:                                             "runs_interval (pipeline=?)",
 		`SELECT * FROM runs WHERE state IN ('failed') ORDER BY data_start DESC, pipeline DESC LIMIT 20`:                                        "runs_state (state=?)",
 		`SELECT * FROM runs ORDER BY data_start DESC, pipeline DESC LIMIT 20`:                                                                  "runs_start",
