@@ -311,3 +311,49 @@ func TestDeadlock(t *testing.T) {
 		}
 	}
 }
+
+// TestServerCrash kills the server under a writer: each line that was acknowledged is there, and of each batch that was not
+// either all or nothing.
+func TestServerCrash(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	s := open(t, server.Database(t))
+	const lines = 50
+	acknowledged, failed, ended := make(chan int, 10_000), make(chan error, 1), make(chan int, 1)
+	go func() {
+		n := 1
+		for ; n < cap(acknowledged); n++ {
+			var b store.Batch
+			for range lines {
+				b.Lines = append(b.Lines, run.LogLine{Claim: run.Claim{RunID: "r", Task: "x", Attempt: n}, Text: "x"})
+			}
+			if err := s.Commit(context.Background(), b); err != nil {
+				failed <- err
+				break
+			}
+			acknowledged <- n
+		}
+		ended <- n
+	}()
+	for range 100 {
+		<-acknowledged
+	}
+	server.Kill()
+	n := <-ended // the batch that failed
+	var f diag.Finding
+	if err := <-failed; !errors.As(err, &f) {
+		t.Errorf("a write under which the server dies: %v, want a finding", err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for attempt := 1; attempt <= n; attempt++ {
+		have, err := s.Logs(t.Context(), "r", "x", attempt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(have) != lines && (attempt < n || len(have) != 0) {
+			t.Errorf("batch %d of %d has %d lines", attempt, n, len(have))
+		}
+	}
+}
