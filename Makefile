@@ -5,13 +5,16 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet lint bench bench-geolife bench-ml bench-load bench-project clean toolchain
+.PHONY: help build demo test check fmt vet lint bench bench-geolife bench-ml bench-load bench-project clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 toolchain: ## check for Go and a C++ compiler; install the compiler on Debian when it is missing
 	@scripts/toolchain
+
+test-tools: ## check for PostgreSQL's programs, which tests start; install them on Debian when they are missing
+	@scripts/test-tools
 
 build: toolchain ## build bin/damson
 	@mkdir -p bin
@@ -22,7 +25,7 @@ demo: build ## the GeoLife project end to end in ./damson-demo, then its report
 
 test: check ## everything CI runs: format, vet, staticcheck, all tests with the race detector
 
-check: toolchain fmt vet lint ## format, vet, staticcheck and race tests
+check: toolchain test-tools fmt vet lint ## format, vet, staticcheck and race tests
 	$(GO) test -race -timeout 30m ./...
 
 fmt:

@@ -168,7 +168,7 @@ func start() (s *Server, err error) {
 
 // initialise makes the data directory.
 func (s *Server) initialise() error {
-	if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // another user owns what is in it
+	if err := os.Chmod(s.dir, 0o755); err != nil { // another user owns what is in it
 		return err
 	}
 	output, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)

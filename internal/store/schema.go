@@ -167,6 +167,7 @@ var serviceTables = []string{
 	)`,
 	`DROP INDEX runs_start`,
 	`CREATE INDEX runs_start ON runs (data_start, pipeline)`, // the order in which runs are listed
+	`CREATE INDEX runs_pipeline_state ON runs (pipeline, state, data_start)`,
 }
 
 // migrate brings the schema up to date in one transaction, which also keeps two processes from doing it at once.

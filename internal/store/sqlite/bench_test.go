@@ -8,7 +8,9 @@ import (
 
 	"damson/internal/run"
 	"damson/internal/store"
+	"damson/internal/store/driver"
 	"damson/internal/store/sqlite"
+	"damson/internal/store/storetest"
 )
 
 var (
@@ -112,35 +114,13 @@ func BenchmarkApplyParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkMillion is the hot calls with a million finished task runs behind them.
-func BenchmarkMillion(b *testing.B) {
-	s := benchStore(b)
-	for p := range 46 {
-		ids, tasks := benchRuns(b, s, fmt.Sprint("old", p), 1812)
-		changes := make([]run.Change, 0, len(ids)*13)
-		for _, id := range ids {
-			changes = append(changes, run.Change{RunID: id, From: run.Queued, To: run.Success, At: benchTime})
-			for _, task := range tasks {
-				changes = append(changes, run.Change{RunID: id, Task: task, From: run.Scheduled, To: run.Success, At: benchTime})
-			}
-		}
-		if err := s.Apply(b.Context(), changes); err != nil {
+func BenchmarkStore(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "store.sqlite")
+	storetest.Benchmark(b, func(b *testing.B) driver.DB {
+		db, err := sqlite.Open(b.Context(), file)
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
-	ids, tasks := benchRuns(b, s, "new", 100)
-	b.Run("Apply1", func(b *testing.B) { toggle(b, s, ids, tasks, 1) })
-	list := func(name string, f store.RunFilter, want int) {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if runs, err := s.Runs(b.Context(), f); err != nil || len(runs) != want {
-					b.Fatal(len(runs), err)
-				}
-			}
-		})
-	}
-	list("RunsOpen", store.RunFilter{States: []run.State{run.Queued, run.Running}}, 100)
-	list("RunsNewest", store.RunFilter{Newest: true, Limit: 20}, 20)
-	list("RunsPipelineBefore", store.RunFilter{Pipeline: "new", To: benchDay.AddDate(0, 0, 50), Newest: true, Limit: 1}, 1)
-	list("RunsPipelineOpen", store.RunFilter{Pipeline: "old3", States: []run.State{run.Queued}}, 0)
+		return db
+	})
 }

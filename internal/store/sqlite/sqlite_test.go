@@ -76,6 +76,35 @@ func TestCrash(t *testing.T) {
 	storetest.Crash(t, at(file), child)
 }
 
+// TestUpgrade opens a store that an earlier Damson has made.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	open := fresh(t)
+	old := open(t)
+	script, err := os.ReadFile(filepath.Join("testdata", "schema1.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Writer().ExecContext(t.Context(), string(script)); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(t.Context(), open(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	change := run.Change{RunID: "r", Task: "x", From: run.Scheduled, To: run.Queued, At: time.UnixMicro(5)}
+	if err := s.Commit(t.Context(), store.Batch{Changes: []run.Change{change}, Pipelines: []store.PipelineState{{Name: "p"}}}); err != nil {
+		t.Error(err)
+	}
+	if l, err := s.Lease(t.Context()); err != nil || l != (store.Lease{}) {
+		t.Errorf("the lease is %+v, %v", l, err)
+	}
+}
+
 // TestDiskFull bounds the database's pages, which SQLite reports like a full disk.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
