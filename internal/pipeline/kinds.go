@@ -1,6 +1,10 @@
 package pipeline
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+)
 
 // Map makes one task run for each item: Items as declared, or the rows of the SELECT in File, evaluated when the task may
 // start. A template reads the item as "item" and its number, from 0, as "map_index".
@@ -44,6 +48,11 @@ type HTTP struct {
 type Branch struct {
 	File   string `json:"file,omitempty"`   // SELECT whose first column names tasks or groups, one a row
 	Choose string `json:"choose,omitempty"` // template that gives names, separated by commas or white space
+}
+
+// Choices reads the names that a branch chooses, from the text of Choose as rendered.
+func Choices(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
 
 // Condition is true or false. Exactly one of the two is set. NULL, no row, "", 0, "false", "no" and "none" are false.

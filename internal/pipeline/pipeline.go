@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"damson/internal/diag"
@@ -143,6 +144,27 @@ func (t *Task) File() string {
 		return t.Sensor.File
 	}
 	return ""
+}
+
+// SQLFiles lists the SQL files the task reads, each once: its own, the one that gives its items, and those of its inputs.
+func (t *Task) SQLFiles() []string {
+	var files []string
+	add := func(file string) {
+		if file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if t.Process == nil {
+		add(t.File())
+	} else {
+		for _, in := range t.Process.Inputs {
+			add(in.File)
+		}
+	}
+	if t.Map != nil {
+		add(t.Map.File)
+	}
+	return files
 }
 
 // Source gives the SQL file's name, or the table, that a train or score task reads its rows from; "" for other kinds.

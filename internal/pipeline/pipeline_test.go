@@ -39,3 +39,24 @@ func TestTaskByName(t *testing.T) {
 		t.Errorf("Task(a) = %v, Task(c) = %v, names %v", p.Task("a"), p.Task("c"), p.TaskNames())
 	}
 }
+
+// TestTaskSQLFiles takes the files of a task's items and inputs for read, and a program for none of SQL.
+func TestTaskSQLFiles(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		task pipeline.Task
+		want string
+	}{
+		{pipeline.Task{HTTP: &pipeline.HTTP{}}, "[]"},
+		{pipeline.Task{SQL: &pipeline.SQL{File: "sql/a.sql"}, Map: &pipeline.Map{File: "sql/cities.sql"}}, "[sql/a.sql sql/cities.sql]"},
+		{pipeline.Task{Branch: &pipeline.Branch{File: "sql/b.sql"}}, "[sql/b.sql]"},
+		{pipeline.Task{Process: &pipeline.Process{File: "python/a.py", Inputs: []pipeline.Input{
+			{Name: "a", File: "sql/a.sql"}, {Name: "b", Table: "s.b"}, {Name: "c", File: "sql/a.sql"},
+		}}}, "[sql/a.sql]"},
+	}
+	for _, test := range tests {
+		if got := fmt.Sprint(test.task.SQLFiles()); got != test.want {
+			t.Errorf("%+v reads %s, want %s", test.task, got, test.want)
+		}
+	}
+}

@@ -27,7 +27,12 @@ type Context struct {
 
 	PrevStart, PrevEnd     time.Time // data interval of the latest earlier successful run; zero = none
 	PrevStarted, PrevEnded time.Time // its wall clock
-	Extra                  starlark.StringDict
+	// Item is what the task run works on and MapIndex its number, from 0, when the task is mapped, as HasItem says.
+	Item     any
+	MapIndex int
+	HasItem  bool
+
+	Extra starlark.StringDict
 }
 
 // Conn is a connection, as {{ conn.ID.host }} reads it.
@@ -57,6 +62,9 @@ var contextNames = map[string]bool{
 
 // ContextNames lists the names that every template may read, sorted.
 func ContextNames() []string { return slices.Sorted(maps.Keys(contextNames)) }
+
+// MappedNames lists the names that only the templates of a mapped task may read.
+func MappedNames() []string { return []string{"item", "map_index"} }
 
 // SingleDateNames lists the names that mean one run, sorted; a task that covers several data intervals at once may not
 // read them.
@@ -101,6 +109,9 @@ func (c Context) Names() starlark.StringDict {
 		"next_ds": layout(after, dashed), "next_ds_nodash": layout(after, undashed),
 		"yesterday_ds": layout(yesterday, dashed), "yesterday_ds_nodash": layout(yesterday, undashed),
 		"tomorrow_ds": layout(tomorrow, dashed), "tomorrow_ds_nodash": layout(tomorrow, undashed),
+	}
+	if c.HasItem {
+		names["item"], names["map_index"] = FromGo(c.Item), starlark.MakeInt(c.MapIndex)
 	}
 	for name, v := range c.Extra {
 		names[name] = v

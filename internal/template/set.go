@@ -90,7 +90,7 @@ var reserved = func() map[string]bool {
 	for name := range builtin.Globals {
 		names[name] = true
 	}
-	for _, name := range ContextNames() {
+	for _, name := range append(ContextNames(), MappedNames()...) {
 		names[name] = true
 	}
 	return names

@@ -449,3 +449,22 @@ func TestOneTemplateForSeveralGoroutines(t *testing.T) {
 		t.Error(first)
 	}
 }
+
+// TestMappedNames gives item and map_index to the runs of a mapped task, and to no others.
+func TestMappedNames(t *testing.T) {
+	t.Parallel()
+	tpl := parse(t, template.NewSet(), "x.sql", "{% if item is defined %}{{ map_index }}: {{ item.city }}, {{ item['n'] }}{% else %}none{% endif %}")
+	c := day()
+	for _, want := range []string{"none", "2: Beijing, 7"} {
+		out, err := tpl.Render(c.Names())
+		if err != nil || out.SQL() != want {
+			t.Errorf("got %q %v, want %q", out.SQL(), err, want)
+		}
+		c.Item, c.MapIndex, c.HasItem = map[string]any{"city": "Beijing", "n": 7}, 2, true
+	}
+	for _, name := range template.MappedNames() {
+		if _, err := parse(t, template.NewSet(), "x.sql", "{{ "+name+" }}").Render(day().Names()); err == nil {
+			t.Errorf("%s has a value outside of a mapped task", name)
+		}
+	}
+}
