@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -286,4 +287,19 @@ func unreadable(at string, err error) error {
 		why = pe.Err.Error()
 	}
 	return diag.Finding{Summary: "Unreadable file", Detail: fmt.Sprintf("%s: %s.", at, why), Fix: fix, Cause: err}
+}
+
+// Glob lists the files that a pattern finds, ordered by name: relative to root unless it is absolute, with the wildcards
+// that loads have. Where nothing matches, not even a directory on the way, the list is empty.
+func Glob(root, pattern string) ([]string, error) {
+	g, err := newGlobs(root, []string{pattern})
+	if err != nil {
+		return nil, err
+	}
+	s := search{}
+	if err := s.walk("/", g.patterns[0].parts); err != nil {
+		return nil, err
+	}
+	sort.Strings(s.found)
+	return slices.Compact(s.found), nil
 }

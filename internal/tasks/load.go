@@ -17,7 +17,7 @@ type loadExecutor struct{ *Shop }
 
 // Execute renders the globs and loads what changed.
 func (e loadExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
-	c, err := e.Context(ctx, w.Pipeline, w.Task, w.Runs[0], w.End, w.Claims[0].Attempt)
+	c, err := e.workContext(ctx, w)
 	if err != nil {
 		return engine.Outcome{}, err
 	}

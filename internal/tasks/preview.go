@@ -3,35 +3,145 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"damson/internal/pipeline"
 	"damson/internal/run"
+	"damson/internal/sqltext"
+	"damson/internal/template"
 )
 
-// Preview gives what the task would run for the run, for people: its SQL under a comment that says where the rows go, or
-// the files it would load.
+// Preview gives what the task would run for the run, for people: its SQL under a comment that says where the rows go, the
+// files it would load, its command line or request, or what it waits for. Of a mapped task it is the first item's; where
+// the items are rows, it is the SELECT that gives them.
 func (s *Shop) Preview(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Task, r run.Run) (string, error) {
 	c, err := s.Context(ctx, p, t, r, r.End, 1)
 	if err != nil {
 		return "", err
 	}
-	if t.Kind == pipeline.LoadTask {
-		root, files, err := s.Project.LoadFiles(t, c)
-		if err != nil {
-			return "", err
+	head := ""
+	if m := t.Map; m != nil {
+		if m.File != "" {
+			text, err := s.Renderer.RenderFile(t, m.File, c)
+			return fmt.Sprintf("-- task %s (%s) runs for each row of this\n%s", t.Name, t.Kind, text.SQL()), err
 		}
-		return fmt.Sprintf("-- load %s files into %s, from %s:\n%s\n", t.Load.Format, t.Load.Into, orHere(root), strings.Join(files, "\n")), nil
+		if len(m.Items) == 0 {
+			return fmt.Sprintf("-- task %s (%s) has no items\n", t.Name, t.Kind), nil
+		}
+		c.Item, c.HasItem = plainItem(m.Items[0]), true
+		head = fmt.Sprintf("-- the first of %d items\n", len(m.Items))
 	}
-	text, err := tableSource(t)
-	if t.File() != "" {
-		text, err = s.Project.Render(t, c)
+	r.Start, r.End = r.Start.In(c.Location), r.End.In(c.Location)
+	text, err := s.preview(t, c, r)
+	return head + text, err
+}
+
+func (s *Shop) preview(t *pipeline.Task, c template.Context, r run.Run) (string, error) {
+	switch {
+	case t.Load != nil:
+		root, files, err := s.Project.LoadFiles(t, c)
+		return fmt.Sprintf("-- load %s files into %s, from %s:\n%s\n", t.Load.Format, t.Load.Into, orHere(root), strings.Join(files, "\n")), err
+	case t.Process != nil:
+		return s.previewProcess(t, c, r)
+	case t.HTTP != nil:
+		return s.previewHTTP(t, c)
+	case t.Trigger != nil:
+		return s.previewTrigger(t, c)
+	case t.File() != "":
+		text, err := s.fileText(t, c)
+		return heading(t, r) + text.SQL(), err
+	case t.Branch != nil:
+		text, err := s.Renderer.RenderText(t, t.Branch.Choose, c)
+		return fmt.Sprintf("-- of the tasks directly after it these run:\n%s\n", strings.Join(pipeline.Choices(text), "\n")), err
+	case t.Condition != nil:
+		text, err := s.Renderer.RenderText(t, t.Condition.When, c)
+		return fmt.Sprintf("-- what comes after it runs if this is true, and it is %v:\n%s\n", truthy(text), text), err
+	case t.Sensor != nil:
+		text, err := s.Renderer.RenderText(t, t.Sensor.Files+t.Sensor.Until, c) // one of them, if any
+		return fmt.Sprintf("-- waits for %s; looks every %s\n", waitsFor(*t.Sensor, text), inWords(t.Sensor.Every)), err
 	}
+	text, err := tableRows(t, t.Source())
+	return heading(t, r) + text.SQL(), err
+}
+
+// fileText renders the task's own SQL file: the newer kinds through the Renderer, as when they are executed.
+func (s *Shop) fileText(t *pipeline.Task, c template.Context) (sqltext.Text, error) {
+	if t.Branch != nil || t.Condition != nil || t.Sensor != nil {
+		return s.Renderer.RenderFile(t, t.File(), c)
+	}
+	return s.Project.Render(t, c)
+}
+
+func (s *Shop) previewProcess(t *pipeline.Task, c template.Context, r run.Run) (string, error) {
+	cmd, err := s.command(t, c)
 	if err != nil {
 		return "", err
 	}
-	r.Start, r.End = r.Start.In(c.Location), r.End.In(c.Location)
-	return heading(t, r) + text.SQL(), nil
+	var b strings.Builder
+	for _, in := range t.Process.Inputs {
+		text, err := s.inputRows(t, in, c)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "# the rows of this are in the Parquet file $DAMSON_INPUT_%s\n%s\n", variableName(in.Name), strings.TrimRight(text.SQL(), "\n"))
+	}
+	if t.Process.Target != nil {
+		b.WriteString("# the rows of the Parquet file $DAMSON_OUTPUT: " + strings.TrimPrefix(heading(t, r), "-- "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cmd.env)) {
+		fmt.Fprintf(&b, "%s=%s ", name, shellWord(cmd.env[name]))
+	}
+	b.WriteString(shellWord(cmd.path))
+	for _, arg := range cmd.args {
+		b.WriteString(" " + shellWord(arg))
+	}
+	return b.String() + "\n", nil
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// shellWord writes a word as a shell reads it.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// previewHTTP shows no header's value but those that say what the body is: secrets stand in the others.
+func (s *Shop) previewHTTP(t *pipeline.Task, c template.Context) (string, error) {
+	h, err := s.rendered(t, c)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", h.Method, s.shown(h.URL))
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		value := h.Headers[name]
+		if !openHeader(name) {
+			value = "******"
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	if h.Body != "" {
+		b.WriteString("\n" + h.Body + "\n")
+	}
+	return b.String(), nil
+}
+
+func (s *Shop) previewTrigger(t *pipeline.Task, c template.Context) (string, error) {
+	start, params, err := triggerExecutor{s}.wanted(t, c)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("-- runs pipeline %s for the data interval from %s\n", t.Trigger.Pipeline, start.In(c.Location).Format("2006-01-02 15:04"))
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		text += fmt.Sprintf("%s = %s\n", name, shown(params[name]))
+	}
+	return text, nil
 }
 
 func orHere(root string) string {
@@ -49,8 +159,14 @@ func heading(t *pipeline.Task, r run.Run) string {
 		return fmt.Sprintf("-- the rows that model %s is trained on\n", t.Train.Model)
 	case pipeline.ScoreTask:
 		what = fmt.Sprintf("-- the rows that the champion of model %s scores, ", t.Score.Model)
+	case pipeline.BranchTask:
+		return "-- of the tasks directly after it, or groups of them, those run that this names\n"
+	case pipeline.ShortCircuitTask:
+		return "-- what comes after it runs if the first value of this is true\n"
+	case pipeline.SensorTask:
+		return fmt.Sprintf("-- waits for the first value of this to be true; looks every %s\n", inWords(t.Sensor.Every))
 	default:
-		if t.SQL.Target == nil {
+		if t.Target() == nil {
 			return ""
 		}
 		what = "-- "

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -10,7 +9,6 @@ import (
 	"damson/internal/engine"
 	"damson/internal/mltrain"
 	"damson/internal/model"
-	"damson/internal/run"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -84,26 +82,7 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 		return all, nil, err
 	}
 	defer scored.Release()
-	staging := stagingTable(w.Claims[0])
-	at := w.Task.At.File
-	if err := tx.CreateTable(ctx, staging, scoredColumns(scored.Schema(), columns)); err != nil {
-		return all, nil, err
-	}
-	if _, err := tx.Append(ctx, staging, scored); err != nil {
-		return all, nil, err
-	}
-	all, each, err = into(ctx, tx, w, sqltext.Plain(at, "select * from "+staging), score.Target)
-	if err != nil {
-		return all, nil, err
-	}
-	_, err = tx.Exec(ctx, sqltext.Plain(at, "drop table "+staging))
-	return all, each, err
-}
-
-// stagingTable is a table's name that no other attempt uses.
-func stagingTable(c run.Claim) string {
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt)))
-	return fmt.Sprintf("damson.scored_%x", sum[:8])
+	return appendInto(ctx, tx, w, scored, scoredColumns(scored.Schema(), columns), score.Target)
 }
 
 // scoredColumns gives the staging table's columns: those of the source that are carried over, with their types, and those

@@ -72,7 +72,7 @@ func TestLargeModelScoresAsItsSQLWould(t *testing.T) {
 		t.Errorf("%d predictions, %v; of %d rows these differ from the SQL's: %s", rows, err, n,
 			s.table(`SELECT * FROM (FROM geo.prediction EXCEPT FROM geo.expected) LIMIT 5`))
 	}
-	if got := s.table(`SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'scored%'`); got != "0" {
+	if got := s.table(`SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'staged%'`); got != "0" {
 		t.Errorf("%s tables that were only on the way stayed", got)
 	}
 }

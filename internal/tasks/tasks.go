@@ -7,6 +7,8 @@ package tasks
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,29 +29,52 @@ import (
 // Past tells which runs there were; *store.Store is one.
 type Past interface {
 	Runs(ctx context.Context, f store.RunFilter) ([]run.Run, error)
+	TaskRuns(ctx context.Context, runIDs ...string) ([]run.TaskRun, error)
 }
 
-// Shop is where tasks are executed. All exported fields are required to
-// execute; Preview needs Project, Past and Clock only.
+// Renderer renders what a task's declaration holds: its texts, such as a URL, and its SQL files. The errors are
+// diag.Findings.
+type Renderer interface {
+	RenderText(t *pipeline.Task, text string, c template.Context) (string, error)
+	RenderFile(t *pipeline.Task, file string, c template.Context) (sqltext.Text, error)
+}
+
+// Shop is where tasks are executed. Project, Renderer, Past and Clock are all that Preview needs, and all that is needed to
+// execute tasks whose NeedsWarehouse is false, beside Starter for a trigger.
 type Shop struct {
 	Project   *project.Project
-	Warehouse *warehouse.Warehouse
+	Renderer  Renderer
+	Warehouse *warehouse.Warehouse // nil where no warehouse is open
 	Registry  *registry.Registry
 	Past      Past
 	Clock     clock.Clock
 	Parquet   ParquetReader
+	ToParquet ParquetWriter
+	Starter   Starter
+	Environ   []string // of which programs get a part; nil = this process's
 
 	past sync.Map // *template.Template → whether it asks for runs before its own
 }
 
 // Executors gives the shop's executor for each kind of task.
 func (s *Shop) Executors() map[pipeline.Kind]engine.Executor {
-	return map[pipeline.Kind]engine.Executor{
-		pipeline.SQLTask:   advised{sqlExecutor{s}, s.Project},
-		pipeline.LoadTask:  advised{loadExecutor{s}, s.Project},
-		pipeline.TrainTask: advised{trainExecutor{s}, s.Project},
-		pipeline.ScoreTask: advised{scoreExecutor{s}, s.Project},
+	executors := map[pipeline.Kind]engine.Executor{
+		pipeline.SQLTask:          sqlExecutor{s},
+		pipeline.LoadTask:         loadExecutor{s},
+		pipeline.TrainTask:        trainExecutor{s},
+		pipeline.ScoreTask:        scoreExecutor{s},
+		pipeline.PythonTask:       processExecutor{s},
+		pipeline.ShellTask:        processExecutor{s},
+		pipeline.HTTPTask:         httpExecutor{s},
+		pipeline.BranchTask:       branchExecutor{s},
+		pipeline.ShortCircuitTask: conditionExecutor{s},
+		pipeline.SensorTask:       sensorExecutor{s},
+		pipeline.TriggerTask:      triggerExecutor{s},
 	}
+	for kind, x := range executors {
+		executors[kind] = advised{mapped{x, s}, s.Project}
+	}
+	return executors
 }
 
 // Context gives what a template of the task may read for these runs. The runs before are looked up only when the template
@@ -82,10 +107,28 @@ func (s *Shop) Context(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Ta
 	return c, nil
 }
 
-// readsPast reports whether the task's SQL file asks for the latest successful run before its own (the names that begin
-// with prev_).
+// workContext gives what a template of the work's task may read, its item included.
+func (s *Shop) workContext(ctx context.Context, w engine.Work) (template.Context, error) {
+	c, err := s.Context(ctx, w.Pipeline, w.Task, w.Runs[0], w.End, w.Claims[0].Attempt)
+	if w.Item != nil {
+		c.Item, c.MapIndex, c.HasItem = plainItem(w.Item.Value), w.Item.Index, true
+	}
+	return c, err
+}
+
+// readsPast reports whether one of the task's SQL files or texts asks for the latest successful run before its own (the
+// names that begin with prev_).
 func (s *Shop) readsPast(t *pipeline.Task) bool {
-	tmpl := s.Project.Template(t.File())
+	for _, text := range texts(t) {
+		if strings.Contains(text, "prev_") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.SQLFiles(), s.fileReadsPast)
+}
+
+func (s *Shop) fileReadsPast(file string) bool {
+	tmpl := s.Project.Template(file)
 	if tmpl == nil {
 		return false
 	}
@@ -100,9 +143,31 @@ func (s *Shop) readsPast(t *pipeline.Task) bool {
 	return reads
 }
 
+// texts lists the texts of a task's declaration that are rendered.
+func texts(t *pipeline.Task) []string {
+	var all []string
+	switch {
+	case t.Load != nil:
+		all = append(slices.Clone(t.Load.Files), t.Load.Root)
+	case t.Process != nil:
+		all = slices.AppendSeq(append(slices.Clone(t.Process.Args), t.Process.Command), maps.Values(t.Process.Env))
+	case t.HTTP != nil:
+		all = slices.AppendSeq([]string{t.HTTP.URL, t.HTTP.Body}, maps.Values(t.HTTP.Headers))
+	case t.Branch != nil:
+		all = []string{t.Branch.Choose}
+	case t.Condition != nil:
+		all = []string{t.Condition.When}
+	case t.Sensor != nil:
+		all = []string{t.Sensor.Files, t.Sensor.Until}
+	case t.Trigger != nil:
+		all = slices.AppendSeq([]string{t.Trigger.Date}, maps.Values(t.Trigger.Params))
+	}
+	return all
+}
+
 // render gives the SQL file of the work's task as it will run.
 func (s *Shop) render(ctx context.Context, w engine.Work) (sqltext.Text, error) {
-	c, err := s.Context(ctx, w.Pipeline, w.Task, w.Runs[0], w.End, w.Claims[0].Attempt)
+	c, err := s.workContext(ctx, w)
 	if err != nil {
 		return sqltext.Text{}, err
 	}
@@ -114,14 +179,14 @@ func (s *Shop) source(ctx context.Context, w engine.Work) (sqltext.Text, error) 
 	if w.Task.File() != "" {
 		return s.render(ctx, w)
 	}
-	return tableSource(w.Task)
+	return tableRows(w.Task, w.Task.Source())
 }
 
-// tableSource is the SELECT that stands for a source that is a table.
-func tableSource(t *pipeline.Task) (sqltext.Text, error) {
-	schema, name, err := sqltext.ParseName(t.Source())
+// tableRows is the SELECT that stands for a table that a task reads.
+func tableRows(t *pipeline.Task, table string) (sqltext.Text, error) {
+	schema, name, err := sqltext.ParseName(table)
 	if err != nil {
-		return sqltext.Text{}, diag.Finding{At: t.At, Summary: "No table to read", Detail: err.Error(), Fix: "Correct source in the pipeline's file."}
+		return sqltext.Text{}, diag.Finding{At: t.At, Summary: "No table to read", Detail: err.Error(), Fix: "Correct the table's name in the pipeline's file."}
 	}
 	quoted := sqltext.QuoteIdent(name)
 	if schema != "" {
