@@ -16,7 +16,6 @@ import (
 	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/store"
-	"damson/internal/tasks"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -100,7 +99,7 @@ func (a *app) renderCommand() *cobra.Command {
 					return err
 				}
 				r := run.Run{ID: run.NewID(pl.Name, interval.Start), Pipeline: pl.Name, Trigger: "manual", Start: interval.Start, End: interval.End, Params: values}
-				shop := &tasks.Shop{Project: p, Past: s, Clock: a.clock}
+				shop := a.shop(p, s, nil)
 				text, err := shop.Preview(cmd.Context(), pl, pl.Task(task), r)
 				if err != nil {
 					return err

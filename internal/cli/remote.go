@@ -189,22 +189,6 @@ func (a *app) followBackfill(ctx context.Context, s *store.Store, id string) (ba
 	}
 }
 
-// remoteStarter has the leader run another pipeline for a trigger task.
-type remoteStarter struct {
-	app   *app
-	store *store.Store
-}
-
-// Start gives the run's ID. The same claim starts one run, however often it asks.
-func (r *remoteStarter) Start(ctx context.Context, name string, date time.Time, params map[string]any, by run.Claim) (string, error) {
-	answer, err := scheduler.Ask(ctx, r.store, r.app.clock, scheduler.Request{Kind: scheduler.ReqTrigger, By: by.RunID + " " + by.Task,
-		Pipeline: name, Start: date, Params: params, RequestID: fmt.Sprintf("%s %s %d", by.RunID, by.Task, by.Attempt)}, time.Minute)
-	if err != nil {
-		return "", err
-	}
-	return answer.Runs[0], nil
-}
-
 // changeRemote has the server clear or mark what was chosen.
 func (a *app) changeRemote(ctx context.Context, s *store.Store, pl *pipeline.Pipeline, r scheduler.Request, changes []run.Change) error {
 	seen := map[string]bool{}

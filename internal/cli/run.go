@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,6 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/run"
-	"damson/internal/schedule"
 )
 
 // defaultBatch is how many adjacent runs a backfill opens together unless told otherwise; bench/geolife has the measurements.
@@ -249,7 +247,7 @@ func joinClose(err error, w *workspace) error {
 // watchPlan drives a plan with a progress display, which has counted what each task took.
 func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan engine.Plan) (*progress, engine.Report, error) {
 	shop := a.shop(w.project, w.store, w.warehouse)
-
+	shop.Starter = &localStarter{app: a, w: w, parallel: parallel}
 	n := len(plan.Pipeline.Tasks)
 	if plan.Tasks != nil {
 		n = len(plan.Tasks)
@@ -262,32 +260,6 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 	report, err := e.Run(ctx, plan)
 	watch.stop()
 	return watch, report, err
-}
-
-// localStarter runs another pipeline for a trigger task, in this process and at once.
-type localStarter struct {
-	app      *app
-	w        *workspace
-	parallel int
-}
-
-// Start drives the other pipeline's run to its end before it returns.
-func (l *localStarter) Start(ctx context.Context, name string, date time.Time, params map[string]any, _ run.Claim) (string, error) {
-	p, err := l.w.project.Pipeline(name)
-	if err != nil {
-		return "", err
-	}
-	s, err := schedule.Parse(p.Schedule, p.Timezone)
-	if err != nil {
-		return "", err
-	}
-	start, end := s.IntervalOf(date)
-	i := run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())}
-	shop := l.app.shop(l.w.project, l.w.store, l.w.warehouse)
-
-	e := engine.New(l.w.store, l.w.warehouse, shop.Executors(), l.app.clock, engine.Options{Parallel: max(l.parallel, 1)})
-	_, err = e.Run(ctx, engine.Plan{Pipeline: p, Intervals: []run.Interval{i}, Rerun: engine.RerunAll, Params: params, Trigger: "trigger"})
-	return run.NewID(name, i.Start), err
 }
 
 // printReport says how a plan ended, in words.

@@ -127,19 +127,18 @@ func (a assignment) work(p *pipeline.Pipeline, log engine.Logger) (engine.Work, 
 
 // Request is what a person wants of the leader. Which fields count depends on Kind.
 type Request struct {
-	Kind      string         `json:"kind"` // see the constants
-	By        string         `json:"by,omitempty"`
-	Pipeline  string         `json:"pipeline,omitempty"`
-	Start     time.Time      `json:"start,omitzero"` // run: the data interval
-	End       time.Time      `json:"end,omitzero"`
-	Tasks     []string       `json:"tasks,omitempty"`
-	Params    map[string]any `json:"params,omitempty"`
-	Runs      []string       `json:"runs,omitempty"`       // clear, mark: their IDs
-	State     run.State      `json:"state,omitempty"`      // mark
-	SameCode  bool           `json:"same_code,omitempty"`  // clear: an ended run keeps the version it ran
-	Backfill  *Wish          `json:"backfill,omitempty"`   // backfill
-	ID        string         `json:"id,omitempty"`         // cancel: the backfill's
-	RequestID string         `json:"request_id,omitempty"` // trigger: makes a repeated request the same one
+	Kind     string         `json:"kind"` // see the constants
+	By       string         `json:"by,omitempty"`
+	Pipeline string         `json:"pipeline,omitempty"`
+	Start    time.Time      `json:"start,omitzero"` // run: the data interval
+	End      time.Time      `json:"end,omitzero"`
+	Tasks    []string       `json:"tasks,omitempty"`
+	Params   map[string]any `json:"params,omitempty"`
+	Runs     []string       `json:"runs,omitempty"`      // clear, mark: their IDs
+	State    run.State      `json:"state,omitempty"`     // mark
+	SameCode bool           `json:"same_code,omitempty"` // clear: an ended run keeps the version it ran
+	Backfill *Wish          `json:"backfill,omitempty"`  // backfill
+	ID       string         `json:"id,omitempty"`        // cancel: the backfill's
 }
 
 // Kinds of requests.
