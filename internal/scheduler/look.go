@@ -37,6 +37,9 @@ func (l *leader) look(ctx context.Context) error {
 		return err
 	}
 	if l.updated {
+		if err := l.loop.Record(l.ended); err != nil { // what was just written is to be found
+			return err
+		}
 		l.updated = false
 		return l.readUpdates(ctx)
 	}
@@ -52,6 +55,9 @@ func (l *leader) lookAround(ctx context.Context) error {
 	for _, id := range gone {
 		l.log.Warn("a process is gone", "process", id)
 		l.loop.Lost(ctx, id)
+		if err := l.store.Unregister(ctx, id); err != nil { // it is taken for dead once more, and struck off then
+			l.log.Warn("a process that is gone could not be struck off", "process", id, "error", err)
+		}
 	}
 	l.completeCensus(ctx)
 	for _, r := range l.loop.Overdue(l.told) {

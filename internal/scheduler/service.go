@@ -48,7 +48,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Register(ctx, s.process(false)); err != nil {
+	if err := s.register(ctx); err != nil {
 		return err
 	}
 	opened := make(chan error, 1)
@@ -68,12 +68,25 @@ func (s *Service) process(warehouse bool) store.Process {
 		Leads: s.o.Leads, Address: s.o.Address, Version: s.o.Version}
 }
 
-// open opens the warehouse when that is possible.
+// register adds this process to the others. A store that goes away just then has half a minute to come back.
+func (s *Service) register(ctx context.Context) error {
+	until := s.clock.Now().Add(30 * time.Second)
+	for {
+		err := s.store.Register(ctx, s.process(s.shop.books() != nil))
+		if err == nil || s.clock.Now().After(until) || s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
+// open opens the warehouse when that is possible. The others learn of it now or, when the store is away, by a later beat.
 func (s *Service) open(ctx context.Context, opened chan<- error) {
 	l, err := s.o.Open(ctx)
 	if err == nil {
 		s.shop.opened(l)
-		err = s.store.BeatProcess(ctx, s.o.ID, true)
+		if late := s.store.BeatProcess(ctx, s.o.ID, true); late != nil {
+			s.log.Warn("the store does not take yet that the warehouse is open here", "error", late)
+		}
 	}
 	opened <- err
 }
@@ -125,7 +138,11 @@ func (s *Service) timer(ctx context.Context, d time.Duration) <-chan struct{} {
 // beat shows that the process lives.
 func (s *Service) beat(ctx context.Context, every time.Duration) {
 	for s.clock.Sleep(ctx, every) == nil {
-		if err := s.store.BeatProcess(ctx, s.o.ID, s.shop.books() != nil); err != nil && ctx.Err() == nil {
+		err := s.store.BeatProcess(ctx, s.o.ID, s.shop.books() != nil)
+		if errors.Is(err, store.ErrUnregistered) { // it was stopped for so long that it was taken for dead
+			err = s.store.Register(ctx, s.process(s.shop.books() != nil))
+		}
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("the store does not take this process's beat", "error", err)
 		}
 	}
