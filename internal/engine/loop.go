@@ -156,11 +156,18 @@ func (l *Loop) Drain() {
 func (l *Loop) Close() {
 	l.alarms.stop()
 	close(l.quit)
+	l.lines.leave(l.o.Stray)
 }
 
-// deliver hands in what an execution came to; false when the loop is closed.
+// deliver hands in what an execution came to; false when the loop is closed. What was handed in to a loop that closes
+// before it has recorded it is lost: whoever handed it in keeps it until then.
 func (l *Loop) deliver(x *execution) func(Ended) bool {
 	return func(e Ended) bool {
+		select {
+		case <-l.quit:
+			return false
+		default:
+		}
 		select {
 		case l.done <- ended{x, e}:
 			return true

@@ -174,10 +174,30 @@ type lineBuffer struct {
 
 	mu    sync.Mutex
 	lines []run.LogLine
+	stray func(run.LogLine) // takes them once the loop is closed
+}
+
+// leave gives what is left, and all that comes later, to stray.
+func (b *lineBuffer) leave(stray func(run.LogLine)) {
+	if stray == nil {
+		stray = func(run.LogLine) {}
+	}
+	left := b.take()
+	b.mu.Lock()
+	b.stray = stray
+	b.mu.Unlock()
+	for _, line := range left {
+		stray(line)
+	}
 }
 
 func (b *lineBuffer) add(line run.LogLine) {
 	b.mu.Lock()
+	if b.stray != nil {
+		defer b.mu.Unlock()
+		b.stray(line)
+		return
+	}
 	b.lines = append(b.lines, line)
 	first := len(b.lines) == 1
 	b.mu.Unlock()

@@ -52,6 +52,8 @@ type LoopOptions struct {
 	Wrote func(r run.Run, task, table string) []store.DatasetUpdate
 	// Paused reports whether a pipeline starts nothing by itself; nil = none is.
 	Paused func(pipeline string) bool
+	// Stray takes lines of tasks that go on when the loop is closed; nil = they are lost.
+	Stray func(line run.LogLine)
 	// Ended is told of each run that ends, before that is recorded: what it adds to the Batch is recorded with it.
 	Ended func(r run.Run)
 }
