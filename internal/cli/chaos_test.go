@@ -339,7 +339,7 @@ func tail(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
-// awaitCrew waits until those that were killed are struck off, and the living are not.
+// awaitCrew waits until all that live are registered, those too that were taken for dead.
 func (c *chaos) awaitCrew() {
 	c.t.Helper()
 	eventually(c.t, func() string {
@@ -348,19 +348,12 @@ func (c *chaos) awaitCrew() {
 		if err != nil {
 			return err.Error()
 		}
-		var have, want []int
-		for _, p := range registered {
-			have = append(have, p.PID)
-		}
 		for _, s := range c.servers {
-			want = append(want, s.cmd.Process.Pid)
+			if !slices.ContainsFunc(registered, func(p store.Process) bool { return p.PID == s.cmd.Process.Pid }) {
+				return s.name + " is not registered:\n" + s.log.String()
+			}
 		}
-		slices.Sort(have)
-		slices.Sort(want)
-		if slices.Equal(have, want) {
-			return ""
-		}
-		return fmt.Sprintf("processes %v are registered, %v live", have, want)
+		return ""
 	})
 }
 

@@ -45,9 +45,6 @@ func (l *leader) look(ctx context.Context) error {
 		return err
 	}
 	if l.updated {
-		if err := l.loop.Record(l.ended); err != nil { // what was just written is to be found
-			return err
-		}
 		l.updated = false
 		return l.readUpdates(ctx)
 	}
@@ -104,9 +101,6 @@ func (l *leader) lose(ctx context.Context, gone []string) error {
 			return err
 		}
 		l.loop.Lost(ctx, id)
-		if err := l.store.Unregister(ctx, id); err != nil { // it is taken for dead once more, and struck off then
-			l.log.Warn("a process that is gone could not be struck off", "process", id, "error", err)
-		}
 	}
 	return nil
 }
