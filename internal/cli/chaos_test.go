@@ -328,15 +328,11 @@ func (c *chaos) situation() string {
 		}
 	}
 	for _, s := range c.servers {
-		fmt.Fprintf(&b, "%s:\n%s", s.name, tail(s.log.String(), 60))
+		s.signal(syscall.SIGQUIT) // it tells what its goroutines do
+		_ = s.end(c.t)
+		fmt.Fprintf(&b, "%s:\n%s", s.name, s.log)
 	}
 	return b.String()
-}
-
-// tail gives the last lines of a text.
-func tail(text string, n int) string {
-	lines := strings.SplitAfter(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
 // awaitCrew waits until all that live are registered, those too that were taken for dead.
