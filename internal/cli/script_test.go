@@ -5,7 +5,10 @@ import (
 	"compress/gzip"
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -28,7 +31,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"torn": writeTornGzip},
+		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"torn": writeTornGzip, "await": await},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
 			return nil
@@ -50,5 +53,23 @@ func writeTornGzip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if err := os.WriteFile(ts.MkAbs(args[0]), whole.Bytes()[:whole.Len()/2], 0o666); err != nil {
 		ts.Fatalf("torn: %v", err)
+	}
+}
+
+// await is the script command `await REGEXP PROGRAM ARG…`: it runs the program until its standard output matches.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: await REGEXP PROGRAM ARG…")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for late := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(late) {
+			ts.Fatalf("await: %s does not print %s: %v", strings.Join(args[1:], " "), args[0], err)
+		}
 	}
 }
