@@ -256,10 +256,19 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 	if parallel <= 0 {
 		parallel = runtime.NumCPU()
 	}
-	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Observer: watch})
+	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Observer: watch, Datasets: datasets(w.project)})
 	report, err := e.Run(ctx, plan)
 	watch.stop()
 	return watch, report, err
+}
+
+// datasets lists the tables that pipelines of the project wait for.
+func datasets(p *project.Project) []string {
+	var all []string
+	for _, pl := range p.Pipelines {
+		all = append(all, pl.On...)
+	}
+	return all
 }
 
 // printReport says how a plan ended, in words.

@@ -37,12 +37,17 @@ type serveOptions struct {
 	log         string
 }
 
+// serveDefaults are the options of a plain damson serve.
+func serveDefaults() serveOptions {
+	return serveOptions{listen: "127.0.0.1:8080", drain: 10 * time.Second, lease: 10 * time.Second, log: "text"}
+}
+
 func (o *serveOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
+	f, d := cmd.Flags(), serveDefaults()
 	f.IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long tasks under way may go on when the server is asked to end")
-	f.DurationVar(&o.lease, "lease", 10*time.Second, "how long a process may be silent before others take over; the same for all")
-	f.StringVar(&o.log, "log", "text", "how to write the log: `text` or json")
+	f.DurationVar(&o.drain, "drain", d.drain, "how long tasks under way may go on when the server is asked to end")
+	f.DurationVar(&o.lease, "lease", d.lease, "how long a process may be silent before others take over; the same for all")
+	f.StringVar(&o.log, "log", d.log, "how to write the log: `text` or json")
 	_ = cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -63,7 +68,7 @@ With --store postgres://… several processes share the work: one leads, and ano
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
 	}
 	o.addFlags(cmd)
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` of health, metrics and the page; \"\" for none")
+	cmd.Flags().StringVar(&o.listen, "listen", serveDefaults().listen, "the `address` of health, metrics and the page; \"\" for none")
 	cmd.Flags().BoolVar(&o.noScheduler, "no-scheduler", false, "do not lead: only work")
 	cmd.Flags().BoolVar(&o.noWorker, "no-worker", false, "do not execute tasks: only lead")
 	return cmd

@@ -11,6 +11,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 // execution is a unit that a worker has.
@@ -265,10 +266,15 @@ func (l *Loop) settleOne(x *execution, k int, e Ended) {
 	}
 }
 
-// wrote notes that a task run has written its table.
+// wrote records that a task run has written its table, where somebody waits for that.
 func (l *Loop) wrote(r *runState, n *node) {
-	if table := n.task.Into(); table != "" && l.o.Wrote != nil {
-		l.batch.Updates = append(l.batch.Updates, l.o.Wrote(r.Run, n.name, table)...)
+	table := n.task.Into()
+	waited := slices.Contains(l.opts.Datasets, table)
+	if l.o.Wrote != nil {
+		waited = l.o.Wrote(table)
+	}
+	if table != "" && waited {
+		l.batch.Updates = append(l.batch.Updates, store.DatasetUpdate{Dataset: table, RunID: r.ID, Task: n.name, Start: r.Start, End: r.End, At: l.now})
 	}
 }
 
