@@ -25,7 +25,7 @@ import (
 
 // demoOptions are the flags of demo.
 type demoOptions struct {
-	noServe  bool
+	noServe   bool
 	data, dir string
 	seed      int64
 	parallel  int
