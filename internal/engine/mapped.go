@@ -30,58 +30,74 @@ func MappedTask(name string) string {
 	return name
 }
 
-// expand makes the task runs of a mapped task's items.
+// expand makes the task runs of a mapped task's items. Those that are there from before the task was cleared run again; those
+// that have no item any more are removed.
 func (l *Loop) expand(r *runState, i int, items []any) {
 	l.addItems(r, i, items)
-	parent := &r.cells[i]
-	if parent.kids == 0 {
+	if len(items) == 0 {
 		l.move(r, i, run.EventSkipped, "there are no items")
 		return
 	}
+	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
 	var missing []string
-	for j := range r.nodes {
-		if n, c := r.nodes[j], &r.cells[j]; n.parent == i && !c.present {
+	for j, n := range r.nodes {
+		c := &r.cells[j]
+		switch {
+		case n.parent != i:
+			continue
+		case !c.present:
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 			r.open++
 			r.lane.progress.Tasks++
-		}
-	}
-	if len(missing) > 0 {
-		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
-	}
-	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
-	for j := range r.nodes {
-		if r.nodes[j].parent != i {
+		case n.item == nil:
+			if c.State != run.Removed {
+				r.open++ // move counts it as ended again
+				l.move(r, j, run.EventRemoved, "there is no such item any more")
+			}
 			continue
-		}
-		if r.cells[j].State.Ended() { // an item of before the task was cleared
+		default:
 			l.clearCell(r, j, "its task was cleared")
 		}
 		l.unsettle = append(l.unsettle, place{r, j})
 	}
+	if len(missing) > 0 {
+		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
+	}
 }
 
-// addItems gives the run nodes and cells for items that it has none for yet, and counts those that have not ended.
+// addItems gives the run a node and a cell for each item, and counts those that are to end. What stands for items from before
+// has no item then, unless it is among these.
 func (l *Loop) addItems(r *runState, i int, items []any) {
-	parent := r.nodes[i]
+	r.nodes = slices.Clone(r.nodes) // until now they may be the flow's
 	known := map[string]int{}
 	for j, n := range r.nodes {
 		if n.parent == i {
 			known[n.name] = j
+			r.nodes[j] = itemNode(r.nodes[i], n.name, j, nil)
 		}
 	}
 	for k, value := range items {
-		name := ItemName(parent.name, k)
+		name := ItemName(r.nodes[i].name, k)
 		j, ok := known[name]
 		if !ok {
-			j = len(r.nodes)
-			r.nodes = append(slices.Clip(r.nodes), &node{task: parent.task, name: name, index: j, selected: true, parent: i})
-			r.cells = append(r.cells, cell{TaskRun: run.TaskRun{RunID: r.ID, Task: name}, alone: true})
+			j = r.addItem(i, name)
 		}
-		r.nodes[j].item = &Item{Index: k, Value: value}
+		r.nodes[j] = itemNode(r.nodes[i], name, j, &Item{Index: k, Value: value})
 	}
 	r.cells[i].kids = len(items)
+}
+
+func itemNode(parent *node, name string, index int, item *Item) *node {
+	return &node{task: parent.task, name: name, index: index, selected: true, parent: parent.index, item: item}
+}
+
+// addItem gives the run a node and a cell for an item of task i that it has none for.
+func (r *runState) addItem(i int, name string) int {
+	j := len(r.nodes)
+	r.nodes = append(r.nodes, itemNode(r.nodes[i], name, j, nil))
+	r.cells = append(r.cells, cell{TaskRun: run.TaskRun{RunID: r.ID, Task: name}, alone: true})
+	return j
 }
 
 // itemEnded ends a mapped task with the last of its items.
@@ -103,25 +119,41 @@ func (l *Loop) itemEnded(r *runState, i int) {
 	l.move(r, i, run.EventFailed, fmt.Sprintf("%d of its items failed: %s", len(failed), list(failed, 3)))
 }
 
-// readItems puts back the items of a mapped task that was deferred when its process ended.
-func (l *Loop) readItems(r *runState, stored map[string]run.TaskRun) {
+// readItems puts back the items of mapped tasks as they are stored. Where the task itself is to run again, what stands for
+// its items from before is over.
+func (a *admission) readItems(r *runState, stored map[string]run.TaskRun) {
 	for i, n := range r.flow.nodes {
 		c := &r.cells[i]
-		if n.task.Map == nil || c.State != run.Deferred {
+		if n.task.Map == nil || !c.present {
 			continue
 		}
 		var m mapped
-		if json.Unmarshal(c.Result, &m) != nil {
-			continue
+		if c.State == run.Deferred && json.Unmarshal(c.Result, &m) == nil {
+			a.addItems(r, i, m.Items)
 		}
-		l.addItems(r, i, m.Items)
-		for j := len(r.flow.nodes); j < len(r.nodes); j++ {
-			if t, ok := stored[r.nodes[j].name]; ok && r.nodes[j].parent == i {
-				r.cells[j].TaskRun, r.cells[j].present = t, true
-				if t.State.Ended() {
-					c.kids--
-				}
+		for k := 0; ; k++ {
+			t, ok := stored[ItemName(n.name, k)]
+			if !ok {
+				break
 			}
+			j := slices.IndexFunc(r.nodes, func(n *node) bool { return n.name == t.Task })
+			if j < 0 {
+				r.nodes = slices.Clone(r.nodes)
+				j = r.addItem(i, t.Task)
+			}
+			r.cells[j].TaskRun, r.cells[j].present = t, true
+			if c.State == run.Deferred && t.State.Ended() {
+				c.kids--
+			}
+		}
+	}
+}
+
+// endItems ends the items of a task that is to run again: it tells them anew.
+func (a *admission) endItems(r *runState, i int) {
+	for j, n := range r.nodes {
+		if n.parent == i && r.cells[j].present && !r.cells[j].State.Ended() {
+			a.shift(place{r, j}, run.EventMarkedSkipped, "its task was cleared")
 		}
 	}
 }

@@ -69,11 +69,8 @@ func (l *leader) takeUp(b *backfill) {
 	l.backfills[b.ID] = b
 }
 
-// backfillOf gives the open backfill that a run belongs to.
+// backfillOf gives the open backfill that a run belongs to, whatever made the run: a backfill runs again what was there.
 func (l *leader) backfillOf(r run.Run) *backfill {
-	if r.Trigger != "backfill" {
-		return nil
-	}
 	for _, b := range l.backfills {
 		if b.Pipeline == r.Pipeline && !r.Start.Before(b.From) && r.Start.Before(b.Cursor) {
 			return b

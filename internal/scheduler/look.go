@@ -52,6 +52,9 @@ func (l *leader) lookAround(ctx context.Context) error {
 	for _, id := range gone {
 		l.log.Warn("a process is gone", "process", id)
 		l.loop.Lost(ctx, id)
+		if err := l.store.Unregister(ctx, id); err != nil {
+			return err
+		}
 	}
 	l.completeCensus(ctx)
 	for _, r := range l.loop.Overdue(l.told) {
