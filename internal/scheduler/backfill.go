@@ -217,6 +217,9 @@ func (b *backfill) next() (part []run.Interval, cursor time.Time, err error) {
 
 // endBackfill records how a backfill ended.
 func (l *leader) endBackfill(ctx context.Context, b *backfill) error {
+	if err := l.loop.Record(ctx); err != nil { // the end of its last run may not be in the store yet
+		return err
+	}
 	failed, err := l.store.Runs(ctx, store.RunFilter{Pipeline: b.Pipeline, From: b.From, To: b.To, States: []run.State{run.Failed}})
 	if err != nil {
 		return err
