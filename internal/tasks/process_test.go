@@ -38,7 +38,7 @@ func TestTablesInAndOut(t *testing.T) {
 			t.Errorf("it reports %s, want %s", got, want)
 		}
 	}
-	if got := s.table(`SELECT count(*) FROM (SELECT * FROM geo.copy EXCEPT SELECT * FROM geo.points) AS d`) + s.table(`SELECT count(*), min(typeof(at)), min(typeof(ts)) FROM geo.copy`); got != "03 TIME TIMESTAMP" {
+	if got := s.table(`SELECT count(*) FROM (SELECT * FROM geo.copy EXCEPT SELECT * FROM geo.points) AS d`) + s.table(`SELECT count(*), min(typeof("at")), min(typeof(ts)) FROM geo.copy`); got != "03 TIME TIMESTAMP" {
 		t.Errorf("the copy is not the rows of the day: %s", got)
 	}
 	if got := s.ledger(); got != "it 1 {\"rows\":3,\"created\":true}\nit 2 {\"rows\":3,\"replaced\":3}" {
