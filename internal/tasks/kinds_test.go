@@ -368,3 +368,53 @@ python3 python/a.py --day 2007-04-12
 }
 
 var _ tasks.Renderer = renderer{}
+
+// TestThroughTheEngine: choices, waits and items mean to the engine what they mean here.
+func TestThroughTheEngine(t *testing.T) {
+	t.Parallel()
+	s := openKinds(t, nil)
+	s.engine = engine.New(s.store, s.of.Warehouse, s.of.Executors(), s.of.Clock, engine.Options{})
+	task := func(name string, t pipeline.Task, upstream ...string) *pipeline.Task {
+		t.Name, t.Upstream, t.At = name, upstream, diag.Pos{File: "pipelines/p.star", Line: 1}
+		return &t
+	}
+	p := &pipeline.Pipeline{Name: "p", Schedule: "@daily", Timezone: "UTC", Tasks: []*pipeline.Task{
+		task("choose", pipeline.Task{Kind: pipeline.BranchTask, Branch: &pipeline.Branch{Choose: "many"}}),
+		task("many", pipeline.Task{Kind: pipeline.ShellTask, Process: &pipeline.Process{Command: "echo {{ item }} > item_{{ map_index }}"},
+			Map: &pipeline.Map{Items: []any{"a", "b"}}}, "choose"),
+		task("other", pipeline.Task{Kind: pipeline.ShellTask, Process: &pipeline.Process{Command: "false"}}, "choose"),
+		task("arrived", pipeline.Task{Kind: pipeline.SensorTask, Sensor: &pipeline.Sensor{Files: "item_1", Every: time.Second}}, "many"),
+		task("stop", pipeline.Task{Kind: pipeline.ShortCircuitTask, Condition: &pipeline.Condition{When: "{{ 0 }}"}}, "arrived"),
+		task("nothing", pipeline.Task{Kind: pipeline.ShellTask, Process: &pipeline.Process{Command: "exit 99"}}, "choose"),
+		task("never", pipeline.Task{Kind: pipeline.ShellTask, Process: &pipeline.Process{Command: "false"}}, "stop"),
+	}}
+	if _, err := s.engine.Run(t.Context(), engine.Plan{Pipeline: p, Intervals: localDays(t, "UTC", "2007-04-12", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.store.TaskRuns(t.Context(), "p@2007-04-12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range runs {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Task, r.State, r.Reason))
+	}
+	want := `arrived success 
+choose success 
+many success 
+many[0] success 
+many[1] success 
+never skipped stop stopped here: its condition gives "0", which is not true
+nothing skipped choose chose many
+other skipped choose chose many
+stop success `
+	if text := strings.Join(got, "\n"); text != want {
+		t.Errorf("%s\nwant\n%s", text, want)
+	}
+	for i, item := range []string{"a\n", "b\n"} {
+		text, err := os.ReadFile(filepath.Join(s.of.Project.Dir, fmt.Sprintf("item_%d", i)))
+		if err != nil || string(text) != item {
+			t.Errorf("item %d is %q, %v", i, text, err)
+		}
+	}
+}

@@ -150,6 +150,9 @@ func (e processExecutor) findProgram(t *pipeline.Task, cmd command, env []string
 				Fix: "Put the file there, or correct file in the pipeline's file."}
 		}
 	}
+	if cmd.path == "sh" {
+		return "/bin/sh", nil
+	}
 	searched := ""
 	for _, pair := range env {
 		if value, ok := strings.CutPrefix(pair, "PATH="); ok {
