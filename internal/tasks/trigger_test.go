@@ -88,8 +88,8 @@ func TestTriggerThatWaits(t *testing.T) {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
-	look("", "5s run weekly@2007-04-08 is queued <nil> <nil>")
-	look(run.Running, "5s run weekly@2007-04-08 is running <nil> <nil>")
+	look("", "100ms run weekly@2007-04-08 is queued <nil> <nil>")
+	look(run.Running, "100ms run weekly@2007-04-08 is running <nil> <nil>")
 	st.runs[0].Ended = clk.now.Add(-time.Hour) // of a leader whose clock is late
 	look(run.Success, "0s  {weekly@2007-04-08} <nil>")
 	st.runs[0].Ended = clk.now.Add(time.Minute)
@@ -100,7 +100,7 @@ func TestTriggerThatWaits(t *testing.T) {
 	st.runs[0].State, st.runs[0].Reason = run.Failed, "1 task failed"
 	s.fails(w, false, "Run weekly@2007-04-08 is failed: 1 task failed.", "damson why weekly@2007-04-08")
 	w.Claims[0].Attempt, w.Since = 2, clk.now.Add(time.Hour)
-	look("", "5s run weekly@2007-04-08 is queued <nil> <nil>")
+	look("", "100ms run weekly@2007-04-08 is queued <nil> <nil>")
 	st.err = errors.New("no leader")
 	look("", "0s  <nil> no leader")
 }
