@@ -145,7 +145,7 @@ func drive(ctx context.Context, root, file, name string, rec *recorder) (engine.
 		return engine.Report{}, spent{}, err
 	}
 	shop := &tasks.Shop{Project: p, Warehouse: w, Registry: registry.New(s, clock.System{}), Past: s, Clock: clock.System{}, Parquet: duckdb.ReadParquet}
-	e := engine.New(s, w, shop.Executors(), clock.System{}, engine.Options{Parallel: 1, Logs: s})
+	e := engine.New(s, w, shop.Executors(), clock.System{}, engine.Options{Parallel: 1})
 	intervals := []run.Interval{{Start: pl.Start, End: pl.Start}}
 	if name == "geolife" {
 		intervals = days(pl.Start, overheadDays)
