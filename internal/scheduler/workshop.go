@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"damson/internal/engine"
-	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/store"
 )
@@ -188,14 +187,6 @@ func (w *workshop) close(drain time.Duration) {
 	}
 	w.mu.Unlock()
 	<-done
-}
-
-// needs reports why this process cannot execute a task, "" when it can.
-func (w *workshop) needs(t *pipeline.Task) string {
-	if t.NeedsWarehouse() && w.books() == nil {
-		return "the warehouse is not open in this process"
-	}
-	return ""
 }
 
 // lines is the log of work for a leader in another process: it goes to the store by itself.
