@@ -191,9 +191,10 @@ func (s *server) run(ctx context.Context) error {
 // options say what this process takes part in.
 func (s *server) options(p *project.Project) scheduler.Options {
 	o := scheduler.Options{ID: s.id, Host: hostname(), PID: os.Getpid(), Version: version(), Parallel: s.o.parallel, Leads: !s.o.noScheduler,
-		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log,
-		Open: func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }}
-	o.Address = s.address
+		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log, Address: s.address}
+	if o.Leads { // the embedded warehouse is in one process, and only who has it can lead: nobody else may take it
+		o.Open = func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }
+	}
 	return o
 }
 

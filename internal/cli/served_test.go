@@ -1,60 +1,14 @@
 package cli_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
-
-// startServer starts `damson serve` on the project and returns when it leads. stop ends it in order.
-func startServer(t *testing.T, dir string, args ...string) (stop func()) {
-	t.Helper()
-	cmd := exec.Command("damson", append([]string{"--project", dir, "serve", "--listen", "127.0.0.1:0"}, args...)...)
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(log)
-	said := ""
-	for !strings.Contains(said, "this process leads") {
-		line, err := lines.ReadString('\n')
-		said += line
-		if err != nil {
-			t.Fatalf("the server ended with %v:\n%s", cmd.Wait(), said)
-		}
-	}
-	rest := make(chan string, 1)
-	go func() {
-		text, _ := io.ReadAll(lines)
-		rest <- string(text)
-	}()
-	ended := false
-	stop = func() {
-		if ended {
-			return
-		}
-		ended = true
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		text := <-rest
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server ended with %v:\n%s%s", err, said, text)
-		}
-	}
-	t.Cleanup(stop)
-	return stop
-}
 
 // TestQueryServed: while a server has the embedded warehouse open, query goes through it; the server gives rows to nobody
 // else, and leaves no note behind.
@@ -66,7 +20,8 @@ func TestQueryServed(t *testing.T) {
 p.sql("numbers", into = "x.numbers")
 `)
 	writeFile(t, dir, "sql/numbers.sql", "select range as n, 'text' as t from range(300000)\n")
-	stop := startServer(t, dir)
+	server := startServer(t, dir, nil, "serve", "--listen", "127.0.0.1:0")
+	server.await(t, "this process leads")
 	damson(t, dir, "run", "p")
 	if out := damson(t, dir, "query", "select count(*) as n, sum(n)::bigint as s from x.numbers", "--format", "csv"); out != "n,s\n300000,44999850000\n" {
 		t.Errorf("the rows are\n%s", out)
@@ -103,7 +58,7 @@ p.sql("numbers", into = "x.numbers")
 	if response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without the token the server says %s", response.Status)
 	}
-	stop()
+	server.stop(t)
 	if _, err := os.Stat(note); !os.IsNotExist(err) {
 		t.Errorf("the note stays: %v", err)
 	}

@@ -30,82 +30,79 @@ func MappedTask(name string) string {
 	return name
 }
 
-// expand makes the task runs of a mapped task's items. Those that are there from before the task was cleared run again; those
-// that have no item any more are removed.
+// expand makes the task runs of a mapped task's items.
 func (l *Loop) expand(r *runState, i int, items []any) {
 	l.addItems(r, i, items)
 	if len(items) == 0 {
 		l.move(r, i, run.EventSkipped, "there are no items")
 		return
 	}
-	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
 	var missing []string
-	for j, n := range r.nodes {
-		c := &r.cells[j]
-		switch {
-		case n.parent != i:
-			continue
-		case !c.present:
+	wanted := func(j int) bool { return r.nodes[j].parent == i && r.nodes[j].item.Index < len(items) }
+	for j := range r.nodes {
+		if n, c := r.nodes[j], &r.cells[j]; wanted(j) && !c.present {
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 			r.open++
 			r.lane.progress.Tasks++
-		case n.item == nil:
-			if c.State != run.Removed {
-				r.open++ // move counts it as ended again
-				l.move(r, j, run.EventRemoved, "there is no such item any more")
-			}
-			continue
-		default:
-			l.clearCell(r, j, "its task was cleared")
 		}
-		l.unsettle = append(l.unsettle, place{r, j})
 	}
 	if len(missing) > 0 {
 		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
 	}
-}
-
-// addItems gives the run a node and a cell for each item, and counts those that are to end. What stands for items from before
-// has no item then, unless it is among these.
-func (l *Loop) addItems(r *runState, i int, items []any) {
-	r.nodes = slices.Clone(r.nodes) // until now they may be the flow's
-	known := map[string]int{}
+	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
 	for j, n := range r.nodes {
-		if n.parent == i {
-			known[n.name] = j
-			r.nodes[j] = itemNode(r.nodes[i], n.name, j, nil)
+		if !wanted(j) {
+			if c := &r.cells[j]; n.parent == i && c.present && c.State.Ended() && c.State != run.Removed {
+				r.open++ // move counts it as ended again
+				l.move(r, j, run.EventRemoved, "there is no such item any more")
+			}
+			continue
 		}
-	}
-	for k, value := range items {
-		name := ItemName(r.nodes[i].name, k)
-		j, ok := known[name]
-		if !ok {
-			j = r.addItem(i, name)
+		if r.cells[j].State.Ended() { // an item of before the task was cleared
+			l.clearCell(r, j, "its task was cleared")
 		}
-		r.nodes[j] = itemNode(r.nodes[i], name, j, &Item{Index: k, Value: value})
+		l.unsettle = append(l.unsettle, place{r, j})
 	}
 	r.cells[i].kids = len(items)
 }
 
-func itemNode(parent *node, name string, index int, item *Item) *node {
-	return &node{task: parent.task, name: name, index: index, selected: true, parent: parent.index, item: item}
-}
-
-// addItem gives the run a node and a cell for an item of task i that it has none for.
-func (r *runState) addItem(i int, name string) int {
-	j := len(r.nodes)
-	r.nodes = append(r.nodes, itemNode(r.nodes[i], name, j, nil))
-	r.cells = append(r.cells, cell{TaskRun: run.TaskRun{RunID: r.ID, Task: name}, alone: true})
-	return j
+// addItems gives the run nodes and cells for items that it has none for yet.
+func (l *Loop) addItems(r *runState, i int, items []any) {
+	parent := r.nodes[i]
+	known := map[string]int{}
+	for j, n := range r.nodes {
+		if n.parent == i {
+			known[n.name] = j
+		}
+	}
+	for k, value := range items {
+		name := ItemName(parent.name, k)
+		j, ok := known[name]
+		if !ok {
+			j = len(r.nodes)
+			r.nodes = append(slices.Clip(r.nodes), &node{task: parent.task, name: name, index: j, selected: true, parent: i})
+			r.cells = append(r.cells, cell{TaskRun: run.TaskRun{RunID: r.ID, Task: name}, alone: true})
+		}
+		r.nodes[j].item = &Item{Index: k, Value: value}
+	}
 }
 
 // itemEnded ends a mapped task with the last of its items.
 func (l *Loop) itemEnded(r *runState, i int) {
 	c := &r.cells[i]
-	if c.kids--; c.kids > 0 || c.State != run.Deferred {
+	if c.kids--; c.kids > 0 {
 		return
 	}
+	if c.State == run.Deferred {
+		l.finishItems(r, i)
+		return
+	}
+	l.unsettle = append(l.unsettle, place{r, i}) // it was cleared and waits for them
+}
+
+// finishItems ends a mapped task whose items have all ended.
+func (l *Loop) finishItems(r *runState, i int) {
 	var failed []string
 	for j, n := range r.nodes {
 		if n.parent == i && (r.cells[j].State == run.Failed || r.cells[j].State == run.UpstreamFailed) {
@@ -114,42 +111,40 @@ func (l *Loop) itemEnded(r *runState, i int) {
 	}
 	if len(failed) == 0 {
 		l.move(r, i, run.EventSucceeded, "")
+		l.wrote(r, r.nodes[i])
 		return
 	}
 	l.move(r, i, run.EventFailed, fmt.Sprintf("%d of its items failed: %s", len(failed), list(failed, 3)))
 }
 
-// readItems puts back the items of mapped tasks as they are stored. Where the task itself is to run again, what stands for
-// its items from before is over.
-func (a *admission) readItems(r *runState, stored map[string]run.TaskRun) {
+// readItems puts back the items of mapped tasks: of one that waits for them as well as of one that was cleared, whose items
+// of before are cleared with it when it tells its items anew.
+func (l *Loop) readItems(r *runState, stored map[string]run.TaskRun) {
 	for i, n := range r.flow.nodes {
-		c := &r.cells[i]
-		if n.task.Map == nil || !c.present {
+		if n.task.Map == nil {
 			continue
 		}
 		var m mapped
-		if c.State == run.Deferred && json.Unmarshal(c.Result, &m) == nil {
-			a.addItems(r, i, m.Items)
+		if text := r.cells[i].Result; text != nil {
+			_ = json.Unmarshal(text, &m) // a result that is not one of items has none
 		}
-		for k := 0; ; k++ {
-			t, ok := stored[ItemName(n.name, k)]
-			if !ok {
+		items := m.Items
+		for len(items) < len(stored) {
+			if _, ok := stored[ItemName(n.name, len(items))]; !ok {
 				break
 			}
-			j := slices.IndexFunc(r.nodes, func(n *node) bool { return n.name == t.Task })
-			if j < 0 {
-				r.nodes = slices.Clone(r.nodes)
-				j = r.addItem(i, t.Task)
-			}
-			r.cells[j].TaskRun, r.cells[j].present = t, true
-			if c.State == run.Deferred && t.State.Ended() {
-				c.kids--
+			items = append(items, nil)
+		}
+		l.addItems(r, i, items)
+		for j := len(r.flow.nodes); j < len(r.nodes); j++ {
+			if t, ok := stored[r.nodes[j].name]; ok && r.nodes[j].parent == i {
+				r.cells[j].TaskRun, r.cells[j].present = t, true
 			}
 		}
 	}
 }
 
-// endItems ends the items of a task that is to run again: it tells them anew.
+// endItems ends what is open of the items of a task that tells them anew before they run again.
 func (a *admission) endItems(r *runState, i int) {
 	for j, n := range r.nodes {
 		if n.parent == i && r.cells[j].present && !r.cells[j].State.Ended() {
