@@ -165,9 +165,14 @@ func (a *admission) takeTasks(r *runState, stored map[string]run.TaskRun) {
 				Reason: "the pipeline has no such task any more"})
 		}
 	}
+	for i, n := range a.flow.nodes {
+		if n.task.Map != nil && r.cells[i].State != run.Deferred {
+			a.endItems(r, i)
+		}
+	}
 	var missing []string
 	for i, n := range r.nodes {
-		if c := &r.cells[i]; n.selected && !c.present {
+		if c := &r.cells[i]; n.selected && !c.present && n.parent < 0 {
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 		}
@@ -248,6 +253,7 @@ func (a *admission) rerun(ctx context.Context) error {
 		again := a.again(r)
 		for i := range a.flow.nodes {
 			if again[i] {
+				a.endItems(r, i)
 				a.shift(place{r, i}, run.EventCleared, "the plan runs "+string(a.plan.Rerun)+" again")
 			}
 		}

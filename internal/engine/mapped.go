@@ -51,8 +51,12 @@ func (l *Loop) expand(r *runState, i int, items []any) {
 		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
 	}
 	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
-	for j := range r.nodes {
+	for j, n := range r.nodes {
 		if !wanted(j) {
+			if c := &r.cells[j]; n.parent == i && c.present && c.State.Ended() && c.State != run.Removed {
+				r.open++ // move counts it as ended again
+				l.move(r, j, run.EventRemoved, "there is no such item any more")
+			}
 			continue
 		}
 		if r.cells[j].State.Ended() { // an item of before the task was cleared
@@ -136,6 +140,15 @@ func (l *Loop) readItems(r *runState, stored map[string]run.TaskRun) {
 			if t, ok := stored[r.nodes[j].name]; ok && r.nodes[j].parent == i {
 				r.cells[j].TaskRun, r.cells[j].present = t, true
 			}
+		}
+	}
+}
+
+// endItems ends what is open of the items of a task that tells them anew before they run again.
+func (a *admission) endItems(r *runState, i int) {
+	for j, n := range r.nodes {
+		if n.parent == i && r.cells[j].present && !r.cells[j].State.Ended() {
+			a.shift(place{r, j}, run.EventMarkedSkipped, "its task was cleared")
 		}
 	}
 }

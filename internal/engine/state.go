@@ -48,8 +48,8 @@ type LoopOptions struct {
 	Fence func() int64
 	// Pools gives the slots of a pool; nil = no pool has a bound.
 	Pools func(name string) int
-	// Wrote is told of each task run that has written its table, before that is recorded; what it gives is recorded with it.
-	Wrote func(r run.Run, task, table string) []store.DatasetUpdate
+	// Wrote reports whether a write of a table is to be recorded; nil = as Options.Datasets says.
+	Wrote func(table string) bool
 	// Paused reports whether a pipeline starts nothing by itself; nil = none is.
 	Paused func(pipeline string) bool
 	// Stray takes lines of tasks that go on when the loop is closed; nil = they are lost.

@@ -13,6 +13,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 // execution is a unit that a worker has.
@@ -282,10 +283,16 @@ func (l *Loop) settleOne(x *execution, k int, e Ended) {
 	}
 }
 
-// wrote notes that a task run has written its table; a mapped task has with the last of its items.
+// wrote records that a task run has written its table, where somebody waits for that; a mapped task has with the last of its
+// items.
 func (l *Loop) wrote(r *runState, n *node) {
-	if table := n.task.Into(); table != "" && l.o.Wrote != nil && n.parent < 0 {
-		l.batch.Updates = append(l.batch.Updates, l.o.Wrote(r.Run, n.name, table)...)
+	table := n.task.Into()
+	waited := slices.Contains(l.opts.Datasets, table)
+	if l.o.Wrote != nil {
+		waited = l.o.Wrote(table)
+	}
+	if table != "" && waited && n.parent < 0 {
+		l.batch.Updates = append(l.batch.Updates, store.DatasetUpdate{Dataset: table, RunID: r.ID, Task: n.name, Start: r.Start, End: r.End, At: l.now})
 	}
 }
 

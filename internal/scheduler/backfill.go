@@ -71,12 +71,9 @@ func (l *leader) takeUp(b *backfill) {
 	l.backfills[b.ID] = b
 }
 
-// backfillOf gives the open backfill that a run belongs to: one that it made, or one that was there, by schedule, and that it
-// runs again. Of several the first.
+// backfillOf gives the open backfill that a run belongs to: one that it made, or one that was there, whatever made
+// it, and that it runs again. Of several the first.
 func (l *leader) backfillOf(r run.Run) *backfill {
-	if r.Trigger != "backfill" && r.Trigger != "scheduled" {
-		return nil
-	}
 	for _, b := range l.inOrder() {
 		if b.Pipeline == r.Pipeline && !r.Start.Before(b.From) && r.Start.Before(b.Cursor) {
 			return b
@@ -236,6 +233,9 @@ func (b *backfill) next() (part []run.Interval, cursor time.Time, err error) {
 
 // endBackfill records how a backfill ended.
 func (l *leader) endBackfill(ctx context.Context, b *backfill) error {
+	if err := l.loop.Record(ctx); err != nil { // the end of its last run may not be in the store yet
+		return err
+	}
 	failed, err := l.store.Runs(ctx, store.RunFilter{Pipeline: b.Pipeline, From: b.From, To: b.To, States: []run.State{run.Failed}})
 	if err != nil {
 		return err

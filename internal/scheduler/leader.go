@@ -409,13 +409,11 @@ func (l *leader) paused(name string) bool {
 	return l.pipelines[name] != nil && l.pipelines[name].Paused
 }
 
-// wrote notes what was written where a pipeline waits for it.
-func (l *leader) wrote(r run.Run, task, table string) []store.DatasetUpdate {
-	if !slices.Contains(l.watched, table) {
-		return nil
-	}
-	l.updated = true
-	return []store.DatasetUpdate{{Dataset: table, RunID: r.ID, Task: task, Start: r.Start, End: r.End, At: l.loop.Now()}}
+// wrote reports whether a pipeline waits for a table that was written.
+func (l *leader) wrote(table string) bool {
+	waited := slices.Contains(l.watched, table)
+	l.updated = l.updated || waited
+	return waited
 }
 
 // runEnded raises an alert for a run that failed.

@@ -101,6 +101,9 @@ func (l *leader) lose(ctx context.Context, gone []string) error {
 			return err
 		}
 		l.loop.Lost(ctx, id)
+		if err := l.store.Unregister(ctx, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }
