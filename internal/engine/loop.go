@@ -224,6 +224,7 @@ func (l *Loop) openNext() bool {
 		lane.groups = lane.groups[1:]
 		lane.active++
 		g.open = len(g.runs)
+		g.count()
 		for _, r := range g.runs {
 			l.open(r)
 		}

@@ -27,16 +27,24 @@ func newGroup(runs []*runState, nodes int, ordered bool) *group {
 		waiting: make([][]*runState, nodes)}
 	for k, r := range runs {
 		r.group, r.position = g, k
-		for i := range nodes { // without the items of mapped tasks, which are never batched
+	}
+	g.count()
+	return g
+}
+
+// count sees anew what is undecided and whose turn it is: while a group waits to be opened, what an earlier loop has begun of
+// it may end.
+func (g *group) count() {
+	clear(g.undecided)
+	clear(g.turn)
+	for i := range g.undecided { // without the items of mapped tasks, which are never batched
+		for _, r := range g.runs {
 			if r.cells[i].State == run.Scheduled {
 				g.undecided[i]++
 			}
 		}
-	}
-	for i := range nodes {
 		g.advance(i)
 	}
-	return g
 }
 
 // moved keeps the number of undecided task runs.
