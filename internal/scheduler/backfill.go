@@ -90,7 +90,7 @@ func (l *leader) inOrder() []*backfill {
 }
 
 // newBackfill takes a wish.
-func (l *leader) newBackfill(_ context.Context, r Request) (a Answer, after func() error, err error) {
+func (l *leader) newBackfill(ctx context.Context, r Request) (a Answer, after func() error, err error) {
 	t, err := l.tracked(r.Pipeline)
 	if err != nil {
 		return a, nil, err
@@ -120,23 +120,31 @@ func (l *leader) newBackfill(_ context.Context, r Request) (a Answer, after func
 	for range s.Intervals(b.From, b.To) {
 		b.Total++
 	}
-	b.Backfill = store.Backfill{ID: l.freeID(r.Pipeline, now), Pipeline: r.Pipeline, State: BackfillOpen, Created: now}
+	id, err := l.freeID(ctx, r.Pipeline, now)
+	if err != nil {
+		return a, nil, err
+	}
+	b.Backfill = store.Backfill{ID: id, Pipeline: r.Pipeline, State: BackfillOpen, Created: now}
 	l.takeUp(b)
 	l.keep(b)
 	return Answer{Backfill: b.ID}, nil, nil
 }
 
-// freeID names a backfill by its pipeline and second.
-func (l *leader) freeID(name string, now time.Time) string {
-	for n := 0; ; n++ {
-		id := name + "-" + now.UTC().Format("20060102T150405")
-		if n > 0 {
-			id = fmt.Sprintf("%s-%d", id, n)
-		}
-		if l.backfills[id] == nil {
-			return id
-		}
+// freeID names a backfill by its pipeline and second, as no other is named that is open or has ended.
+func (l *leader) freeID(ctx context.Context, name string, now time.Time) (string, error) {
+	if err := l.upToDate(ctx); err != nil {
+		return "", err
 	}
+	all, err := l.store.Backfills(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	first := name + "-" + now.UTC().Format("20060102T150405")
+	id := first
+	for n := 1; l.backfills[id] != nil || slices.ContainsFunc(all, func(b store.Backfill) bool { return b.ID == id }); n++ {
+		id = fmt.Sprintf("%s-%d", first, n)
+	}
+	return id, nil
 }
 
 // keep records where a backfill stands.
