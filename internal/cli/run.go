@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 // defaultBatch is how many adjacent runs a backfill opens together unless told otherwise; bench/geolife has the measurements.
@@ -29,6 +31,7 @@ type driveOptions struct {
 	rerun    string
 	json     bool
 	detach   bool
+	now      bool // the run is for this moment: a run of its own
 }
 
 func (o *driveOptions) addFlags(cmd *cobra.Command) {
@@ -58,6 +61,7 @@ doubled. A pipeline without a schedule needs no date.`,
 			if err != nil {
 				return err
 			}
+			o.now = date == ""
 			params, err := parseParams(pl, o.params)
 			if err != nil {
 				return err
@@ -196,7 +200,7 @@ func parseParams(p *pipeline.Pipeline, pairs []string) (map[string]any, error) {
 
 // drive opens the workspace, runs the plan to its end and says how it ended.
 func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, plan engine.Plan) error {
-	if there, err := a.throughServer(ctx, p, o, plan); there || err != nil {
+	if there, err := a.throughServer(ctx, p, o, &plan); there || err != nil {
 		return err
 	}
 	if o.detach {
@@ -228,18 +232,36 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 	return nil
 }
 
-// throughServer has a running server drive the plan; false when none runs.
-func (a *app) throughServer(ctx context.Context, p *project.Project, o driveOptions, plan engine.Plan) (there bool, err error) {
+// throughServer has a running server drive the plan; false when none runs. A run for this moment gets the next one that no run
+// has: another's would be run again, with the other's parameters.
+func (a *app) throughServer(ctx context.Context, p *project.Project, o driveOptions, plan *engine.Plan) (there bool, err error) {
 	s, err := a.openStore(ctx, p)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if o.now {
+		if plan.Intervals, err = freeMoment(ctx, s, plan.Pipeline.Name, plan.Intervals[0].Start); err != nil {
+			return false, err
+		}
+	}
 	leader, err := a.leaderOf(ctx, p, s)
 	if err != nil || leader == nil {
 		return false, err
 	}
-	return true, a.driveRemote(ctx, p, s, o, plan)
+	return true, a.driveRemote(ctx, p, s, o, *plan)
+}
+
+// freeMoment gives the first second from a moment on for which a pipeline has no run.
+func freeMoment(ctx context.Context, s *store.Store, name string, at time.Time) ([]run.Interval, error) {
+	later, err := s.Runs(ctx, store.RunFilter{Pipeline: name, From: at})
+	if err != nil {
+		return nil, err
+	}
+	for slices.ContainsFunc(later, func(r run.Run) bool { return r.Start.Equal(at) }) {
+		at = at.Add(time.Second)
+	}
+	return []run.Interval{{Start: at, End: at}}, nil
 }
 
 // printDone prints a line for each of the plan's task runs: what became of it, how long it took and what it did.
