@@ -39,24 +39,24 @@ func (l *Loop) expand(r *runState, i int, items []any) {
 	}
 	var missing []string
 	wanted := func(j int) bool { return r.nodes[j].parent == i && r.nodes[j].item.Index < len(items) }
-	for j := range r.nodes {
-		if n, c := r.nodes[j], &r.cells[j]; wanted(j) && !c.present {
+	for j, n := range r.nodes {
+		switch c := &r.cells[j]; {
+		case wanted(j) && !c.present:
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 			r.open++
 			r.lane.progress.Tasks++
+		case n.parent == i && !wanted(j) && c.present && c.State.Ended() && c.State != run.Removed:
+			r.open++ // move counts it as ended again
+			l.move(r, j, run.EventRemoved, "there is no such item any more")
 		}
 	}
 	if len(missing) > 0 {
 		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
 	}
 	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
-	for j, n := range r.nodes {
+	for j := range r.nodes {
 		if !wanted(j) {
-			if c := &r.cells[j]; n.parent == i && c.present && c.State.Ended() && c.State != run.Removed {
-				r.open++ // move counts it as ended again
-				l.move(r, j, run.EventRemoved, "there is no such item any more")
-			}
 			continue
 		}
 		if r.cells[j].State.Ended() { // an item of before the task was cleared
