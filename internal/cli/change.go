@@ -119,6 +119,11 @@ func (a *app) change(ctx context.Context, what string, o changeOptions, verb str
 			a.printf("Nothing to %s.\n", verb)
 			return nil
 		}
+		if leader != nil && verb == "clear" {
+			if err := a.askVersion(ctx, s, pl, ids, &o); err != nil {
+				return err
+			}
+		}
 		if !o.yes {
 			if err := a.confirm(); err != nil {
 				return err
@@ -141,6 +146,36 @@ func (a *app) change(ctx context.Context, what string, o changeOptions, verb str
 		}
 		return nil
 	})
+}
+
+// askVersion says that some of the runs were made with another version of the pipeline, and on a terminal asks which one they
+// are to run now.
+func (a *app) askVersion(ctx context.Context, s *store.Store, pl *pipeline.Pipeline, ids []string, o *changeOptions) error {
+	runs, err := s.Runs(ctx, store.RunFilter{IDs: ids, States: []run.State{run.Success, run.Failed}})
+	if err != nil {
+		return err
+	}
+	older := 0
+	for _, r := range runs {
+		if r.Version != pl.Version {
+			older++
+		}
+	}
+	if older == 0 || o.sameCode {
+		return nil
+	}
+	a.printf("%s of another version of the pipeline: the present one would run now (--same-version keeps theirs).\n", plural(older, "run"))
+	if o.yes || !a.terminal {
+		return nil
+	}
+	a.printf("Run the present version? [Y/n] ")
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil {
+		return usage("Nothing was changed", "The question was not answered.", "Answer it, or add --yes or --same-version.")
+	}
+	word := strings.ToLower(strings.TrimSpace(answer))
+	o.sameCode = word == "n" || word == "no"
+	return nil
 }
 
 // chooseRuns gives the pipeline and the runs that the argument and flags mean.

@@ -165,7 +165,9 @@ func (s *server) run(ctx context.Context) error {
 		}
 		s.address = "http://" + listener.Addr().String()
 	}
-	s.welcome(p)
+	if s.storeURL() != "" { // else once the warehouse is open: a second server on the project ends before it says that it serves
+		s.welcome(p)
+	}
 	service := scheduler.New(s.store, s.editions, s.clock, s.options(p))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -237,6 +239,9 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 		return nil, err
 	}
 	s.editions.warehouse.Store(w)
+	if s.storeURL() == "" {
+		s.welcome(p)
+	}
 	return w, s.writeServerNote()
 }
 

@@ -425,7 +425,9 @@ func (l *leader) runEnded(r run.Run) {
 	if r.State == run.Failed {
 		l.log.Warn("a run failed", "run", r.ID, "reason", r.Reason)
 		l.loop.Batch().Alerts = append(l.loop.Batch().Alerts, store.Alert{At: l.loop.Now(), Pipeline: r.Pipeline, RunID: r.ID, Kind: "failed", Text: r.Reason})
+		return
 	}
+	l.log.Info("a run has ended", "run", r.ID, "state", string(r.State), "took", r.Ended.Sub(r.Started).String())
 }
 
 // refused makes an error an answer.

@@ -43,7 +43,11 @@ func (l *leader) answer(ctx context.Context, m store.Message, r Request) error {
 		*l.loop.Batch() = before
 		a, after = refused(err), nil
 	}
-	l.log.Info("request", "kind", r.Kind, "by", r.By, "pipeline", r.Pipeline, "runs", len(r.Runs), "error", err)
+	about := []any{"kind", r.Kind, "by", r.By, "pipeline", r.Pipeline}
+	if err != nil {
+		about = append(about, "refused", err)
+	}
+	l.log.Info("request", about...)
 	if m.Sender != "" {
 		l.loop.Batch().Send = append(l.loop.Batch().Send, message(m.Sender, l.o.ID, MsgAnswer, a, l.clock.Now()))
 	}
