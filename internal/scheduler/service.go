@@ -49,11 +49,8 @@ func (s *Service) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer end()
 	s.ended = ended
-	wake, err := s.store.Wake(ended)
+	wake, err := s.join(ctx)
 	if err != nil {
-		return err
-	}
-	if err := s.store.Register(ctx, s.process()); err != nil {
 		return err
 	}
 	opened := make(chan error, 1)
@@ -65,6 +62,21 @@ func (s *Service) Run(ctx context.Context) error {
 		s.log.Warn("this process could not be struck off", "error", gone)
 	}
 	return err
+}
+
+// join makes this process one of those around the store. A store that goes away just then has half a minute to come back.
+func (s *Service) join(ctx context.Context) (wake <-chan struct{}, err error) {
+	for until := s.clock.Now().Add(30 * time.Second); ; {
+		if wake == nil {
+			wake, err = s.store.Wake(s.ended)
+		}
+		if wake != nil {
+			err = s.store.Register(ctx, s.process())
+		}
+		if err == nil || s.clock.Now().After(until) || s.clock.Sleep(ctx, tick/4) != nil {
+			return wake, err
+		}
+	}
 }
 
 // process is how this process is known to the others: one that is about to end offers no slots.
