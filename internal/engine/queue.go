@@ -28,7 +28,7 @@ func newGroup(runs []*runState, nodes int, ordered bool) *group {
 	for k, r := range runs {
 		r.group, r.position = g, k
 		for i := range nodes { // without the items of mapped tasks, which are never batched
-			if r.cells[i].State == run.Scheduled {
+			if r.cells[i].State == run.Scheduled && !r.cells[i].alone {
 				g.undecided[i]++
 			}
 		}
@@ -39,9 +39,9 @@ func newGroup(runs []*runState, nodes int, ordered bool) *group {
 	return g
 }
 
-// moved keeps the number of undecided task runs.
-func (g *group) moved(i int, from, to run.State) {
-	if i >= len(g.undecided) { // an item of a mapped task, which is never batched
+// moved keeps the number of undecided task runs that a batch waits for.
+func (g *group) moved(c *cell, i int, from, to run.State) {
+	if i >= len(g.undecided) || c.alone { // an item of a mapped task is never batched
 		return
 	}
 	if from == run.Scheduled {
@@ -49,6 +49,23 @@ func (g *group) moved(i int, from, to run.State) {
 	}
 	if to == run.Scheduled {
 		g.undecided[i]++
+	}
+}
+
+// secede takes a run, and those after it, out of the batches of its group: it waits for somebody to mend its past, and the
+// others shall not wait with it.
+func (l *Loop) secede(r *runState) {
+	g := r.group
+	for _, later := range g.runs[r.position:] {
+		for i := range g.undecided {
+			if c := &later.cells[i]; c.State == run.Scheduled && !c.alone && later.nodes[i].batch {
+				c.alone = true
+				g.undecided[i]--
+			}
+		}
+	}
+	for i := range g.undecided {
+		l.release(g, i)
 	}
 }
 
