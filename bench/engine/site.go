@@ -31,6 +31,7 @@ type site struct {
 	kind  string
 	url   string // of the store; "" = in the project
 	store *store.Store
+	asked int // runs, so that each is another
 }
 
 // site makes one with these files.
