@@ -144,8 +144,8 @@ func drive(ctx context.Context, root, file, name string, rec *recorder) (engine.
 	if err != nil {
 		return engine.Report{}, spent{}, err
 	}
-	shop := &tasks.Shop{Project: p, Warehouse: w, Registry: registry.New(s, clock.System{}), Past: s, Clock: clock.System{}, Parquet: duckdb.ReadParquet}
-	e := engine.New(s, w, shop.Executors(), clock.System{}, engine.Options{Parallel: 1, Logs: s})
+	shop := &tasks.Shop{Project: p, Renderer: p, Warehouse: w, Registry: registry.New(s, clock.System{}), Past: s, Clock: clock.System{}, Parquet: duckdb.ReadParquet}
+	e := engine.New(s, w, shop.Executors(), clock.System{}, engine.Options{Parallel: 1})
 	intervals := []run.Interval{{Start: pl.Start, End: pl.Start}}
 	if name == "geolife" {
 		intervals = days(pl.Start, overheadDays)

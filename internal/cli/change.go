@@ -32,7 +32,7 @@ type changeOptions struct {
 
 func (o *changeOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArrayVar(&o.tasks, "task", nil, "only this `task`; may be given more than once")
+	f.StringArrayVar(&o.tasks, "task", nil, "only this `task`, or the tasks of this group; may be given more than once")
 	f.StringVar(&o.from, "from", "", "with a pipeline: first `date`")
 	f.StringVar(&o.to, "to", "", "with a pipeline: last `date`")
 	f.BoolVar(&o.upstream, "upstream", false, "and the tasks before them")
@@ -110,6 +110,7 @@ func (a *app) change(ctx context.Context, what string, o changeOptions, verb str
 		if _, err := choosePipeline(p, pl.Name, o.tasks); err != nil {
 			return err
 		}
+		o.tasks = inGroups(pl, o.tasks)
 		changes, err := plan(s, pl, engine.Selection{RunIDs: ids, Tasks: o.tasks, Upstream: o.upstream, Downstream: o.downstream})
 		if err != nil {
 			return err

@@ -183,8 +183,8 @@ type intent []string
 
 // intents are words of other tools, and of the head, for what Damson's commands do.
 var intents = map[string]intent{
-	"show": {"tasks", "logs"}, "debug": {"logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
-	"ps": {"runs"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run"}, "exec": {"run"}, "train": {"run", "model"},
+	"show": {"tasks", "logs"}, "debug": {"why", "logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
+	"ps": {"runs"}, "scheduler": {"serve"}, "server": {"serve"}, "webserver": {"serve"}, "daemon": {"serve"}, "up": {"serve"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run", "serve"}, "exec": {"run"}, "train": {"run", "model"},
 	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
 	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate"}, "lint": {"validate"}, "parse": {"validate"},
 	"compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},

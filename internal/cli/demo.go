@@ -25,6 +25,7 @@ import (
 
 // demoOptions are the flags of demo.
 type demoOptions struct {
+	noServe   bool
 	data, dir string
 	seed      int64
 	parallel  int
@@ -38,7 +39,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "the GeoLife project end to end: files, features, a judged model, predictions",
 		Long: `Makes the GeoLife project, loads GPS files, computes features day by day, trains and judges a model of walk or not
 walk, scores the rest, and reports on it. Without --data it makes the GPS files of a believable city; with --data it reads
-real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it continues where it stopped.`,
+real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it continues where it stopped.
+After the report it serves the project, as damson serve does, until Ctrl-C.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), o) },
 	}
@@ -47,7 +49,7 @@ real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run a
 	f.StringVar(&o.dir, "dir", "damson-demo", "the project's `directory`")
 	f.Int64Var(&o.seed, "seed", 1, "of the generated `city`")
 	f.IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
-	f.Bool("no-serve", false, "end after the report, as the demo always does until there is a server to go on to")
+	f.BoolVar(&o.noServe, "no-serve", false, "end after the report instead of serving the project; --json does so too")
 	jsonFlag(cmd, &o.json)
 	return cmd
 }
@@ -66,6 +68,14 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 		return err
 	}
 	a.projectDir = o.dir
+	if err := a.demoReport(ctx, o, started); err != nil || o.noServe || o.json {
+		return err
+	}
+	return a.serve(ctx, serveDefaults())
+}
+
+// demoReport runs the demo's pipelines and reports on them.
+func (a *app) demoReport(ctx context.Context, o demoOptions, started time.Time) error {
 	return a.withWorkspace(ctx, "demo", func(w *workspace) error {
 		d := &demo{app: a, w: w, options: o}
 		for _, step := range []func(context.Context) error{d.load, d.backfill, d.train, d.score} {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -86,12 +87,20 @@ func (e *editions) become(ctx context.Context, p *project.Project) error {
 	return nil
 }
 
-// index remembers which version of the project a version of a pipeline belongs to.
+// index remembers which version of the project a version of a pipeline belongs to. A store that is away is waited for:
+// without the index another process could not go on with the runs of this version.
 func (e *editions) index(ctx context.Context, names []string, version string) error {
 	var g errgroup.Group
 	g.SetLimit(64) // the store writes together what comes together
 	for _, name := range names {
-		g.Go(func() error { return e.store.SaveSnapshot(ctx, name, []byte(version)) })
+		g.Go(func() error {
+			for {
+				err := e.store.SaveSnapshot(ctx, name, []byte(version))
+				if err == nil || e.app.clock.Sleep(ctx, time.Second) != nil {
+					return err
+				}
+			}
+		})
 	}
 	return g.Wait()
 }

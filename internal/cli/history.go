@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/diag"
+	"damson/internal/engine"
 	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/store"
@@ -204,6 +205,14 @@ func inPipelineOrder(p *project.Project, pipelineName string, tasks []run.TaskRu
 		if t, ok := byName[name]; ok {
 			sorted = append(sorted, t)
 			delete(byName, name)
+		}
+		for k := 0; ; k++ { // the items of a mapped task, by number
+			item, ok := byName[engine.ItemName(name, k)]
+			if !ok {
+				break
+			}
+			sorted = append(sorted, item)
+			delete(byName, item.Task)
 		}
 	}
 	for _, t := range tasks {

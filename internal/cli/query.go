@@ -54,14 +54,28 @@ With --plot they are drawn: hist:COL, scatter:X,Y or line:X,Y, in the terminal o
 			if err := q.check(cmd.Flags().Changed("format")); err != nil {
 				return err
 			}
-			return a.withWorkspace(cmd.Context(), "query", func(w *workspace) error {
+			err = a.withWorkspace(cmd.Context(), "query", func(w *workspace) error {
 				rows, err := w.warehouse.Query(cmd.Context(), sqltext.Plain("query", sql))
 				if err != nil {
 					return err
 				}
-				defer rows.Release()
-				return errors.Join(q.show(cmd.Context(), rows), rows.Err())
+				return q.showAll(cmd.Context(), rows)
 			})
+			if !isLocked(err) {
+				return err
+			}
+			p, openErr := a.openProject()
+			if openErr != nil {
+				return openErr
+			}
+			rows, served, servedErr := a.queryServed(cmd.Context(), p, sql)
+			switch {
+			case !served:
+				return err
+			case servedErr != nil:
+				return servedErr
+			}
+			return q.showAll(cmd.Context(), rows)
 		},
 	}
 	flags := cmd.Flags()
@@ -117,6 +131,12 @@ func (q *query) check(formatGiven bool) error {
 		return nil
 	}
 	return usage("Unknown format", fmt.Sprintf("--format %s is none of %s.", q.format, strings.Join(queryFormats, ", ")), diag.DidYouMean(q.format, queryFormats))
+}
+
+// showAll shows the rows and releases them.
+func (q *query) showAll(ctx context.Context, rows array.RecordReader) error {
+	defer rows.Release()
+	return errors.Join(q.show(ctx, rows), rows.Err())
 }
 
 // show sends the rows where the options say.

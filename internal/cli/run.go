@@ -32,7 +32,7 @@ type driveOptions struct {
 }
 
 func (o *driveOptions) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&o.tasks, "task", nil, "only this `task`; may be given more than once")
+	cmd.Flags().StringArrayVar(&o.tasks, "task", nil, "only this `task`, or the tasks of this group; may be given more than once")
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
 	jsonFlag(cmd, &o.json)
 }
@@ -53,6 +53,7 @@ doubled. A pipeline without a schedule needs no date.`,
 			if err != nil {
 				return err
 			}
+			o.tasks = inGroups(pl, o.tasks)
 			interval, err := a.intervalOf(pl, date, "run "+pl.Name)
 			if err != nil {
 				return err
@@ -90,6 +91,7 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
 			if err != nil {
 				return err
 			}
+			o.tasks = inGroups(pl, o.tasks)
 			if o.batch < 1 {
 				return usage("Unusable --batch", fmt.Sprintf("--batch is %d.", o.batch), "Write 1 or more; 1 runs each interval alone.")
 			}
@@ -127,13 +129,30 @@ func (a *app) openPipeline(name string, taskNames []string) (*project.Project, *
 	return p, pl, err
 }
 
+// inGroups gives the names with each group replaced by its tasks.
+func inGroups(pl *pipeline.Pipeline, names []string) []string {
+	var all []string
+	for _, name := range names {
+		inside := len(all)
+		for _, t := range pl.Tasks {
+			if t.Name != name && (t.Group == name || strings.HasPrefix(t.Group, name+".")) && !slices.Contains(all, t.Name) {
+				all = append(all, t.Name)
+			}
+		}
+		if pl.Task(name) != nil || len(all) == inside {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // choosePipeline finds the pipeline and checks that it has the tasks.
 func choosePipeline(p *project.Project, name string, taskNames []string) (*pipeline.Pipeline, error) {
 	pl, err := p.Pipeline(name)
 	if err != nil {
 		return nil, usageError{diag.AsFinding("Unknown pipeline", err)}
 	}
-	for _, t := range taskNames {
+	for _, t := range inGroups(pl, taskNames) {
 		if pl.Task(t) == nil {
 			return nil, usage("Unknown task", fmt.Sprintf("Pipeline %q has no task %q. It has: %s.", name, t, strings.Join(pl.TaskNames(), ", ")),
 				diag.DidYouMean(t, pl.TaskNames()))
@@ -256,10 +275,19 @@ func (a *app) watchPlan(ctx context.Context, w *workspace, parallel int, plan en
 	if parallel <= 0 {
 		parallel = runtime.NumCPU()
 	}
-	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Observer: watch})
+	e := engine.New(w.store, w.warehouse, shop.Executors(), a.clock, engine.Options{Parallel: parallel, Observer: watch, Datasets: datasets(w.project)})
 	report, err := e.Run(ctx, plan)
 	watch.stop()
 	return watch, report, err
+}
+
+// datasets lists the tables that pipelines of the project wait for.
+func datasets(p *project.Project) []string {
+	var all []string
+	for _, pl := range p.Pipelines {
+		all = append(all, pl.On...)
+	}
+	return all
 }
 
 // printReport says how a plan ended, in words.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +24,7 @@ import (
 	"damson/internal/project"
 	"damson/internal/scheduler"
 	"damson/internal/serve"
+	"damson/internal/sqltext"
 	"damson/internal/store"
 	"damson/internal/watch"
 )
@@ -37,12 +40,17 @@ type serveOptions struct {
 	log         string
 }
 
+// serveDefaults are the options of a plain damson serve.
+func serveDefaults() serveOptions {
+	return serveOptions{listen: "127.0.0.1:8080", drain: 10 * time.Second, lease: 10 * time.Second, log: "text"}
+}
+
 func (o *serveOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
+	f, d := cmd.Flags(), serveDefaults()
 	f.IntVar(&o.parallel, "parallel", 0, "at most this many `tasks` at a time (default: one for each processor)")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long tasks under way may go on when the server is asked to end")
-	f.DurationVar(&o.lease, "lease", 10*time.Second, "how long a process may be silent before others take over; the same for all")
-	f.StringVar(&o.log, "log", "text", "how to write the log: `text` or json")
+	f.DurationVar(&o.drain, "drain", d.drain, "how long tasks under way may go on when the server is asked to end")
+	f.DurationVar(&o.lease, "lease", d.lease, "how long a process may be silent before others take over; the same for all")
+	f.StringVar(&o.log, "log", d.log, "how to write the log: `text` or json")
 	_ = cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -63,7 +71,7 @@ With --store postgres://… several processes share the work: one leads, and ano
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
 	}
 	o.addFlags(cmd)
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` of health, metrics and the page; \"\" for none")
+	cmd.Flags().StringVar(&o.listen, "listen", serveDefaults().listen, "the `address` of health, metrics and the page; \"\" for none")
 	cmd.Flags().BoolVar(&o.noScheduler, "no-scheduler", false, "do not lead: only work")
 	cmd.Flags().BoolVar(&o.noWorker, "no-worker", false, "do not execute tasks: only lead")
 	return cmd
@@ -94,6 +102,8 @@ type server struct {
 	log      *slog.Logger
 	id       string
 	lock     *flock.Flock
+	address  string // of the listener, as a URL; "" = none
+	token    string // of those who want rows
 }
 
 // serve runs until ctx ends.
@@ -112,7 +122,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	if o.parallel == 0 {
 		o.parallel = runtime.NumCPU()
 	}
-	s := &server{app: a, o: o, id: processID()}
+	s := &server{app: a, o: o, id: processID(), token: newToken()}
 	if s.dir, err = a.findProject(); err != nil {
 		return err
 	}
@@ -153,9 +163,10 @@ func (s *server) run(ctx context.Context) error {
 		if listener, err = serve.Listen(ctx, s.o.listen); err != nil {
 			return err
 		}
+		s.address = "http://" + listener.Addr().String()
 	}
-	s.welcome(p, listener)
-	service := scheduler.New(s.store, s.editions, s.clock, s.options(p, listener))
+	s.welcome(p)
+	service := scheduler.New(s.store, s.editions, s.clock, s.options(p))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := service.Run(ctx); err != nil {
@@ -178,12 +189,11 @@ func (s *server) run(ctx context.Context) error {
 }
 
 // options say what this process takes part in.
-func (s *server) options(p *project.Project, l net.Listener) scheduler.Options {
+func (s *server) options(p *project.Project) scheduler.Options {
 	o := scheduler.Options{ID: s.id, Host: hostname(), PID: os.Getpid(), Version: version(), Parallel: s.o.parallel, Leads: !s.o.noScheduler,
-		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log,
-		Open: func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }}
-	if l != nil {
-		o.Address = "http://" + l.Addr().String()
+		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log, Address: s.address}
+	if o.Leads { // the embedded warehouse is in one process, and only who has it can lead: nobody else may take it
+		o.Open = func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }
 	}
 	return o
 }
@@ -227,7 +237,7 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 		return nil, err
 	}
 	s.editions.warehouse.Store(w)
-	return w, nil
+	return w, s.writeServerNote()
 }
 
 // close releases everything, the lock last.
@@ -240,6 +250,9 @@ func (s *server) close() error {
 	}
 	errs = append(errs, s.store.Close())
 	if s.lock != nil {
+		if err := os.Remove(serverNoteFile(s.dir)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 		errs = append(errs, s.lock.Unlock())
 	}
 	return errors.Join(errs...)
@@ -260,10 +273,10 @@ func (s *server) logger() *slog.Logger {
 }
 
 // welcome says what is served and where.
-func (s *server) welcome(p *project.Project, l net.Listener) {
+func (s *server) welcome(p *project.Project) {
 	at := ""
-	if l != nil {
-		at = " at http://" + l.Addr().String()
+	if s.address != "" {
+		at = " at " + s.address
 	}
 	fmt.Fprintf(s.err, "Damson serves %s (%s)%s with %s; Ctrl-C ends it.\n", s.style(styleHead, p.Name), plural(len(p.Pipelines), "pipeline"), at,
 		plural(s.o.parallel, "worker"))
@@ -278,6 +291,15 @@ func (s *server) tellChange(findings diag.Findings, p *project.Project) {
 	s.log.Error("the project's files have errors; the version before stays in use", "findings", strings.TrimSpace(findings.Error()))
 }
 
+// query runs a statement for a command, which cannot open the embedded warehouse itself.
+func (s *server) query(ctx context.Context, sql string) (array.RecordReader, error) {
+	w := s.editions.warehouse.Load()
+	if w == nil {
+		return nil, diag.Finding{Summary: "The warehouse is not open here", Detail: "Another process has it.", Fix: "Try again in a moment."}
+	}
+	return w.Query(ctx, sqltext.Plain("query", sql))
+}
+
 // pages is the HTTP side.
 func (s *server) pages(p *project.Project) *serve.Server {
 	return serve.New(serve.Options{Project: p.Name, Environment: p.Environment.Name, Version: version(), Redact: s.redact, Log: s.err,
@@ -290,5 +312,5 @@ func (s *server) pages(p *project.Project) *serve.Server {
 				}
 				return err
 			}},
-		}, Meters: []serve.Meter{meter{s}}})
+		}, Meters: []serve.Meter{meter{s}}, Token: s.token, Query: s.query})
 }

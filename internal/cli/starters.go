@@ -67,7 +67,7 @@ func (l *localStarter) Start(ctx context.Context, name string, date time.Time, p
 		i := run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())}
 		shop := l.app.shop(l.w.project, l.w.store, l.w.warehouse)
 		shop.Starter = l
-		e := engine.New(l.w.store, l.w.warehouse, shop.Executors(), l.app.clock, engine.Options{Parallel: max(l.parallel, 1)})
+		e := engine.New(l.w.store, l.w.warehouse, shop.Executors(), l.app.clock, engine.Options{Parallel: max(l.parallel, 1), Datasets: datasets(l.w.project)})
 		_, err := e.Run(ctx, engine.Plan{Pipeline: p, Intervals: []run.Interval{i}, Rerun: engine.RerunAll, Params: params, Trigger: "trigger"})
 		return run.NewID(name, i.Start), err
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -81,6 +82,9 @@ func (a *admission) readRuns(ctx context.Context) error {
 	}
 	names := a.flow.selectedNames()
 	for _, interval := range intervals {
+		if a.book[run.NewID(p.Name, interval.Start)] != nil {
+			continue
+		}
 		r, ok := at[interval.Start.UnixMicro()]
 		if !ok {
 			r = run.Run{ID: run.NewID(p.Name, interval.Start), Pipeline: p.Name, Trigger: a.plan.Trigger, Start: interval.Start,
@@ -88,7 +92,7 @@ func (a *admission) readRuns(ctx context.Context) error {
 			a.batch.Runs = append(a.batch.Runs, store.NewRun{Run: r, Tasks: names})
 			a.lane.report.Created++
 		}
-		if a.book[r.ID] != nil {
+		if a.book[r.ID] != nil { // under a name of another time zone
 			continue
 		}
 		r.Start, r.End = interval.Start, r.End.In(interval.End.Location()) // the store keeps instants, not time zones
@@ -100,11 +104,18 @@ func (a *admission) readRuns(ctx context.Context) error {
 			}
 		}
 		a.runs = append(a.runs, state)
-		if len(a.batch.Runs) >= chunk {
-			if err := a.record(ctx); err != nil {
-				return err
-			}
+		if err := a.flush(ctx, len(a.batch.Runs) >= chunk); err != nil {
+			return err
 		}
+	}
+	return a.flush(ctx, true)
+}
+
+// flush writes what has been decided so far, when it is time to. A loop that serves does not before the whole plan is taken
+// in: what the plan came from, a cursor or a message, is recorded with it.
+func (a *admission) flush(ctx context.Context, due bool) error {
+	if !due || a.o.Serves {
+		return nil
 	}
 	return a.record(ctx)
 }
@@ -134,7 +145,7 @@ func (a *admission) readTasks(ctx context.Context) error {
 			a.takeTasks(r, stored[r.ID])
 		}
 	}
-	return a.record(ctx)
+	return a.flush(ctx, true)
 }
 
 // takeTasks gives a run the task runs that are stored of it.
@@ -145,7 +156,8 @@ func (a *admission) takeTasks(r *runState, stored map[string]run.TaskRun) {
 		}
 	}
 	a.readItems(r, stored)
-	for name, t := range stored {
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		t := stored[name]
 		_, known := a.flow.place[MappedTask(name)]
 		if !known && !t.State.Ended() && t.State != run.Running {
 			a.batch.Changes = append(a.batch.Changes, run.Change{RunID: t.RunID, Task: t.Task, From: t.State, To: run.Removed,
@@ -153,9 +165,14 @@ func (a *admission) takeTasks(r *runState, stored map[string]run.TaskRun) {
 				Reason: "the pipeline has no such task any more"})
 		}
 	}
+	for i, n := range a.flow.nodes {
+		if n.task.Map != nil && r.cells[i].State != run.Deferred {
+			a.endItems(r, i)
+		}
+	}
 	var missing []string
 	for i, n := range r.nodes {
-		if c := &r.cells[i]; n.selected && !c.present {
+		if c := &r.cells[i]; n.selected && !c.present && n.parent < 0 {
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 		}
@@ -236,6 +253,7 @@ func (a *admission) rerun(ctx context.Context) error {
 		again := a.again(r)
 		for i := range a.flow.nodes {
 			if again[i] {
+				a.endItems(r, i)
 				a.shift(place{r, i}, run.EventCleared, "the plan runs "+string(a.plan.Rerun)+" again")
 			}
 		}
@@ -248,13 +266,11 @@ func (a *admission) rerun(ctx context.Context) error {
 			}
 			a.moveRun(r, run.EventCleared, reason)
 		}
-		if len(a.batch.Changes) > chunk {
-			if err := a.record(ctx); err != nil {
-				return err
-			}
+		if err := a.flush(ctx, len(a.batch.Changes) > chunk); err != nil {
+			return err
 		}
 	}
-	return a.record(ctx)
+	return a.flush(ctx, true)
 }
 
 // again marks the task runs of r that the plan wants to run again.
@@ -295,6 +311,10 @@ func (a *admission) readPast(ctx context.Context) error {
 	for _, r := range a.runs {
 		planned[r.ID] = r
 	}
+	within = a.complement(within, planned)
+	if before := a.nearest(name, first.Start, -1); before != nil && (len(others) == 0 || others[0].Start.Before(before.Start)) {
+		others = []run.Run{before.Run}
+	}
 	var past *runState
 	for _, other := range append(others, within...) {
 		r, ok := planned[other.ID]
@@ -302,7 +322,7 @@ func (a *admission) readPast(ctx context.Context) error {
 			r = a.book[other.ID]
 		}
 		if r == nil {
-			if r, err = a.outside(ctx, other); err != nil {
+			if r, err = a.outside(ctx, other, a.flow); err != nil {
 				return err
 			}
 		}
@@ -314,32 +334,60 @@ func (a *admission) readPast(ctx context.Context) error {
 		}
 		past = r
 	}
-	a.linkNext(past)
-	return nil
+	return a.linkNext(ctx, past)
+}
+
+// complement adds the runs of the plan that are not in the store yet.
+func (a *admission) complement(stored []run.Run, planned map[string]*runState) []run.Run {
+	there := map[string]bool{}
+	for _, r := range stored {
+		there[r.ID] = true
+	}
+	for _, r := range a.runs {
+		if !there[r.ID] {
+			stored = append(stored, r.Run)
+		}
+	}
+	slices.SortStableFunc(stored, func(x, y run.Run) int { return x.Start.Compare(y.Start) })
+	return stored
+}
+
+// nearest gives the driven run of a pipeline that comes next after a time (way 1) or last before it (way -1), nil when there
+// is none.
+func (l *Loop) nearest(name string, at time.Time, way int) (found *runState) {
+	for _, r := range l.book {
+		if r.Pipeline == name && r.Start.Compare(at) == way && (found == nil || r.Start.Compare(found.Start) == -way) {
+			found = r
+		}
+	}
+	return found
 }
 
 // linkNext tells the first run after the plan's that its past is in motion again.
-func (a *admission) linkNext(past *runState) {
-	var next *runState
-	for _, r := range a.book {
-		if r.Pipeline == past.Pipeline && r.Start.After(past.Start) && (next == nil || r.Start.Before(next.Start)) {
-			next = r
-		}
+func (a *admission) linkNext(ctx context.Context, past *runState) error {
+	next := a.nearest(past.Pipeline, past.Start, 1)
+	if next == nil || past.left {
+		return nil
 	}
-	if next != nil {
+	between, err := a.store.Runs(ctx, store.RunFilter{Pipeline: past.Pipeline, From: past.Start.Add(time.Microsecond), Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(between) == 0 || !between[0].Start.Before(next.Start) {
 		next.past, past.future = past, next
 	}
+	return nil
 }
 
-// outside reads a run that the plan does not drive.
-func (a *admission) outside(ctx context.Context, other run.Run) (*runState, error) {
-	tasks, err := a.store.TaskRuns(ctx, other.ID)
+// outside reads a run that the loop does not drive.
+func (l *Loop) outside(ctx context.Context, other run.Run, f *flow) (*runState, error) {
+	tasks, err := l.store.TaskRuns(ctx, other.ID)
 	if err != nil {
 		return nil, err
 	}
-	r := &runState{Run: other, left: true, flow: a.flow, nodes: a.flow.nodes, cells: make([]cell, len(a.flow.nodes))}
+	r := &runState{Run: other, left: true, flow: f, nodes: f.nodes, cells: make([]cell, len(f.nodes))}
 	for _, t := range tasks {
-		if i, ok := a.flow.place[t.Task]; ok {
+		if i, ok := f.place[t.Task]; ok {
 			r.cells[i].TaskRun, r.cells[i].present = t, true
 		}
 	}
@@ -380,6 +428,14 @@ func (a *admission) tallyUp() {
 // recount counts anew how the tasks before each task ended, and what is open.
 func (r *runState) recount() {
 	r.open = 0
+	for i := range r.cells {
+		r.cells[i].kids = 0
+	}
+	for i, n := range r.nodes {
+		if n.parent >= 0 && r.cells[i].present && !r.cells[i].State.Ended() {
+			r.cells[n.parent].kids++
+		}
+	}
 	for i, n := range r.nodes {
 		if !n.selected || !r.cells[i].present {
 			continue

@@ -14,6 +14,7 @@ type alarms struct {
 	clock   clock.Clock
 	wake    chan struct{}
 	heap    alarmHeap
+	until   time.Time // the loop is to be woken then at the latest; zero = only by alarms
 	armed   time.Time // what the sleeper sleeps for; zero = there is none
 	cancel  context.CancelFunc
 	sleeper sync.WaitGroup
@@ -22,24 +23,37 @@ type alarms struct {
 type alarm struct {
 	at    time.Time
 	order int // alarms of the same time ring in the order in which they were set
+	index int // in the heap; -1 = it is not there any more
 	fire  func()
 }
 
 func newAlarms(clk clock.Clock) *alarms { return &alarms{clock: clk, wake: make(chan struct{}, 1)} }
 
-func (a *alarms) set(at time.Time, fire func()) {
-	heap.Push(&a.heap, alarm{at, a.heap.made, fire})
+func (a *alarms) set(at time.Time, fire func()) *alarm {
+	one := &alarm{at: at, order: a.heap.made, fire: fire}
+	heap.Push(&a.heap, one)
 	a.heap.made++
+	return one
+}
+
+// drop takes back an alarm that may have rung: what it holds would else be kept until its time.
+func (a *alarms) drop(one *alarm) {
+	if one != nil && one.index >= 0 {
+		heap.Remove(&a.heap, one.index)
+	}
 }
 
 func (a *alarms) none() bool { return len(a.heap.alarms) == 0 }
 
 // arm lets the sleeper wake the loop at the earliest alarm.
 func (a *alarms) arm() {
-	if a.none() {
+	at := a.until
+	if !a.none() && (at.IsZero() || a.heap.alarms[0].at.Before(at)) {
+		at = a.heap.alarms[0].at
+	}
+	if at.IsZero() {
 		return
 	}
-	at := a.heap.alarms[0].at
 	if !a.armed.IsZero() && !at.Before(a.armed) {
 		return
 	}
@@ -62,7 +76,7 @@ func (a *alarms) ring(now time.Time) {
 		a.stop()
 	}
 	for !a.none() && !a.heap.alarms[0].at.After(now) {
-		heap.Pop(&a.heap).(alarm).fire()
+		heap.Pop(&a.heap).(*alarm).fire()
 	}
 }
 
@@ -76,7 +90,7 @@ func (a *alarms) stop() {
 }
 
 type alarmHeap struct {
-	alarms []alarm
+	alarms []*alarm
 	made   int
 }
 
@@ -90,13 +104,22 @@ func (h *alarmHeap) Less(i, j int) bool {
 	return a.order < b.order
 }
 
-func (h *alarmHeap) Swap(i, j int) { h.alarms[i], h.alarms[j] = h.alarms[j], h.alarms[i] }
-func (h *alarmHeap) Push(x any)    { h.alarms = append(h.alarms, x.(alarm)) }
+func (h *alarmHeap) Swap(i, j int) {
+	h.alarms[i], h.alarms[j] = h.alarms[j], h.alarms[i]
+	h.alarms[i].index, h.alarms[j].index = i, j
+}
+
+func (h *alarmHeap) Push(x any) {
+	one := x.(*alarm)
+	one.index = len(h.alarms)
+	h.alarms = append(h.alarms, one)
+}
 
 func (h *alarmHeap) Pop() any {
 	last := len(h.alarms) - 1
-	a := h.alarms[last]
-	h.alarms[last] = alarm{}
+	one := h.alarms[last]
+	one.index = -1
+	h.alarms[last] = nil
 	h.alarms = h.alarms[:last]
-	return a
+	return one
 }

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 // Drives reports whether the loop drives the run.
@@ -15,15 +17,48 @@ func (l *Loop) Drives(runID string) bool { return l.book[runID] != nil }
 // TaskNames lists the tasks of a driven run.
 func (l *Loop) TaskNames(runID string) []string { return l.book[runID].flow.pipeline.TaskNames() }
 
-// Empty takes out of a lane the runs that it has not opened. They stay in the store as they are.
-func (l *Loop) Empty(lane *Lane) {
-	for _, g := range lane.groups {
-		for _, r := range g.runs {
-			delete(l.book, r.ID)
+// CheckTasks refuses names that the driven run's pipeline, in the version that it runs, does not have.
+func (l *Loop) CheckTasks(runID string, tasks []string) error {
+	f := l.book[runID].flow
+	for _, name := range tasks {
+		if _, ok := f.place[name]; !ok {
+			return unknownTask(f.pipeline, name)
 		}
-		lane.runs = slices.DeleteFunc(lane.runs, func(r *runState) bool { return r.group == g })
 	}
-	lane.groups = nil
+	return nil
+}
+
+// Empty ends the runs of a lane that wait to begin: they are failed, so that a later plan can take them up again, and why
+// stands with them. What has begun goes on.
+func (l *Loop) Empty(lane *Lane, why string) (n int) {
+	var begun []*group
+	for _, g := range lane.groups {
+		if slices.ContainsFunc(g.runs, func(r *runState) bool { return r.State == run.Running }) {
+			begun = append(begun, g)
+			continue
+		}
+		for _, r := range g.runs {
+			l.giveUp(r, why)
+			n++
+		}
+	}
+	lane.groups = begun
+	return n
+}
+
+// giveUp ends a run that has not been opened, with its task runs.
+func (l *Loop) giveUp(r *runState, why string) {
+	for i := range r.cells {
+		if c := &r.cells[i]; c.present && !c.State.Ended() {
+			l.move(r, i, run.EventMarkedFailed, why)
+		}
+	}
+	r.State, r.Reason, r.Ended = run.Failed, why, l.now
+	l.batch.Changes = append(l.batch.Changes, run.Change{RunID: r.ID, From: run.Queued, To: run.Failed, Event: run.EventMarkedFailed,
+		At: l.now, Reason: why})
+	r.past = nil
+	delete(l.book, r.ID)
+	r.lane.runs = slices.DeleteFunc(r.lane.runs, func(other *runState) bool { return other == r })
 }
 
 // clearCell takes a task run of a driven run back to scheduled; its neighbours are told by the caller's recount.
@@ -51,13 +86,19 @@ func (l *Loop) clearCell(r *runState, i int, reason string) {
 // executed is cancelled first, and cleared when it has ended. It tells how many task runs it is about.
 func (l *Loop) Clear(runID string, tasks []string) (n int) {
 	r := l.book[runID]
+	r.held = true
 	for i, node := range r.flow.nodes {
 		c := &r.cells[i]
 		if !slices.Contains(tasks, node.name) || !c.present || c.State == run.Scheduled {
 			continue
 		}
 		n++
-		l.amend(r, i, errAmended, func(r *runState) { l.clearCell(r, i, "cleared by hand") })
+		l.amend(r, i, func() { l.clearCell(r, i, "cleared by hand") })
+	}
+	if n > 0 && r.timedOut { // somebody wants it to go on
+		r.timedOut = false
+		l.alarms.drop(r.limit)
+		l.limit(r)
 	}
 	l.reconsider(r)
 	return n
@@ -67,13 +108,14 @@ func (l *Loop) Clear(runID string, tasks []string) (n int) {
 // of them, further down, is cleared, unless they are marked failed.
 func (l *Loop) Mark(runID string, tasks []string, state run.State) (n int) {
 	r, event := l.book[runID], markEvents[state]
+	r.held = true
 	for i, node := range r.flow.nodes {
 		c := &r.cells[i]
 		if _, err := run.Next(c.State, event); !slices.Contains(tasks, node.name) || !c.present || err != nil {
 			continue
 		}
 		n++
-		l.amend(r, i, errAmended, func(r *runState) {
+		l.amend(r, i, func() {
 			if was := r.cells[i].State; was.Ended() {
 				r.open++ // move counts it as ended again
 			}
@@ -93,35 +135,36 @@ func (l *Loop) Mark(runID string, tasks []string, state run.State) (n int) {
 }
 
 // amend changes a task run by hand: at once, or, when it is being executed, once that has been cancelled and has ended.
-func (l *Loop) amend(r *runState, i int, why error, change func(*runState)) {
+func (l *Loop) amend(r *runState, i int, change func()) {
 	for j, n := range r.nodes { // the items of a mapped task end with it
-		if n.parent == i && !r.cells[j].State.Ended() {
-			l.amend(r, j, why, func(r *runState) { l.move(r, j, run.EventMarkedSkipped, "its task was changed by hand") })
+		if n.parent == i && r.cells[j].present && !r.cells[j].State.Ended() {
+			l.amend(r, j, func() { l.move(r, j, run.EventMarkedSkipped, "its task was changed by hand") })
 		}
 	}
-	x := l.executing(r, i)
+	x := r.cells[i].x
 	if x == nil {
-		change(r)
+		change()
 		return
 	}
-	x.amend = func(other *runState) {
-		if other == r {
-			change(r)
-			return
-		}
-		l.move(other, i, run.EventInterrupted, why.Error())
-		l.unsettle = append(l.unsettle, place{other, i})
+	if x.amends == nil {
+		x.amends = map[*runState]func(){}
 	}
-	l.cancel(x, why)
+	x.amends[r] = change
+	l.cancel(x, errAmended)
 }
 
 // reconsider judges a run anew after some of its task runs were changed by hand.
 func (l *Loop) reconsider(r *runState) {
+	r.held = false
 	if l.book[r.ID] != r { // it has ended with the change
 		return
 	}
 	r.recount()
 	for i := range r.nodes {
+		c := &r.cells[i]
+		if r.opened && r.nodes[i].selected && (c.State == run.Queued || c.State == run.UpForRetry) && !l.holds(r, i) {
+			l.move(r, i, run.EventInterrupted, "a task before it was cleared")
+		}
 		l.unsettle = append(l.unsettle, place{r, i})
 	}
 	l.settle()
@@ -141,106 +184,87 @@ func (r *runState) graph() run.Graph {
 
 var errAmended = errors.New("somebody changed the task by hand")
 
-// executing gives the execution of a task run, nil when there is none.
-func (l *Loop) executing(r *runState, i int) *execution {
-	for x := range l.under {
-		if x.node.index == i && slices.Contains(x.runs, r) {
-			return x
-		}
+// find gives the task run of a claim that stands as running here.
+func (l *Loop) find(c run.Claim) (r *runState, i int) {
+	if r = l.book[c.RunID]; r == nil {
+		return nil, 0
 	}
-	return nil
+	i = slices.IndexFunc(r.nodes, func(n *node) bool { return n.name == c.Task })
+	if i < 0 || r.cells[i].State != run.Running || r.cells[i].Attempt != c.Attempt {
+		return nil, 0
+	}
+	return r, i
 }
 
-// Abandon stops a driven run: what is executed is cancelled, and when that has ended, then is called with the run no more
-// the loop's. What waited goes back to scheduled.
-func (l *Loop) Abandon(runID string, why error, then func()) {
-	r := l.book[runID]
-	for x := range l.under {
-		if slices.Contains(x.runs, r) {
-			l.cancel(x, why)
-		}
-	}
-	leave := func() {
-		if l.book[r.ID] != r { // it ended meanwhile
-			then()
-			return
-		}
-		for i := range r.nodes {
-			if s := r.cells[i].State; r.nodes[i].selected && (s == run.Queued || s == run.UpForRetry || s == run.Deferred) {
-				l.move(r, i, run.EventInterrupted, why.Error())
-			}
-		}
-		if r.opened {
-			l.leave(r)
-		} else {
-			l.unqueue(r)
-		}
-		r.timedOut = true // nothing of it is decided any more
-		then()
-	}
-	if r.after = append(r.after, leave); r.busy == 0 {
-		l.calm(r)
-	}
+// Executes reports whether the loop knows of an execution of the claim.
+func (l *Loop) Executes(c run.Claim) bool {
+	r, i := l.find(c)
+	return r != nil && r.cells[i].x != nil
 }
 
-// unqueue takes a run that has not been opened out of its lane. Runs of its group stay together.
-func (l *Loop) unqueue(r *runState) {
-	delete(l.book, r.ID)
-	if at := slices.Index(r.lane.runs, r); at >= 0 {
-		r.lane.runs = slices.Delete(r.lane.runs, at, at+1)
-	}
-	g := r.group
-	at := slices.Index(r.lane.groups, g)
-	var parts []*group
-	for _, part := range [][]*runState{g.runs[:r.position], g.runs[r.position+1:]} {
-		if len(part) > 0 {
-			parts = append(parts, newGroup(slices.Clone(part), len(r.flow.nodes), g.ordered))
-		}
-	}
-	r.lane.groups = slices.Replace(r.lane.groups, at, at+1, parts...)
-}
-
-// Lost says that a worker is gone: what it executed is asked of the ledger and, where it has not committed, run again.
-func (l *Loop) Lost(ctx context.Context, worker string) {
-	for x := range l.under {
-		if x.worker == worker && !x.aside {
-			l.inquire(ctx, x)
-		}
-	}
-}
-
-// Adopt takes over an execution that another process goes on with. It is false when none of the claims is running here.
+// Adopt takes over an execution that another process goes on with. It is false when one of the claims is not running here,
+// or has an execution already.
 func (l *Loop) Adopt(ctx context.Context, worker string, claims []run.Claim) bool {
 	var u unit
 	for _, c := range claims {
-		r := l.book[c.RunID]
-		if r == nil {
-			continue
+		r, i := l.find(c)
+		if r == nil || r.cells[i].x != nil {
+			return false
 		}
-		for i, n := range r.nodes {
-			if cell := &r.cells[i]; n.name == c.Task && cell.State == run.Running && cell.Attempt == c.Attempt && l.executing(r, i) == nil {
-				u.runs, u.node = append(u.runs, r), n
-			}
-		}
+		u.runs, u.node = append(u.runs, r), r.nodes[i]
 	}
-	if len(u.runs) != len(claims) {
+	if len(u.runs) == 0 {
 		return false
 	}
 	l.adopt(ctx, u, worker)
 	return true
 }
 
-// Recover has the ledger asked about all that stands as running and that nobody executes.
-func (l *Loop) Recover(ctx context.Context) (n int) {
-	executed := map[place]bool{}
-	for x := range l.under {
-		for _, r := range x.runs {
-			executed[place{r, x.node.index}] = true
+// Finish takes in what an execution in another process, or one begun for an earlier loop, came to. It is false when nobody
+// waits for it.
+func (l *Loop) Finish(claims []run.Claim, e Ended) bool {
+	l.now = l.clock.Now()
+	known := false
+	for k, c := range claims {
+		r, i := l.find(c)
+		if r == nil || r.cells[i].x == nil {
+			continue
+		}
+		known = true
+		x := r.cells[i].x
+		if len(x.runs) == len(claims) {
+			l.complete(ended{x, e})
+			break
+		}
+		one := e // the ledger was being asked about each interval by itself
+		if len(e.Results) > k {
+			one.Results = e.Results[k : k+1]
+		}
+		if len(e.Taken) > k {
+			one.Taken = e.Taken[k : k+1]
+		}
+		_, committed := e.Committed[c]
+		x.split = e.Err != nil && !committed && !errors.Is(e.Err, ErrInterrupted)
+		l.complete(ended{x, one})
+	}
+	l.settle()
+	return known
+}
+
+// Lost says that a worker is gone: what it executed is asked of the ledger and, where it has not committed, run again.
+func (l *Loop) Lost(ctx context.Context, worker string) {
+	for _, x := range l.executions() {
+		if x.worker == worker && !x.aside {
+			l.inquire(ctx, x)
 		}
 	}
-	for _, r := range l.book {
+}
+
+// Recover has the ledger asked about all that stands as running and that nobody executes.
+func (l *Loop) Recover(ctx context.Context) (n int) {
+	for _, r := range l.driven() {
 		for i, node := range r.nodes {
-			if c := &r.cells[i]; c.present && c.State == run.Running && !executed[place{r, i}] {
+			if c := &r.cells[i]; c.present && c.State == run.Running && c.x == nil {
 				x := &execution{unit: unit{[]*runState{r}, node}, aside: true}
 				x.work = l.workOf(x.unit)
 				l.take(x)
@@ -253,14 +277,55 @@ func (l *Loop) Recover(ctx context.Context) (n int) {
 	return n
 }
 
+// driven lists the runs that the loop drives, by pipeline and date.
+func (l *Loop) driven() []*runState {
+	all := make([]*runState, 0, len(l.book))
+	for _, r := range l.book {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *runState) int {
+		if c := cmp.Compare(a.Pipeline, b.Pipeline); c != 0 {
+			return c
+		}
+		return a.Start.Compare(b.Start)
+	})
+	return all
+}
+
 // inquire asks the ledger about an execution whose worker is gone.
 func (l *Loop) inquire(ctx context.Context, x *execution) {
 	asking, claims := l.question(true), x.work.Claims
 	go func() {
 		e := Ended{Err: errLost}
 		e.Committed, e.Doubt = asking.ask(ctx, claims)
-		l.deliver(x)(e)
+		if e.Doubt == nil {
+			l.deliver(x)(e)
+		}
 	}()
 }
 
 var errLost = errors.New(gone)
+
+// Mended says that task runs of runs that the loop does not drive were changed: what depends on them looks again.
+func (l *Loop) Mended(ctx context.Context, runIDs ...string) error {
+	for _, r := range l.driven() {
+		if r.past == nil || !r.past.left && l.book[r.past.ID] == r.past || !slices.Contains(runIDs, r.past.ID) {
+			continue
+		}
+		found, err := l.store.Runs(ctx, store.RunFilter{IDs: []string{r.past.ID}})
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		past, err := l.outside(ctx, found[0], r.flow)
+		if err != nil {
+			return err
+		}
+		r.past, past.future = past, r
+		l.wakeFuture(past)
+	}
+	l.settle()
+	return nil
+}

@@ -42,10 +42,8 @@ func Clear(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, no
 // because of them, further down, is cleared, unless they are marked failed. Nothing is changed: the caller shows them and
 // hands them to Store.Apply.
 func Mark(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, state run.State, now time.Time) ([]run.Change, error) {
-	event, ok := markEvents[state]
-	if !ok {
-		return nil, diag.Finding{Summary: "A task cannot be marked like this", Detail: fmt.Sprintf("%q is not a state to mark with.", state),
-			Fix: "Mark it success, failed or skipped."}
+	if err := CheckMark(state); err != nil {
+		return nil, err
 	}
 	chosen, err := choose(ctx, s, p, sel)
 	if err != nil {
@@ -53,7 +51,7 @@ func Mark(ctx context.Context, s Store, p *pipeline.Pipeline, sel Selection, sta
 	}
 	var changes []run.Change
 	for _, c := range chosen {
-		changes = append(changes, c.mark(p, event, now)...)
+		changes = append(changes, c.mark(p, markEvents[state], now)...)
 	}
 	return changes, nil
 }
@@ -193,4 +191,13 @@ func (c chosenRun) outcome(p *pipeline.Pipeline) (outcome run.State, ended bool)
 		}
 	}
 	return run.Outcome(leaves), true
+}
+
+// CheckMark refuses states that nobody can put a task run into.
+func CheckMark(state run.State) error {
+	if _, ok := markEvents[state]; !ok {
+		return diag.Finding{Summary: "A task cannot be marked like this", Detail: fmt.Sprintf("%q is not a state to mark with.", state),
+			Fix: "Mark it success, failed or skipped."}
+	}
+	return nil
 }

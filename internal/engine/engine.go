@@ -108,6 +108,8 @@ type Options struct {
 	Parallel int      // executions at a time; 0 = 4
 	Observer Observer // nil: nobody watches
 	Seed     uint64   // of the spread of retry delays
+	// Datasets are tables whose writes are recorded, because some pipeline waits for them.
+	Datasets []string
 }
 
 // Engine drives runs. It may be used for one plan after the other.

@@ -111,14 +111,18 @@ func (l *Loop) whyWaiting(r *runState, i int, room string) string {
 	return "upstream: " + list(waits, 3)
 }
 
-// Overdue lists the driven runs whose deadline has passed and that were not told of before.
-func (l *Loop) Overdue(told map[string]bool) []run.Run {
-	var late []run.Run
-	for id, r := range l.book {
-		if d := r.flow.pipeline.Deadline; d > 0 && !told[id] && l.now.After(r.End.Add(d)) {
-			told[id] = true
-			late = append(late, r.Run)
+// Overdue tells of the driven runs by schedule whose deadline has passed and that were not told of before. For a run that was
+// made later than its data interval ended, as catch-up does, the time counts from there.
+func (l *Loop) Overdue(told map[string]bool, tell func(r run.Run, deadline time.Duration)) {
+	for _, r := range l.driven() {
+		d, from := r.flow.pipeline.Deadline, r.End
+		if r.Created.After(from) {
+			from = r.Created
 		}
+		if d <= 0 || told[r.ID] || r.lane.Class == Manual || r.lane.Class == Backfill || !l.now.After(from.Add(d)) {
+			continue
+		}
+		told[r.ID] = true
+		tell(r.Run, d)
 	}
-	return late
 }

@@ -53,7 +53,7 @@ func (b *bench) Execute(ctx context.Context, w engine.Work) (engine.Outcome, err
 	b.done = append(b.done, text)
 	b.mu.Unlock()
 	if b.do != nil {
-		if out, err := b.do(ctx, w); err != nil || out.Skip != "" {
+		if out, err := b.do(ctx, w); err != nil || out.Skip != "" || out.Items != nil || out.Again > 0 || out.Choice != nil {
 			return out, err
 		}
 	}

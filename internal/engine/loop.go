@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"damson/internal/run"
-	"damson/internal/store"
 )
 
 // Run drives the plan's runs to their end and reports on them. It returns when all have ended, when ctx has ended (running
@@ -46,14 +45,14 @@ func (l *Loop) Step(ctx context.Context) (idle bool, err error) {
 	if l.stopped == nil {
 		l.dispatch()
 	}
-	if err := l.record(background); err != nil {
-		l.broken = true
-		l.Stop(err)
+	if err := l.record(l.patience(ctx)); err != nil {
+		l.fall(err)
 		for _, x := range l.starts { // their attempts are not recorded: nobody executes them
 			delete(l.under, x)
+			l.local--
 		}
 		l.starts = nil
-		if errors.Is(err, store.ErrDeposed) { // what runs is the next leader's
+		if l.o.Serves { // what runs is the next leader's
 			return true, err
 		}
 	}
@@ -61,10 +60,10 @@ func (l *Loop) Step(ctx context.Context) (idle bool, err error) {
 		l.start(background, x)
 	}
 	l.starts = nil
-	if len(l.under) > 0 {
+	switch {
+	case l.stopped != nil && l.local > 0, l.stopped == nil && len(l.under) > 0:
 		return false, nil
-	}
-	if l.stopped != nil {
+	case l.stopped != nil:
 		return true, l.wind(background)
 	}
 	for _, lane := range l.lanes {
@@ -78,6 +77,25 @@ func (l *Loop) Step(ctx context.Context) (idle bool, err error) {
 	return true, nil
 }
 
+// patience is how long a record is tried: a loop that serves tries until its context ends, one that drives a plan ends what
+// it has begun although it was asked to end.
+func (l *Loop) patience(ctx context.Context) context.Context {
+	if l.o.Serves {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// fall notes that the store does not take what was decided: nothing more is recorded.
+func (l *Loop) fall(err error) {
+	l.broken = true
+	if l.o.Serves {
+		l.stopped = err
+		return
+	}
+	l.Stop(err)
+}
+
 // Wait blocks until something happened, wake was signalled or the time has come, and takes in what happened. It returns
 // at once when ctx has ended, and stops the loop.
 func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) {
@@ -85,9 +103,7 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 	if l.stopped != nil {
 		interrupt = nil
 	}
-	if !until.IsZero() && l.stopped == nil {
-		l.alarms.set(until, func() {})
-	}
+	l.alarms.until = until
 	l.alarms.arm()
 	select {
 	case x := <-l.done:
@@ -117,16 +133,15 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 	l.settle()
 }
 
-// Stop lets nothing more start and cancels what runs.
+// Stop lets nothing more start and cancels what runs in this process.
 func (l *Loop) Stop(why error) {
 	if l.stopped == nil || errors.Is(l.stopped, ErrInterrupted) {
 		l.stopped = why
 	}
-	if errors.Is(why, store.ErrDeposed) {
-		return
-	}
-	for x := range l.under {
-		l.cancel(x, ErrInterrupted)
+	for _, x := range l.executions() {
+		if !x.remote {
+			l.cancel(x, ErrInterrupted)
+		}
 	}
 }
 
@@ -141,11 +156,18 @@ func (l *Loop) Drain() {
 func (l *Loop) Close() {
 	l.alarms.stop()
 	close(l.quit)
+	l.lines.leave(l.o.Stray)
 }
 
-// deliver hands in what an execution came to; false when the loop is closed.
+// deliver hands in what an execution came to; false when the loop is closed. What was handed in to a loop that closes
+// before it has recorded it is lost: whoever handed it in keeps it until then.
 func (l *Loop) deliver(x *execution) func(Ended) bool {
 	return func(e Ended) bool {
+		select {
+		case <-l.quit:
+			return false
+		default:
+		}
 		select {
 		case l.done <- ended{x, e}:
 			return true
@@ -220,10 +242,7 @@ func (l *Loop) open(r *runState) {
 	if r.State == run.Queued {
 		l.moveRun(r, run.EventStarted, "")
 	}
-	if limit := r.flow.pipeline.RunTimeout; limit > 0 {
-		limit *= time.Duration(len(r.group.runs))
-		l.alarms.set(l.now.Add(limit), func() { l.timeOutRun(r, limit) })
-	}
+	l.limit(r)
 	for i := range r.nodes {
 		l.resume(r, i)
 	}
@@ -232,15 +251,31 @@ func (l *Loop) open(r *runState) {
 	}
 }
 
+// limit has a run end that takes too long from now on.
+func (l *Loop) limit(r *runState) {
+	if limit := r.flow.pipeline.RunTimeout; limit > 0 {
+		limit *= time.Duration(len(r.group.runs))
+		r.limit = l.alarms.set(l.now.Add(limit), func() { l.timeOutRun(r, limit) })
+	}
+}
+
+// holds reports whether what let task i start still holds.
+func (l *Loop) holds(r *runState, i int) bool {
+	return r.nodes[i].parent >= 0 || r.cells[i].tally.Verdict(rule(r.nodes[i])) == run.VerdictRun && l.pastOf(r, i).Verdict == run.VerdictRun
+}
+
 // resume puts one task run of an opened run in motion.
 func (l *Loop) resume(r *runState, i int) {
 	n, c := r.nodes[i], &r.cells[i]
 	if !n.selected || !c.present || c.State.Ended() || c.State == run.Running {
 		return
 	}
-	holds := n.parent >= 0 || c.tally.Verdict(rule(n)) == run.VerdictRun && l.pastOf(r, i).Verdict == run.VerdictRun
 	switch {
-	case c.State != run.Scheduled && !holds:
+	case c.State == run.Deferred && n.task.Map != nil && n.parent < 0:
+		if c.kids == 0 {
+			l.finishItems(r, i)
+		}
+	case c.State != run.Scheduled && !l.holds(r, i):
 		l.move(r, i, run.EventInterrupted, "a task before it was cleared")
 		l.unsettle = append(l.unsettle, place{r, i})
 	case c.State == run.Queued:
@@ -248,7 +283,7 @@ func (l *Loop) resume(r *runState, i int) {
 	case c.State == run.UpForRetry:
 		c.alone = true
 		l.retryAt(r, i, c.NotBefore)
-	case c.State == run.Deferred && c.kids == 0:
+	case c.State == run.Deferred:
 		l.lookAt(r, i, l.now)
 	default:
 		l.unsettle = append(l.unsettle, place{r, i})

@@ -33,14 +33,14 @@ func MappedTask(name string) string {
 // expand makes the task runs of a mapped task's items.
 func (l *Loop) expand(r *runState, i int, items []any) {
 	l.addItems(r, i, items)
-	parent := &r.cells[i]
-	if parent.kids == 0 {
+	if len(items) == 0 {
 		l.move(r, i, run.EventSkipped, "there are no items")
 		return
 	}
 	var missing []string
+	wanted := func(j int) bool { return r.nodes[j].parent == i && r.nodes[j].item.Index < len(items) }
 	for j := range r.nodes {
-		if n, c := r.nodes[j], &r.cells[j]; n.parent == i && !c.present {
+		if n, c := r.nodes[j], &r.cells[j]; wanted(j) && !c.present {
 			missing = append(missing, n.name)
 			c.State, c.present = run.Scheduled, true
 			r.open++
@@ -51,8 +51,12 @@ func (l *Loop) expand(r *runState, i int, items []any) {
 		l.batch.Tasks = append(l.batch.Tasks, store.NewTasks{RunID: r.ID, Tasks: missing})
 	}
 	l.move(r, i, run.EventDeferred, fmt.Sprintf("one task run for each of %d items", len(items)))
-	for j := range r.nodes {
-		if r.nodes[j].parent != i {
+	for j, n := range r.nodes {
+		if !wanted(j) {
+			if c := &r.cells[j]; n.parent == i && c.present && c.State.Ended() && c.State != run.Removed {
+				r.open++ // move counts it as ended again
+				l.move(r, j, run.EventRemoved, "there is no such item any more")
+			}
 			continue
 		}
 		if r.cells[j].State.Ended() { // an item of before the task was cleared
@@ -60,9 +64,10 @@ func (l *Loop) expand(r *runState, i int, items []any) {
 		}
 		l.unsettle = append(l.unsettle, place{r, j})
 	}
+	r.cells[i].kids = len(items)
 }
 
-// addItems gives the run nodes and cells for items that it has none for yet, and counts those that have not ended.
+// addItems gives the run nodes and cells for items that it has none for yet.
 func (l *Loop) addItems(r *runState, i int, items []any) {
 	parent := r.nodes[i]
 	known := map[string]int{}
@@ -81,15 +86,23 @@ func (l *Loop) addItems(r *runState, i int, items []any) {
 		}
 		r.nodes[j].item = &Item{Index: k, Value: value}
 	}
-	r.cells[i].kids = len(items)
 }
 
 // itemEnded ends a mapped task with the last of its items.
 func (l *Loop) itemEnded(r *runState, i int) {
 	c := &r.cells[i]
-	if c.kids--; c.kids > 0 || c.State != run.Deferred {
+	if c.kids--; c.kids > 0 {
 		return
 	}
+	if c.State == run.Deferred {
+		l.finishItems(r, i)
+		return
+	}
+	l.unsettle = append(l.unsettle, place{r, i}) // it was cleared and waits for them
+}
+
+// finishItems ends a mapped task whose items have all ended.
+func (l *Loop) finishItems(r *runState, i int) {
 	var failed []string
 	for j, n := range r.nodes {
 		if n.parent == i && (r.cells[j].State == run.Failed || r.cells[j].State == run.UpstreamFailed) {
@@ -98,30 +111,44 @@ func (l *Loop) itemEnded(r *runState, i int) {
 	}
 	if len(failed) == 0 {
 		l.move(r, i, run.EventSucceeded, "")
+		l.wrote(r, r.nodes[i])
 		return
 	}
 	l.move(r, i, run.EventFailed, fmt.Sprintf("%d of its items failed: %s", len(failed), list(failed, 3)))
 }
 
-// readItems puts back the items of a mapped task that was deferred when its process ended.
+// readItems puts back the items of mapped tasks: of one that waits for them as well as of one that was cleared, whose items
+// of before are cleared with it when it tells its items anew.
 func (l *Loop) readItems(r *runState, stored map[string]run.TaskRun) {
 	for i, n := range r.flow.nodes {
-		c := &r.cells[i]
-		if n.task.Map == nil || c.State != run.Deferred {
+		if n.task.Map == nil {
 			continue
 		}
 		var m mapped
-		if json.Unmarshal(c.Result, &m) != nil {
-			continue
+		if text := r.cells[i].Result; text != nil {
+			_ = json.Unmarshal(text, &m) // a result that is not one of items has none
 		}
-		l.addItems(r, i, m.Items)
+		items := m.Items
+		for len(items) < len(stored) {
+			if _, ok := stored[ItemName(n.name, len(items))]; !ok {
+				break
+			}
+			items = append(items, nil)
+		}
+		l.addItems(r, i, items)
 		for j := len(r.flow.nodes); j < len(r.nodes); j++ {
 			if t, ok := stored[r.nodes[j].name]; ok && r.nodes[j].parent == i {
 				r.cells[j].TaskRun, r.cells[j].present = t, true
-				if t.State.Ended() {
-					c.kids--
-				}
 			}
+		}
+	}
+}
+
+// endItems ends what is open of the items of a task that tells them anew before they run again.
+func (a *admission) endItems(r *runState, i int) {
+	for j, n := range r.nodes {
+		if n.parent == i && r.cells[j].present && !r.cells[j].State.Ended() {
+			a.shift(place{r, j}, run.EventMarkedSkipped, "its task was cleared")
 		}
 	}
 }

@@ -27,7 +27,7 @@ func newGroup(runs []*runState, nodes int, ordered bool) *group {
 		waiting: make([][]*runState, nodes)}
 	for k, r := range runs {
 		r.group, r.position = g, k
-		for i := range r.cells {
+		for i := range nodes { // without the items of mapped tasks, which are never batched
 			if r.cells[i].State == run.Scheduled {
 				g.undecided[i]++
 			}

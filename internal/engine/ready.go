@@ -115,7 +115,7 @@ func (l *Loop) room(u unit) (worker, why string) {
 // holders names the task runs that have slots of a pool.
 func (l *Loop) holders(pool string) string {
 	var names []string
-	for x := range l.under {
+	for _, x := range l.executions() {
 		if x.node.task.Pool == pool && !x.aside {
 			names = append(names, x.runs[0].ID+" "+x.node.name)
 		}

@@ -37,13 +37,11 @@ func (l *Loop) record(ctx context.Context) error {
 		l.opts.Observer.Observe(event)
 	}
 	l.events = l.events[:0]
-	endings := l.endings
-	l.endings = nil
-	for _, r := range endings {
-		l.o.Ended(r)
-	}
 	return nil
 }
+
+// Unrecorded reports whether changes have been decided that are not in the store yet.
+func (l *Loop) Unrecorded() bool { return len(l.batch.Changes) > 0 }
 
 // Batch is what the next record writes: a scheduler adds its own parts.
 func (l *Loop) Batch() *store.Batch { return &l.batch }
@@ -52,8 +50,7 @@ func (l *Loop) Batch() *store.Batch { return &l.batch }
 func (l *Loop) Record(ctx context.Context) error {
 	err := l.record(ctx)
 	if err != nil {
-		l.broken = true
-		l.Stop(err)
+		l.fall(err)
 	}
 	return err
 }
@@ -91,11 +88,23 @@ func (l *Loop) persist(ctx context.Context, b store.Batch) error {
 // applied reports whether the store has come to where the changes lead.
 func (l *Loop) applied(ctx context.Context, changes []run.Change) bool {
 	type key struct{ runID, task string }
-	want := map[key]run.Change{}
+	want, from := map[key]run.Change{}, map[key]run.State{}
+	telling := false // what ends where it began, under the same claim, does not tell
 	var ids []string
 	for _, c := range changes {
-		want[key{c.RunID, c.Task}] = c
+		telling = telling || c.Event == run.EventStarted
+		k := key{c.RunID, c.Task}
+		if _, seen := from[k]; !seen {
+			from[k] = c.From
+		}
+		want[k] = c
 		ids = append(ids, c.RunID)
+	}
+	for k, c := range want {
+		telling = telling || c.To != from[k]
+	}
+	if !telling {
+		return false
 	}
 	ids = unique(ids)
 	runs, err := l.store.Runs(ctx, store.RunFilter{IDs: ids})
@@ -165,10 +174,30 @@ type lineBuffer struct {
 
 	mu    sync.Mutex
 	lines []run.LogLine
+	stray func(run.LogLine) // takes them once the loop is closed
+}
+
+// leave gives what is left, and all that comes later, to stray.
+func (b *lineBuffer) leave(stray func(run.LogLine)) {
+	if stray == nil {
+		stray = func(run.LogLine) {}
+	}
+	left := b.take()
+	b.mu.Lock()
+	b.stray = stray
+	b.mu.Unlock()
+	for _, line := range left {
+		stray(line)
+	}
 }
 
 func (b *lineBuffer) add(line run.LogLine) {
 	b.mu.Lock()
+	if b.stray != nil {
+		defer b.mu.Unlock()
+		b.stray(line)
+		return
+	}
 	b.lines = append(b.lines, line)
 	first := len(b.lines) == 1
 	b.mu.Unlock()

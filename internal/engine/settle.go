@@ -29,11 +29,11 @@ func (l *Loop) move(r *runState, i int, event run.Event, reason string) {
 		return
 	}
 	r.lane.count(from, to)
-	if r.opened {
+	if r.group != nil {
 		r.group.moved(i, from, to)
-		if from == run.Scheduled && to != run.Queued { // what is queued comes to release by enqueue
-			l.release(r.group, i)
-		}
+	}
+	if r.opened && from == run.Scheduled && to != run.Queued { // what is queued comes to release by enqueue
+		l.release(r.group, i)
 	}
 	l.tell(r, i, event, to)
 	if to.Ended() {
@@ -94,7 +94,7 @@ func (l *Loop) ended(r *runState, i int) {
 	if r.group != nil && r.opened {
 		l.nextInTurn(r.group, i)
 	}
-	if r.open--; r.open == 0 && r.opened {
+	if r.open--; r.open == 0 && r.opened && !r.held {
 		l.endRun(r)
 	}
 }
@@ -142,8 +142,11 @@ func (l *Loop) decide(r *runState, i int) {
 // judge says what is to be done with a task run that waits: by what stands before it, by what a branch chose, by its past.
 func (l *Loop) judge(r *runState, i int) run.Decision {
 	n, c := r.nodes[i], &r.cells[i]
-	if n.parent >= 0 {
+	switch {
+	case n.parent >= 0:
 		return run.Decision{Verdict: run.VerdictRun}
+	case c.kids > 0: // of before it was cleared: they end first
+		return run.Decision{Verdict: run.VerdictWait}
 	}
 	switch verdict := c.tally.Verdict(rule(n)); verdict {
 	case run.VerdictSkip, run.VerdictUpstreamFailed:
@@ -240,6 +243,7 @@ func (l *Loop) endRun(r *runState) {
 // leave lets go of a run: its group is done with it, and it is in the way of nothing any more.
 func (l *Loop) leave(r *runState) {
 	r.past = nil
+	l.alarms.drop(r.limit)
 	if l.book[r.ID] == r {
 		delete(l.book, r.ID)
 	}
@@ -297,7 +301,7 @@ func (l *Loop) moveRun(r *runState, event run.Event, reason string) {
 		}
 		l.tellRun(RunEnded, r)
 		if l.o.Ended != nil {
-			l.endings = append(l.endings, r.Run)
+			l.o.Ended(r.Run)
 		}
 	} else if to == run.Running {
 		r.Started = l.now
@@ -313,13 +317,13 @@ func (l *Loop) timeOutRun(r *runState, limit time.Duration) {
 	}
 	r.timedOut = true
 	r.Reason = "the run timed out after " + inWords(limit)
-	for x := range l.under {
-		if slices.Contains(x.runs, r) {
+	for i := range r.cells {
+		if x := r.cells[i].x; x != nil {
 			l.cancel(x, errors.New(r.Reason))
 		}
 	}
 	for i := range r.nodes {
-		if s := r.cells[i].State; r.nodes[i].selected && r.cells[i].present && !s.Ended() && s != run.Running && !l.looked(r, i) {
+		if s := r.cells[i].State; r.nodes[i].selected && r.cells[i].present && !s.Ended() && s != run.Running && r.cells[i].x == nil {
 			l.move(r, i, run.EventRunTimedOut, r.Reason)
 		}
 	}

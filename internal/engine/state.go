@@ -28,6 +28,8 @@ type Loop struct {
 	unsettle []place // task runs whose decision may have changed
 	outbox
 	under   map[*execution]bool
+	order   int // executions that were taken so far
+	local   int // of those under way, those that end by themselves in this process
 	alarms  *alarms
 	lines   *lineBuffer
 	done    chan ended
@@ -46,11 +48,13 @@ type LoopOptions struct {
 	Fence func() int64
 	// Pools gives the slots of a pool; nil = no pool has a bound.
 	Pools func(name string) int
-	// Wrote is told of each task run that has written its table, before that is recorded; what it gives is recorded with it.
-	Wrote func(r run.Run, task, table string) []store.DatasetUpdate
+	// Wrote reports whether a write of a table is to be recorded; nil = as Options.Datasets says.
+	Wrote func(table string) bool
 	// Paused reports whether a pipeline starts nothing by itself; nil = none is.
 	Paused func(pipeline string) bool
-	// Ended is told of each run that has ended, after that is recorded.
+	// Stray takes lines of tasks that go on when the loop is closed; nil = they are lost.
+	Stray func(line run.LogLine)
+	// Ended is told of each run that ends, before that is recorded: what it adds to the Batch is recorded with it.
 	Ended func(r run.Run)
 }
 
@@ -102,10 +106,9 @@ type usage struct {
 
 // outbox is what has been decided and is not in the store yet, and what follows once it is.
 type outbox struct {
-	batch   store.Batch
-	events  []Event
-	starts  []*execution
-	endings []run.Run
+	batch  store.Batch
+	events []Event
+	starts []*execution
 }
 
 // runState is a run and its task runs.
@@ -116,16 +119,16 @@ type runState struct {
 	nodes    []*node // the flow's, then those of mapped items
 	cells    []cell  // by node
 	open     int     // selected task runs that have not ended
-	busy     int     // executions under way
 	fresh    bool    // made by this plan
 	left     bool    // not driven: it stays as it is
 	opened   bool
+	held     bool // it is being changed by hand: it does not end in the middle of that
 	timedOut bool
+	limit    *alarm // its time-out
 	group    *group
 	position int       // in its group
 	past     *runState // the run before, nil when there is none or no task asks
 	future   *runState // the driven run whose past it is
-	after    []func()  // what waits until no execution of the run is under way
 }
 
 // state gives the state of a task's run by name, "" when there is none.
@@ -139,10 +142,11 @@ func (r *runState) state(name string) run.State {
 // cell is one task run.
 type cell struct {
 	run.TaskRun
-	present bool // in the store
-	alone   bool // not (or no more) executed together with other intervals
-	taken   int  // the next attempt comes after this one as well: see passOver
-	kids    int  // of a mapped task: items whose task runs have not ended
+	present bool       // in the store
+	alone   bool       // not (or no more) executed together with other intervals
+	taken   int        // the next attempt comes after this one as well: see passOver
+	kids    int        // of a mapped task: items whose task runs have not ended
+	x       *execution // what executes it now
 	tally   run.Tally
 }
 

@@ -1,16 +1,19 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"damson/internal/diag"
 	"damson/internal/run"
+	"damson/internal/store"
 )
 
 // execution is a unit that a worker has.
@@ -20,9 +23,14 @@ type execution struct {
 	work   Work
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	limit  *alarm // its time-out
+	order  int
 	ended  bool
-	aside  bool              // a look of a deferred task, which takes no worker
-	amend  func(r *runState) // what somebody wants of its task runs, whatever it comes to
+	aside  bool // it takes no worker: a look of a deferred task, or a question to the ledger
+	remote bool // what it comes to is told by Finish
+	split  bool // it was one for several intervals, of which the ledger is asked one by one
+	// amends is what somebody wants of its task runs, whatever it comes to.
+	amends map[*runState]func()
 }
 
 // claim records a unit's task runs as running, each with a new attempt and token.
@@ -52,6 +60,7 @@ func (l *Loop) claim(u unit, worker string) {
 		panic(fmt.Sprintf("engine: %s of %s cannot be told to a worker: %v", u.node.name, u.runs[0].ID, err))
 	}
 	if message != nil {
+		x.remote = true
 		l.batch.Send = append(l.batch.Send, *message)
 	}
 	l.take(x)
@@ -74,13 +83,23 @@ func (l *Loop) workOf(u unit) Work {
 
 // take notes that an execution is under way.
 func (l *Loop) take(x *execution) {
+	l.order++
+	x.order = l.order
 	l.under[x] = true
+	if !x.remote {
+		l.local++
+	}
 	for _, r := range x.runs {
-		r.busy++
+		r.cells[x.node.index].x = x
 	}
 	if !x.aside {
 		l.occupy(x.unit, 1)
 	}
+}
+
+// executions lists what is under way, first taken first.
+func (l *Loop) executions() []*execution {
+	return slices.SortedFunc(maps.Keys(l.under), func(a, b *execution) int { return cmp.Compare(a.order, b.order) })
 }
 
 // start hands an execution, whose attempts are recorded, to its worker.
@@ -98,7 +117,7 @@ func (l *Loop) watch(ctx context.Context, x *execution) {
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
 	if limit := x.node.task.Timeout; limit > 0 {
 		limit *= time.Duration(len(x.runs))
-		l.alarms.set(l.now.Add(limit), func() {
+		x.limit = l.alarms.set(l.now.Add(limit), func() {
 			if !x.ended {
 				l.cancel(x, &timeoutError{limit})
 			}
@@ -137,7 +156,7 @@ func inWords(d time.Duration) string {
 // lookAt has a deferred task look again, at a time, whether what it waits for has come.
 func (l *Loop) lookAt(r *runState, i int, at time.Time) {
 	look := func() {
-		if r.cells[i].State != run.Deferred || l.stopped != nil || l.looked(r, i) {
+		if r.cells[i].State != run.Deferred || l.stopped != nil || r.cells[i].x != nil {
 			return
 		}
 		x := &execution{unit: unit{[]*runState{r}, r.nodes[i]}, aside: true}
@@ -152,90 +171,89 @@ func (l *Loop) lookAt(r *runState, i int, at time.Time) {
 	l.alarms.set(at, look)
 }
 
-// looked reports whether a deferred task is looking just now.
-func (l *Loop) looked(r *runState, i int) bool {
-	for x := range l.under {
-		if x.aside && x.runs[0] == r && x.node.index == i {
-			return true
-		}
-	}
-	return false
-}
-
 // complete takes in what an execution came to.
 func (l *Loop) complete(done ended) {
 	x, e := done.x, done.e
 	if x.ended {
 		return
 	}
-	x.ended = true
-	delete(l.under, x)
-	if !x.aside {
-		l.occupy(x.unit, -1)
-		l.crew.Release(x.worker, x.work)
-	}
-	interrupted := errors.Is(context.Cause(x.ctx), ErrInterrupted) || errors.Is(e.Err, ErrInterrupted)
-	x.cancel(nil)
+	interrupted := errors.Is(context.Cause(x.ctx), ErrInterrupted) || errors.Is(e.Err, ErrInterrupted) || len(x.amends) > 0
+	l.let(x)
 	if e.Doubt != nil {
 		l.Stop(diag.Finding{Summary: "The warehouse does not say whether a task has committed", Cause: e.Doubt,
 			Detail: fmt.Sprintf("%s of %s ended with: %v. Its ledger then answered: %v", x.node.name, x.runs[0].ID, e.Err, e.Doubt),
 			Fix:    "Make sure that the warehouse works and run the same command again: the task continues only if it had not committed."})
 		return
 	}
-	fellApart := false
-	for k, r := range x.runs {
-		r.busy--
-		c := &r.cells[x.node.index]
-		result, committed := e.Committed[x.work.Claims[k]]
-		if e.Taken != nil {
-			c.taken = e.Taken[k]
-		}
-		switch {
-		case x.amend != nil:
-			x.amend(r)
-		case e.Err == nil:
-			l.settleOne(x, k, e)
-		case committed:
-			c.Result = result
-			l.move(r, x.node.index, run.EventSucceeded, "it had committed before it ended with: "+e.Err.Error())
-			l.wrote(r, x.node)
-		case errors.Is(e.Err, errLost):
-			l.move(r, x.node.index, run.EventRecovered, gone)
-			if r.opened {
-				l.enqueue(r, x.node.index)
-			}
-		case interrupted && x.aside: // it stays deferred: the next process looks again
-		case interrupted:
-			l.move(r, x.node.index, run.EventInterrupted, "interrupted")
-		case r.timedOut:
-			l.move(r, x.node.index, run.EventRunTimedOut, r.Reason)
-		case len(x.runs) > 1:
-			fellApart = true
-			l.move(r, x.node.index, run.EventSplit, "failed together with other intervals, now alone: "+e.Err.Error())
-		default:
-			l.failAttempt(r, x, e.Err)
-		}
+	if e.Err != nil && len(x.runs) > 1 && len(e.Committed) < len(x.runs) && !interrupted && !errors.Is(e.Err, errLost) {
+		x.split = true
 	}
-	if fellApart {
+	for k, r := range x.runs {
+		if change := x.amends[r]; change != nil {
+			change()
+			continue
+		}
+		l.settleRun(x, k, e, interrupted)
+	}
+	if x.split {
 		l.split(x, e.Err)
 	}
 	for _, r := range x.runs {
-		if x.amend != nil {
+		if x.amends[r] != nil {
 			l.reconsider(r)
 		}
-		l.calm(r)
 	}
 }
 
-// calm does what waited until no execution of a run is under way.
-func (l *Loop) calm(r *runState) {
-	if r.busy > 0 {
-		return
+// let lets go of an execution that has ended.
+func (l *Loop) let(x *execution) {
+	x.ended = true
+	delete(l.under, x)
+	if !x.remote {
+		l.local--
 	}
-	after := r.after
-	r.after = nil
-	for _, do := range after {
-		do()
+	if !x.aside {
+		l.occupy(x.unit, -1)
+		l.crew.Release(x.worker, x.work)
+	}
+	for _, r := range x.runs {
+		r.cells[x.node.index].x = nil
+	}
+	l.alarms.drop(x.limit)
+	x.cancel(nil)
+}
+
+// settleRun takes in what an execution came to for its kth run.
+func (l *Loop) settleRun(x *execution, k int, e Ended, interrupted bool) {
+	r, i := x.runs[k], x.node.index
+	c := &r.cells[i]
+	result, committed := e.Committed[x.work.Claims[k]]
+	if e.Taken != nil {
+		c.taken = e.Taken[k]
+	}
+	switch {
+	case e.Err == nil:
+		l.settleOne(x, k, e)
+	case committed:
+		c.Result = result
+		l.move(r, i, run.EventSucceeded, "it had committed before it ended with: "+e.Err.Error())
+		l.wrote(r, x.node)
+	case r.timedOut:
+		l.move(r, i, run.EventRunTimedOut, r.Reason)
+	case errors.Is(e.Err, errLost):
+		l.move(r, i, run.EventRecovered, gone)
+		if r.opened {
+			l.enqueue(r, i)
+		}
+	case interrupted && c.State == run.Deferred: // it stays so: the next process looks again
+	case interrupted:
+		l.move(r, i, run.EventInterrupted, "interrupted")
+		l.unsettle = append(l.unsettle, place{r, i}) // its process ended, or another of its intervals was changed: it starts anew
+	case x.split:
+		l.move(r, i, run.EventSplit, "failed together with other intervals, now alone: "+e.Err.Error())
+		c.alone = true
+	default:
+		l.failAttempt(r, x, e.Err)
 	}
 }
 
@@ -265,10 +283,16 @@ func (l *Loop) settleOne(x *execution, k int, e Ended) {
 	}
 }
 
-// wrote notes that a task run has written its table.
+// wrote records that a task run has written its table, where somebody waits for that; a mapped task has with the last of its
+// items.
 func (l *Loop) wrote(r *runState, n *node) {
-	if table := n.task.Into(); table != "" && l.o.Wrote != nil {
-		l.batch.Updates = append(l.batch.Updates, l.o.Wrote(r.Run, n.name, table)...)
+	table := n.task.Into()
+	waited := slices.Contains(l.opts.Datasets, table)
+	if l.o.Wrote != nil {
+		waited = l.o.Wrote(table)
+	}
+	if table != "" && waited && n.parent < 0 {
+		l.batch.Updates = append(l.batch.Updates, store.DatasetUpdate{Dataset: table, RunID: r.ID, Task: n.name, Start: r.Start, End: r.End, At: l.now})
 	}
 }
 
@@ -278,7 +302,7 @@ func (l *Loop) split(x *execution, err error) {
 	l.lines.add(run.LogLine{Claim: x.work.Claims[0], At: l.now, Level: "warn", Text: fmt.Sprintf(
 		"The execution for %d intervals failed; each is now run alone to find the one at fault. The error was: %v", len(x.runs), err)})
 	for _, r := range x.runs {
-		if r.cells[x.node.index].State == run.Queued {
+		if r.cells[x.node.index].State == run.Queued && r.opened {
 			l.enqueue(r, x.node.index)
 		}
 	}
@@ -311,8 +335,7 @@ func (l *Loop) failAttempt(r *runState, x *execution, err error) {
 
 // adopt takes over an execution that an earlier loop has started on a worker that goes on.
 func (l *Loop) adopt(ctx context.Context, u unit, worker string) {
-	x := &execution{unit: u, worker: worker, work: l.workOf(u)}
+	x := &execution{unit: u, worker: worker, work: l.workOf(u), remote: true}
 	l.take(x)
 	l.watch(ctx, x)
-	l.crew.Start(x.ctx, worker, x.work, l.deliver(x))
 }

@@ -1,9 +1,11 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,7 +28,7 @@ type Wish struct {
 	By            string       `json:"by,omitempty"`
 	Total         int          `json:"total"`            // data intervals
 	Cursor        time.Time    `json:"cursor,omitzero"`  // those before it have been given to the engine
-	Failed        int          `json:"failed,omitempty"` // when it has ended: runs that are failed
+	Failed        int          `json:"failed,omitempty"` // when it has ended: runs of its dates that are failed; of a cancelled one, those that did not begin
 }
 
 // backfill is an open backfill.
@@ -69,12 +71,10 @@ func (l *leader) takeUp(b *backfill) {
 	l.backfills[b.ID] = b
 }
 
-// backfillOf gives the open backfill that a run belongs to.
+// backfillOf gives the open backfill that a run belongs to: one that it made, or one that was there, whatever made
+// it, and that it runs again. Of several the first.
 func (l *leader) backfillOf(r run.Run) *backfill {
-	if r.Trigger != "backfill" {
-		return nil
-	}
-	for _, b := range l.backfills {
+	for _, b := range l.inOrder() {
 		if b.Pipeline == r.Pipeline && !r.Start.Before(b.From) && r.Start.Before(b.Cursor) {
 			return b
 		}
@@ -82,14 +82,21 @@ func (l *leader) backfillOf(r run.Run) *backfill {
 	return nil
 }
 
+// inOrder lists the open backfills, first made first.
+func (l *leader) inOrder() []*backfill {
+	return slices.SortedFunc(maps.Values(l.backfills), func(a, b *backfill) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Backfill.ID, b.Backfill.ID))
+	})
+}
+
 // newBackfill takes a wish.
-func (l *leader) newBackfill(_ context.Context, r Request) (Answer, error) {
+func (l *leader) newBackfill(_ context.Context, r Request) (a Answer, after func() error, err error) {
 	t, err := l.tracked(r.Pipeline)
 	if err != nil {
-		return Answer{}, err
+		return a, nil, err
 	}
 	if r.Backfill == nil {
-		return Answer{}, diag.Finding{Summary: "Nothing to backfill", Detail: "The request says no dates.", Fix: "Give --from and --to."}
+		return a, nil, diag.Finding{Summary: "Nothing to backfill", Detail: "The request says no dates.", Fix: "Give --from and --to."}
 	}
 	now := l.clock.Now()
 	b := &backfill{Wish: *r.Backfill}
@@ -100,13 +107,15 @@ func (l *leader) newBackfill(_ context.Context, r Request) (Answer, error) {
 	if b.Parallel == 0 {
 		slots := 0
 		for _, m := range l.crew.members {
-			slots += m.Slots
+			if !m.gone {
+				slots += m.Slots
+			}
 		}
 		b.Parallel = max(1, slots-1)
 	}
 	s, err := schedule.Parse(t.pipeline.Schedule, t.pipeline.Timezone)
 	if err != nil {
-		return Answer{}, err
+		return a, nil, err
 	}
 	for range s.Intervals(b.From, b.To) {
 		b.Total++
@@ -114,7 +123,7 @@ func (l *leader) newBackfill(_ context.Context, r Request) (Answer, error) {
 	b.Backfill = store.Backfill{ID: l.freeID(r.Pipeline, now), Pipeline: r.Pipeline, State: BackfillOpen, Created: now}
 	l.takeUp(b)
 	l.keep(b)
-	return Answer{Backfill: b.ID}, nil
+	return Answer{Backfill: b.ID}, nil, nil
 }
 
 // freeID names a backfill by its pipeline and second.
@@ -140,21 +149,22 @@ func (l *leader) keep(b *backfill) {
 	l.loop.Batch().Backfills = append(l.loop.Batch().Backfills, b.Backfill)
 }
 
-// cancelBackfill lets a backfill open no further runs. What is under way ends.
-func (l *leader) cancelBackfill(_ context.Context, r Request) (Answer, error) {
+// cancelBackfill lets a backfill open no further runs: those that wait to begin are failed, so that another backfill with rerun
+// failed takes them up. What is under way ends.
+func (l *leader) cancelBackfill(_ context.Context, r Request) (a Answer, after func() error, err error) {
 	b := l.backfills[r.ID]
 	if b == nil {
 		var open []string
 		for id := range l.backfills {
 			open = append(open, id)
 		}
-		return Answer{}, diag.Finding{Summary: "No such backfill", Detail: fmt.Sprintf("No backfill %q is open.", r.ID), Fix: diag.DidYouMean(r.ID, open)}
+		return a, nil, diag.Finding{Summary: "No such backfill", Detail: fmt.Sprintf("No backfill %q is open.", r.ID), Fix: diag.DidYouMean(r.ID, open)}
 	}
-	l.loop.Empty(b.lane)
-	b.State, b.Ended = BackfillCancelled, l.clock.Now()
+	n := l.loop.Empty(b.lane, "backfill "+b.ID+" was cancelled by "+cmp.Or(r.By, "somebody"))
+	b.State, b.Ended, b.Failed = BackfillCancelled, l.clock.Now(), n
 	l.keep(b)
 	l.retire(b)
-	return Answer{Backfill: b.ID}, nil
+	return Answer{Backfill: b.ID}, nil, nil
 }
 
 // retire lets go of a backfill; its lane goes when it is idle.
@@ -171,11 +181,14 @@ func (l *leader) advanceBackfills(ctx context.Context) error {
 		}
 		return lane.Idle()
 	})
-	for _, b := range l.backfills {
+	for _, b := range l.inOrder() {
 		if b.lane.Pending() > 0 || b.track.pipeline == nil {
 			continue
 		}
 		part, cursor, err := b.next()
+		if err == nil {
+			err = l.upToDate(ctx)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -188,11 +201,11 @@ func (l *leader) advanceBackfills(ctx context.Context) error {
 			continue
 		}
 		plan := engine.Plan{Pipeline: b.track.pipeline, Intervals: part, Tasks: b.Tasks, Rerun: b.Rerun, Trigger: "backfill", Batch: b.Batch}
+		b.Cursor = cursor
+		l.keep(b)
 		if err := l.loop.Admit(ctx, b.lane, plan); err != nil {
 			return err
 		}
-		b.Cursor = cursor
-		l.keep(b)
 	}
 	return nil
 }
@@ -220,6 +233,9 @@ func (b *backfill) next() (part []run.Interval, cursor time.Time, err error) {
 
 // endBackfill records how a backfill ended.
 func (l *leader) endBackfill(ctx context.Context, b *backfill) error {
+	if err := l.loop.Record(ctx); err != nil { // the end of its last run may not be in the store yet
+		return err
+	}
 	failed, err := l.store.Runs(ctx, store.RunFilter{Pipeline: b.Pipeline, From: b.From, To: b.To, States: []run.State{run.Failed}})
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"damson/internal/engine"
@@ -14,9 +16,9 @@ import (
 // crew is the leader's view of all workers; it belongs to the loop's goroutine.
 type crew struct {
 	*Service
-	lease   func() store.Lease
-	members map[string]*member // by the process's ID
-	ends    map[string]ending  // executions in other processes, by the key of each claim
+	lease    func() store.Lease
+	members  map[string]*member // by the process's ID
+	released []run.Claim        // executions of this process that were taken in and are not recorded yet
 }
 
 // member is a process as the leader sees it.
@@ -24,49 +26,53 @@ type member struct {
 	store.Process
 	used    int
 	changed time.Time // when its beat was last seen to change, by this process's clock
-	asked   bool      // it was asked what it executes
+	asked   time.Time // when it was last asked what it executes; zero = it was not
 	counted bool      // it has answered
-	gone    bool
+	gone    bool      // its beat stands still: it is nobody's worker until it moves again
 }
 
-// ending is who wants to know what an execution in another process comes to.
-type ending struct {
-	worker string
-	end    func(engine.Ended) bool
-}
-
-// refresh takes in the processes as they are registered now and gives those that have gone since.
-func (c *crew) refresh(ctx context.Context, now time.Time) (gone []string, err error) {
+// refresh takes in the processes as they are registered now. It gives those that have gone since, and those that have come.
+func (c *crew) refresh(ctx context.Context, now time.Time) (gone, come []string, err error) {
 	processes, err := c.store.Processes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	present := map[string]bool{}
 	for _, p := range processes {
 		present[p.ID] = true
 		m := c.members[p.ID]
-		if m == nil {
+		switch {
+		case m == nil, m.gone && m.Beat != p.Beat:
 			m = &member{changed: now}
 			c.members[p.ID] = m
-		} else if m.Beat != p.Beat {
+			come = append(come, p.ID)
+		case m.Beat != p.Beat:
 			m.changed = now
 		}
 		m.Process = p
-		if p.ID != c.o.ID && (now.Sub(m.changed) >= c.o.Lease || c.o.Dead != nil && c.o.Dead(p)) {
+		if p.ID != c.o.ID && !m.gone && (now.Sub(m.changed) >= c.o.Lease || c.o.Dead != nil && c.o.Dead(p)) {
 			m.gone = true
+			gone = append(gone, p.ID)
 		}
 	}
-	for id, m := range c.members {
-		if id != c.o.ID && (m.gone || !present[id]) {
-			gone = append(gone, id)
+	for _, id := range slices.Sorted(maps.Keys(c.members)) {
+		if id != c.o.ID && !present[id] {
+			if !c.members[id].gone {
+				gone = append(gone, id)
+			}
 			delete(c.members, id)
 		}
 	}
-	return gone, nil
+	return gone, come, nil
 }
 
 // free is how many more executions a member takes.
-func (m *member) free() int { return m.Slots - m.used }
+func (m *member) free() int {
+	if m.gone {
+		return 0
+	}
+	return m.Slots - m.used
+}
 
 func (c *crew) Idle() bool {
 	for _, m := range c.members {
@@ -82,7 +88,7 @@ func (c *crew) Place(t *pipeline.Task) (worker, why string) {
 	needs, able, slots := t.NeedsWarehouse(), 0, 0
 	var best *member
 	for _, m := range c.members {
-		if needs && !m.Warehouse {
+		if m.gone || needs && !m.Warehouse {
 			continue
 		}
 		able++
@@ -118,21 +124,11 @@ func (c *crew) Take(worker string, w engine.Work) (*store.Message, error) {
 	return &m, nil
 }
 
+// Start begins work in this process; another process has its message.
 func (c *crew) Start(ctx context.Context, worker string, w engine.Work, end func(engine.Ended) bool) {
-	if worker == c.o.ID && !c.shop.has(w.Claims[0]) {
+	if worker == c.o.ID {
 		c.shop.start(ctx, w, end)
-		return
 	}
-	for _, claim := range w.Claims {
-		c.ends[key(claim)] = ending{worker, end}
-	}
-}
-
-// has reports whether an execution is under way here, begun for an earlier leader.
-func (w *workshop) has(c run.Claim) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.jobs[key(c)] != nil
 }
 
 func (c *crew) Look(ctx context.Context, w engine.Work, end func(engine.Ended) bool) {
@@ -147,32 +143,28 @@ func (c *crew) Cancel(worker string, w engine.Work, cause error) {
 		return
 	}
 	m := message(worker, c.o.ID, msgCancel, what, c.clock.Now())
-	go func() {
+	c.running.Go(func() {
 		if err := c.store.Send(c.ended, m); err != nil {
 			c.log.Warn("a worker could not be told to stop", "worker", worker, "task", what.Claim.Task, "error", err)
 		}
-	}()
+	})
 }
 
 func (c *crew) Release(worker string, w engine.Work) {
 	if m := c.members[worker]; m != nil {
 		m.used--
 	}
-	for _, claim := range w.Claims {
-		delete(c.ends, key(claim))
+	if worker == c.o.ID {
+		c.released = append(c.released, w.Claims[0])
 	}
+}
+
+// recorded is called when all that was taken in is in the store.
+func (c *crew) recorded() {
+	for _, claim := range c.released {
+		c.shop.recorded(claim)
+	}
+	c.released = c.released[:0]
 }
 
 func (c *crew) Wait() {}
-
-// outcome hands in what an execution elsewhere came to; false when nobody waits for it.
-func (c *crew) outcome(o outcome) bool {
-	e, ok := c.ends[key(o.Claims[0])]
-	if ok {
-		for _, claim := range o.Claims {
-			delete(c.ends, key(claim))
-		}
-		go e.end(o.ended()) // the loop reads it in its own time
-	}
-	return ok
-}

@@ -13,7 +13,10 @@ import (
 
 // readUpdates looks at what was written since each pipeline that waits for datasets looked last.
 func (l *leader) readUpdates(ctx context.Context) error {
-	for _, t := range l.pipelines {
+	if err := l.upToDate(ctx); err != nil {
+		return err
+	}
+	for _, t := range l.tracks {
 		if t.pipeline == nil || len(t.pipeline.On) == 0 {
 			continue
 		}
@@ -55,7 +58,6 @@ func (l *leader) runUpdated(ctx context.Context, t *track) error {
 	if t.Paused {
 		return nil
 	}
-	changed := false
 	for n := 0; n < len(t.pending); {
 		u := t.pending[n]
 		used := t.covering(u)
@@ -67,15 +69,13 @@ func (l *leader) runUpdated(ctx context.Context, t *track) error {
 		zone := location(t.pipeline)
 		plan := engine.Plan{Pipeline: t.pipeline, Rerun: engine.RerunAll, Trigger: "dataset",
 			Intervals: []run.Interval{{Start: u.Start.In(zone), End: u.End.In(zone)}}}
+		t.pending = slices.DeleteFunc(t.pending, func(other store.DatasetUpdate) bool { return used[other.ID] })
+		t.consume()
+		l.loop.Batch().Pipelines = append(l.loop.Batch().Pipelines, t.PipelineState) // with the run, or neither
 		if err := l.loop.Admit(ctx, t.lane, plan); err != nil {
 			return err
 		}
-		t.pending = slices.DeleteFunc(t.pending, func(other store.DatasetUpdate) bool { return used[other.ID] })
-		changed, n = true, 0
-	}
-	if changed {
-		t.consume()
-		l.loop.Batch().Pipelines = append(l.loop.Batch().Pipelines, t.PipelineState)
+		n = 0
 	}
 	return nil
 }

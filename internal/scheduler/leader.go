@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"damson/internal/diag"
@@ -20,11 +21,13 @@ import (
 type leader struct {
 	*Service
 	lease     store.Lease
-	wake      <-chan struct{}
+	wake      chan struct{}
+	drained   atomic.Bool // work under way has had its time
 	loop      *engine.Loop
 	crew      *crew
 	catalogue *Catalogue
 	pipelines map[string]*track
+	tracks    []*track // the same, by name
 	backfills map[string]*backfill
 	retired   []*engine.Lane // of backfills that are over, until they are idle
 	done      map[int64]bool // messages whose effect is recorded, or will be with the next record
@@ -33,7 +36,10 @@ type leader struct {
 	updated   bool           // one of them was written
 	due       time.Time      // when the next look at processes, reasons and deadlines is due
 	recorded  map[string]string
-	told      map[string]bool // runs whose deadline was told of
+	stuck     map[string]string    // why runs cannot go on whose version is not to be had, by run
+	told      map[string]bool      // runs whose deadline was told of
+	cleaning  time.Time            // when the next look at what nobody reads is due
+	unread    map[string]time.Time // since when messages are seen to wait for somebody who is not there
 }
 
 // track is a pipeline as the leader follows it.
@@ -51,19 +57,20 @@ type track struct {
 func (s *Service) lead(ctx context.Context, lease store.Lease) (err error) {
 	hard, cancel := context.WithCancelCause(s.ended)
 	defer cancel(nil)
-	l := &leader{Service: s, lease: lease, pipelines: map[string]*track{}, backfills: map[string]*backfill{}, done: map[int64]bool{},
-		recorded: map[string]string{}, told: map[string]bool{}}
+	l := &leader{Service: s, lease: lease, wake: make(chan struct{}, 1), pipelines: map[string]*track{}, backfills: map[string]*backfill{},
+		done: map[int64]bool{}, recorded: map[string]string{}, stuck: map[string]string{}, told: map[string]bool{}, unread: map[string]time.Time{}}
 	mail, err := s.store.Wake(hard)
 	if err != nil {
 		return err
 	}
-	l.wake = l.gather(ctx, hard, mail)
-	l.crew = &crew{Service: s, lease: func() store.Lease { return l.lease }, members: map[string]*member{}, ends: map[string]ending{}}
+	s.running.Go(func() { l.gather(ctx, hard, mail, cancel) })
+	l.crew = &crew{Service: s, lease: func() store.Lease { return l.lease }, members: map[string]*member{}}
 	e := engine.New(s.store, s.shop.books(), nil, s.clock, engine.Options{Seed: s.o.Seed})
 	l.loop = e.NewLoop(engine.LoopOptions{Crew: l.crew, Serves: true, Fence: func() int64 { return lease.Token }, Pools: l.pool,
-		Paused: l.paused, Wrote: l.wrote, Ended: l.runEnded})
+		Paused: l.paused, Wrote: l.wrote, Ended: l.runEnded, Stray: s.shop.strays.take})
+	defer s.shop.handOver()
 	defer l.loop.Close()
-	go s.beatLease(hard, lease, cancel)
+	s.running.Go(func() { s.beatLease(hard, lease, cancel) })
 	s.log.Info("this process leads", "process", s.o.ID, "token", lease.Token)
 	if s.o.Led != nil {
 		s.o.Led()
@@ -71,11 +78,10 @@ func (s *Service) lead(ctx context.Context, lease store.Lease) (err error) {
 	if err := l.begin(hard); err != nil {
 		return err
 	}
-	err = l.serve(ctx, hard, cancel)
-	if err == nil {
-		err = s.store.Resign(s.ended, lease)
+	if err := l.serve(ctx, hard); err != nil {
+		return err
 	}
-	return err
+	return s.store.Resign(s.ended, lease)
 }
 
 // beatLease shows that the leader lives, and ends its work when it leads no more.
@@ -92,12 +98,13 @@ func (s *Service) beatLease(ctx context.Context, l store.Lease, lost func(error)
 	}
 }
 
-// serve takes step after step. When ctx ends it drains: nothing more starts, and what runs has some time to end.
-func (l *leader) serve(ctx, hard context.Context, cancel func(error)) error {
+// serve takes step after step. When ctx ends it drains: nothing more starts, and what runs in this process has some time to
+// end; what runs in others goes on for the next leader.
+func (l *leader) serve(ctx, hard context.Context) error {
+	steady := context.WithoutCancel(hard)
 	draining := false
-	soft := ctx.Done()
 	for {
-		if hard.Err() != nil && !draining {
+		if hard.Err() != nil {
 			return context.Cause(hard)
 		}
 		if !draining {
@@ -106,69 +113,83 @@ func (l *leader) serve(ctx, hard context.Context, cancel func(error)) error {
 			}
 		}
 		idle, err := l.loop.Step(hard)
-		if err != nil || draining && idle {
-			if errors.Is(err, engine.ErrInterrupted) {
-				return nil
-			}
+		if err != nil {
 			return err
 		}
 		clear(l.done) // they are deleted
-		if draining {
-			l.loop.Wait(hard, nil, time.Time{})
-			continue
-		}
-		select {
-		case <-soft:
-			draining, soft = true, nil
+		l.crew.recorded()
+		switch {
+		case draining && idle:
+			return nil
+		case ctx.Err() != nil && !draining:
+			draining = true
 			l.loop.Drain()
-			go func() {
-				if l.o.Drain > 0 {
-					_ = l.clock.Sleep(hard, l.o.Drain)
-				}
-				cancel(engine.ErrInterrupted)
-			}()
-		default:
-			l.loop.Wait(hard, l.wake, l.nextTime())
+			continue
+		case l.drained.Load():
+			l.loop.Stop(engine.ErrInterrupted)
 		}
+		next := l.nextTime()
+		if draining {
+			next = time.Time{}
+		}
+		l.loop.Wait(steady, l.wake, next)
 	}
 }
 
-// gather gives one channel that is signalled by whatever the leader waits for beside its loop.
-func (l *leader) gather(soft, hard context.Context, mail <-chan struct{}) <-chan struct{} {
-	all := make(chan struct{}, 1)
-	go func() {
-		over := soft.Done()
-		for {
-			select {
-			case <-over:
-				over = nil
-			case <-mail:
-			case <-l.projects.Changed():
-			case <-hard.Done():
-				return
-			}
-			select {
-			case all <- struct{}{}:
-			default:
-			}
+// grace is how long a leader that is asked to end waits for a store that is away.
+const grace = 10 * time.Second
+
+// gather signals whatever the leader waits for beside its loop.
+func (l *leader) gather(soft, hard context.Context, mail <-chan struct{}, give func(error)) {
+	over, changed := soft.Done(), l.projects.Changed()
+	poke := func() {
+		select {
+		case l.wake <- struct{}{}:
+		default:
 		}
-	}()
-	return all
+	}
+	for {
+		select {
+		case <-over:
+			over = nil
+			l.running.Go(func() {
+				if l.o.Drain > 0 && l.clock.Sleep(hard, l.o.Drain) != nil {
+					return
+				}
+				l.drained.Store(true)
+				poke()
+				if l.clock.Sleep(hard, grace) == nil {
+					give(errors.New("the process was asked to end, and what it executes or its store does not"))
+				}
+			})
+		case _, open := <-mail:
+			if !open {
+				mail = nil
+			}
+		case <-changed:
+		case <-hard.Done():
+			poke()
+			return
+		}
+		poke()
+	}
 }
 
-// begin brings the leader to where the store says things stand.
+// begin brings the leader to where the store says things stand, and asks all processes what they execute.
 func (l *leader) begin(ctx context.Context) error {
 	states, err := l.store.PipelineStates(ctx)
 	if err != nil {
 		return err
 	}
 	for _, s := range states {
-		l.pipelines[s.Name] = &track{PipelineState: s}
+		l.follow(s.Name).PipelineState = s
 	}
-	if err := l.takeProject(ctx); err != nil {
+	l.takeProject()
+	if err := l.remember(ctx); err != nil {
 		return err
 	}
-	if _, err := l.crew.refresh(ctx, l.loop.Now()); err != nil {
+	_, come, err := l.crew.refresh(ctx, l.loop.Now())
+	if err != nil {
 		return err
 	}
 	if err := l.readBackfills(ctx); err != nil {
@@ -177,17 +198,32 @@ func (l *leader) begin(ctx context.Context) error {
 	if err := l.readOpen(ctx); err != nil {
 		return err
 	}
-	return l.count()
+	l.counting = true
+	for _, id := range come {
+		l.ask(id)
+	}
+	return l.loop.Record(ctx)
 }
 
-// count asks all processes what they execute.
-func (l *leader) count() error {
-	l.counting = true
-	for id, m := range l.crew.members {
-		m.asked = true
-		l.loop.Batch().Send = append(l.loop.Batch().Send, message(id, l.o.ID, msgCensus, census{Token: l.lease.Token}, l.clock.Now()))
+// remember takes in what earlier leaders have said, so that it is neither said again nor left standing.
+func (l *leader) remember(ctx context.Context) error {
+	reasons, err := l.store.StandingReasons(ctx)
+	if err != nil {
+		return err
 	}
-	return l.loop.Record(l.ended)
+	for _, r := range reasons {
+		l.recorded[r.Subject] = r.Text
+	}
+	alerts, err := l.store.Alerts(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	for _, a := range alerts {
+		if a.Kind == "deadline" {
+			l.told[a.RunID] = true
+		}
+	}
+	return nil
 }
 
 // readOpen gives the runs that have not ended to their lanes, each in the version of its pipeline that it runs.
@@ -215,6 +251,7 @@ func (l *leader) readmit(ctx context.Context, runs []run.Run, version string, re
 			if b := l.backfillOf(r); b != nil && restart {
 				p.backfill = b.ID
 			}
+			delete(l.stuck, r.ID)
 			if parts[p] == nil {
 				order = append(order, p)
 			}
@@ -222,7 +259,7 @@ func (l *leader) readmit(ctx context.Context, runs []run.Run, version string, re
 		}
 	}
 	for _, p := range order {
-		t := l.pipelines[p.pipeline]
+		t := l.follow(p.pipeline)
 		def, err := l.definition(ctx, p.pipeline, p.version)
 		if err != nil {
 			l.unknown(parts[p], err)
@@ -291,9 +328,6 @@ func (l *leader) definition(ctx context.Context, name, version string) (*pipelin
 		return t.pipeline, nil
 	}
 	p, _, err := l.projects.Find(ctx, name, version)
-	if err == nil && l.pipelines[name] == nil {
-		l.follow(name)
-	}
 	return p, err
 }
 
@@ -302,8 +336,10 @@ func (l *leader) unknown(runs []run.Run, err error) {
 	b := l.loop.Batch()
 	for _, r := range runs {
 		text := fmt.Sprintf("version %s of pipeline %s cannot be read: %v", r.Version, r.Pipeline, err)
-		b.Alerts = append(b.Alerts, store.Alert{At: l.clock.Now(), Pipeline: r.Pipeline, RunID: r.ID, Kind: "project", Text: text})
-		b.Reasons = append(b.Reasons, store.Reason{Subject: r.ID, At: l.clock.Now(), Text: text})
+		l.stuck[r.ID] = text
+		if l.recorded[r.ID] != text {
+			b.Alerts = append(b.Alerts, store.Alert{At: l.clock.Now(), Pipeline: r.Pipeline, RunID: r.ID, Kind: "project", Text: text})
+		}
 	}
 }
 
@@ -312,10 +348,10 @@ func (l *leader) follow(name string) *track {
 	t := l.pipelines[name]
 	if t == nil {
 		t = &track{PipelineState: store.PipelineState{Name: name}}
-		l.pipelines[name] = t
-	}
-	if t.lane == nil {
 		t.lane = l.loop.AddLane(engine.LaneOptions{Name: "pipeline " + name, Class: engine.Scheduled})
+		l.pipelines[name] = t
+		at, _ := slices.BinarySearchFunc(l.tracks, name, func(t *track, name string) int { return cmp.Compare(t.Name, name) })
+		l.tracks = slices.Insert(l.tracks, at, t)
 	}
 	return t
 }
@@ -330,7 +366,7 @@ func (l *leader) laneByHand(t *track) *engine.Lane {
 }
 
 // takeProject follows the present version of the project.
-func (l *leader) takeProject(ctx context.Context) error {
+func (l *leader) takeProject() {
 	l.catalogue = l.projects.Current()
 	l.due = l.clock.Now().Add(tick) // what is due now is scheduled before it is explained
 	present := map[string]bool{}
@@ -345,14 +381,12 @@ func (l *leader) takeProject(ctx context.Context) error {
 			}
 		}
 	}
-	for name, t := range l.pipelines {
-		if !present[name] {
+	for _, t := range l.tracks {
+		if !present[t.Name] {
 			t.pipeline, t.next = nil, time.Time{}
-			l.follow(name)
 		}
 	}
 	l.updated = len(l.watched) > 0
-	return nil
 }
 
 // location is a pipeline's time zone, in which its runs are named.
@@ -375,18 +409,19 @@ func (l *leader) paused(name string) bool {
 	return l.pipelines[name] != nil && l.pipelines[name].Paused
 }
 
-// wrote notes what was written where a pipeline waits for it.
-func (l *leader) wrote(r run.Run, task, table string) []store.DatasetUpdate {
-	if !slices.Contains(l.watched, table) {
-		return nil
-	}
-	l.updated = true
-	return []store.DatasetUpdate{{Dataset: table, RunID: r.ID, Task: task, Start: r.Start, End: r.End, At: l.loop.Now()}}
+// wrote reports whether a pipeline waits for a table that was written.
+func (l *leader) wrote(table string) bool {
+	waited := slices.Contains(l.watched, table)
+	l.updated = l.updated || waited
+	return waited
 }
 
 // runEnded raises an alert for a run that failed.
 func (l *leader) runEnded(r run.Run) {
 	delete(l.told, r.ID)
+	if t := l.pipelines[r.Pipeline]; t != nil && len(t.pending) > 0 { // it may be due again
+		l.updated = true
+	}
 	if r.State == run.Failed {
 		l.log.Warn("a run failed", "run", r.ID, "reason", r.Reason)
 		l.loop.Batch().Alerts = append(l.loop.Batch().Alerts, store.Alert{At: l.loop.Now(), Pipeline: r.Pipeline, RunID: r.ID, Kind: "failed", Text: r.Reason})

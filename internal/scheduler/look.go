@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"damson/internal/engine"
@@ -14,8 +16,14 @@ import (
 // look takes in what has happened outside of the loop and gives it what is due.
 func (l *leader) look(ctx context.Context) error {
 	if l.projects.Current() != l.catalogue {
-		if err := l.takeProject(ctx); err != nil {
-			return err
+		l.takeProject()
+		if len(l.stuck) > 0 { // the version that they need may be there now
+			if err := l.upToDate(ctx); err != nil {
+				return err
+			}
+			if err := l.readOpen(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if err := l.readMail(ctx); err != nil {
@@ -28,7 +36,7 @@ func (l *leader) look(ctx context.Context) error {
 		}
 		l.due = now.Add(tick)
 	}
-	for _, t := range l.pipelines {
+	for _, t := range l.tracks {
 		if err := l.schedule(ctx, t, now); err != nil {
 			return err
 		}
@@ -43,30 +51,67 @@ func (l *leader) look(ctx context.Context) error {
 	return nil
 }
 
+// upToDate records what has been decided, before something is read that it may be about.
+func (l *leader) upToDate(ctx context.Context) error {
+	if !l.loop.Unrecorded() {
+		return nil
+	}
+	return l.loop.Record(ctx)
+}
+
 // lookAround looks at what nothing announces: processes, deadlines, reasons.
 func (l *leader) lookAround(ctx context.Context) error {
-	gone, err := l.crew.refresh(ctx, l.clock.Now())
+	gone, come, err := l.crew.refresh(ctx, l.clock.Now())
 	if err != nil {
+		return err
+	}
+	for _, id := range come {
+		l.ask(id)
+	}
+	l.askAgain()
+	if err := l.lose(ctx, gone); err != nil {
+		return err
+	}
+	l.completeCensus(ctx)
+	l.loop.Overdue(l.told, func(r run.Run, deadline time.Duration) {
+		l.log.Warn("a deadline has passed", "run", r.ID)
+		l.loop.Batch().Alerts = append(l.loop.Batch().Alerts, store.Alert{At: l.clock.Now(), Pipeline: r.Pipeline, RunID: r.ID,
+			Kind: "deadline", Text: fmt.Sprintf("not done %s after the end of its data interval", deadline)})
+	})
+	l.explain()
+	if now := l.clock.Now(); !now.Before(l.cleaning) {
+		l.cleaning = now.Add(time.Minute)
+		return l.clean(ctx)
+	}
+	return nil
+}
+
+// lose takes up the work of processes that are gone: what they have told comes first, and what they have not read yet, they
+// shall not begin when they come back.
+func (l *leader) lose(ctx context.Context, gone []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := l.readMail(ctx); err != nil {
 		return err
 	}
 	for _, id := range gone {
 		l.log.Warn("a process is gone", "process", id)
+		if err := l.dropMail(ctx, id); err != nil {
+			return err
+		}
 		l.loop.Lost(ctx, id)
+		if err := l.store.Unregister(ctx, id); err != nil {
+			return err
+		}
 	}
-	l.completeCensus(ctx)
-	for _, r := range l.loop.Overdue(l.told) {
-		text := fmt.Sprintf("not done %s after the end of its data interval", l.pipelines[r.Pipeline].pipeline.Deadline)
-		l.log.Warn("a deadline has passed", "run", r.ID)
-		l.loop.Batch().Alerts = append(l.loop.Batch().Alerts, store.Alert{At: l.clock.Now(), Pipeline: r.Pipeline, RunID: r.ID, Kind: "deadline", Text: text})
-	}
-	l.explain()
 	return nil
 }
 
 // nextTime is when something is due that nothing announces.
 func (l *leader) nextTime() time.Time {
 	next := l.due
-	for _, t := range l.pipelines {
+	for _, t := range l.tracks {
 		if !t.next.IsZero() && !t.Paused && t.lane.Pending() == 0 && t.next.Before(next) {
 			next = t.next
 		}
@@ -92,6 +137,9 @@ func (l *leader) schedule(ctx context.Context, t *track, now time.Time) error {
 	if len(due) == 0 && cursor.Equal(t.Cursor) {
 		return nil
 	}
+	if err := l.upToDate(ctx); err != nil {
+		return err
+	}
 	class := engine.Scheduled
 	if len(due) > 2 {
 		class = engine.CatchUp
@@ -109,28 +157,31 @@ func (l *leader) schedule(ctx context.Context, t *track, now time.Time) error {
 
 // explain records the reasons that have changed since they were recorded.
 func (l *leader) explain() {
-	now := map[string]string{}
+	now := maps.Clone(l.stuck)
 	l.loop.Explain(func(subject, why string) { now[subject] = why })
-	for name, t := range l.pipelines {
+	for _, t := range l.tracks {
 		if why := l.whyNoRun(t); why != "" {
-			now[name] = why
+			now[t.Name] = why
 		}
 	}
 	b := l.loop.Batch()
 	at := l.clock.Now()
-	for subject, why := range now {
-		if l.recorded[subject] != why {
+	for _, subject := range sortedKeys(now) {
+		if why := now[subject]; l.recorded[subject] != why {
 			b.Reasons = append(b.Reasons, store.Reason{Subject: subject, At: at, Text: why})
 			l.recorded[subject] = why
 		}
 	}
-	for subject := range l.recorded {
+	for _, subject := range sortedKeys(l.recorded) {
 		if _, still := now[subject]; !still {
 			b.Reasons = append(b.Reasons, store.Reason{Subject: subject, At: at})
 			delete(l.recorded, subject)
 		}
 	}
 }
+
+// sortedKeys gives the keys in order, so that the same happenings are always recorded alike.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // whyNoRun says why a pipeline that has nothing open makes no run now.
 func (l *leader) whyNoRun(t *track) string {

@@ -61,6 +61,7 @@ type outcome struct {
 	Waits       string            `json:"waits,omitempty"`
 	Again       time.Duration     `json:"again,omitempty"`
 	Choice      *run.Choice       `json:"choice,omitempty"`
+	Mapped      bool              `json:"mapped,omitempty"` // Items count, even when there are none
 	Items       []any             `json:"items,omitempty"`
 	Err         string            `json:"err,omitempty"`
 	Hopeless    bool              `json:"hopeless,omitempty"`
@@ -71,7 +72,7 @@ type outcome struct {
 
 func toOutcome(claims []run.Claim, e engine.Ended) outcome {
 	o := outcome{Claims: claims, Results: e.Results, Skip: e.Outcome.Skip, Waits: e.Outcome.Waits, Again: e.Outcome.Again,
-		Choice: e.Outcome.Choice, Items: e.Outcome.Items, Taken: e.Taken}
+		Choice: e.Outcome.Choice, Items: e.Outcome.Items, Mapped: e.Outcome.Items != nil, Taken: e.Taken}
 	if e.Err == nil {
 		return o
 	}
@@ -94,6 +95,9 @@ func toOutcome(claims []run.Claim, e engine.Ended) outcome {
 func (o outcome) ended() engine.Ended {
 	e := engine.Ended{Results: o.Results, Taken: o.Taken,
 		Outcome: engine.Outcome{Skip: o.Skip, Waits: o.Waits, Again: o.Again, Choice: o.Choice, Items: o.Items}}
+	if o.Mapped && o.Items == nil {
+		e.Outcome.Items = []any{}
+	}
 	switch {
 	case o.Err == "":
 		return e

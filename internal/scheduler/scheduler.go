@@ -38,6 +38,7 @@ type Store interface {
 	Send(ctx context.Context, messages ...store.Message) error
 	Receive(ctx context.Context, recipient string, after int64) ([]store.Message, error)
 	Drop(ctx context.Context, ids ...int64) error
+	Recipients(ctx context.Context) ([]string, error)
 	Wake(ctx context.Context) (<-chan struct{}, error)
 }
 
@@ -62,6 +63,8 @@ type Memory interface {
 	PipelineStates(ctx context.Context) ([]store.PipelineState, error)
 	Backfills(ctx context.Context, onlyOpen bool) ([]store.Backfill, error)
 	DatasetUpdates(ctx context.Context, after int64, limit int) ([]store.DatasetUpdate, error)
+	StandingReasons(ctx context.Context) ([]store.Reason, error)
+	Alerts(ctx context.Context, limit int) ([]store.Alert, error)
 }
 
 // Catalogue is one version of a project.

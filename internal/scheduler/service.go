@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"damson/internal/clock"
@@ -21,6 +23,8 @@ type Service struct {
 	log      *slog.Logger
 	shop     *workshop
 	ended    context.Context // ends with the process
+	running  sync.WaitGroup  // what has to end with it
+	leaving  atomic.Bool     // it takes no more work
 	seen     map[int64]bool  // messages to this process that have been dealt with and may still be in the store
 }
 
@@ -42,13 +46,14 @@ func New(s Store, projects Projects, clk clock.Clock, o Options) *Service {
 // waited for.
 func (s *Service) Run(ctx context.Context) error {
 	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.running.Wait()
 	defer end()
 	s.ended = ended
 	wake, err := s.store.Wake(ended)
 	if err != nil {
 		return err
 	}
-	if err := s.store.Register(ctx, s.process(false)); err != nil {
+	if err := s.store.Register(ctx, s.process()); err != nil {
 		return err
 	}
 	opened := make(chan error, 1)
@@ -56,79 +61,30 @@ func (s *Service) Run(ctx context.Context) error {
 		go s.open(ctx, opened)
 	}
 	err = s.attend(ctx, wake, opened)
-	s.shop.close(s.o.Drain)
 	if gone := s.store.Unregister(ended, s.o.ID); err == nil && gone != nil {
 		s.log.Warn("this process could not be struck off", "error", gone)
 	}
 	return err
 }
 
-func (s *Service) process(warehouse bool) store.Process {
-	return store.Process{ID: s.o.ID, Host: s.o.Host, PID: s.o.PID, Started: s.clock.Now(), Slots: s.o.Parallel, Warehouse: warehouse,
+// process is how this process is known to the others: one that is about to end offers no slots.
+func (s *Service) process() store.Process {
+	p := store.Process{ID: s.o.ID, Host: s.o.Host, PID: s.o.PID, Started: s.clock.Now(), Slots: s.o.Parallel, Warehouse: s.shop.books() != nil,
 		Leads: s.o.Leads, Address: s.o.Address, Version: s.o.Version}
+	if s.leaving.Load() {
+		p.Slots, p.Leads = 0, false
+	}
+	return p
 }
 
-// open opens the warehouse when that is possible.
+// open opens the warehouse when that is possible. The next beat tells the others.
 func (s *Service) open(ctx context.Context, opened chan<- error) {
 	l, err := s.o.Open(ctx)
 	if err == nil {
 		s.shop.opened(l)
-		err = s.store.BeatProcess(ctx, s.o.ID, true)
+		s.beatOnce(ctx)
 	}
 	opened <- err
-}
-
-// attend beats, reads this process's messages and leads when it is its turn, until ctx ends.
-func (s *Service) attend(ctx context.Context, wake <-chan struct{}, opened <-chan error) error {
-	beats := s.o.Lease / 4
-	a := &attendance{Service: s, ctx: ctx}
-	go s.beat(ctx, beats)
-	timer := s.timer(ctx, beats)
-	for {
-		select {
-		case <-ctx.Done():
-			return a.end()
-		case err := <-opened:
-			if err != nil {
-				return errors.Join(err, a.end())
-			}
-			a.mayLead = s.o.Leads
-		case <-wake:
-		case <-timer:
-		case err := <-a.led:
-			a.led = nil
-			if ctx.Err() == nil {
-				s.log.Warn("this process leads no more", "error", err)
-				a.retry = s.clock.Now().Add(tick)
-			}
-		}
-		s.readMessages(ctx)
-		a.campaign()
-	}
-}
-
-// timer signals every d until ctx ends.
-func (s *Service) timer(ctx context.Context, d time.Duration) <-chan struct{} {
-	c := make(chan struct{})
-	go func() {
-		for s.clock.Sleep(ctx, d) == nil {
-			select {
-			case c <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return c
-}
-
-// beat shows that the process lives.
-func (s *Service) beat(ctx context.Context, every time.Duration) {
-	for s.clock.Sleep(ctx, every) == nil {
-		if err := s.store.BeatProcess(ctx, s.o.ID, s.shop.books() != nil); err != nil && ctx.Err() == nil {
-			s.log.Warn("the store does not take this process's beat", "error", err)
-		}
-	}
 }
 
 // attendance is a service's standing among the others.
@@ -140,6 +96,101 @@ type attendance struct {
 	since   time.Time  // when seen was first seen, by this process's clock
 	led     chan error // of the leadership under way; nil = this process does not lead
 	retry   time.Time  // not to lead before
+	closed  chan struct{}
+}
+
+// attend beats, reads this process's messages and leads when it is its turn. When ctx ends, or the warehouse cannot be opened,
+// it goes on to do so until its leadership and what it executes have ended.
+func (s *Service) attend(ctx context.Context, wake <-chan struct{}, opened <-chan error) (failed error) {
+	beats := s.o.Lease / 4
+	a := &attendance{Service: s, ctx: ctx}
+	s.running.Go(func() { s.beat(beats) })
+	timer := s.timer(beats)
+	leave := ctx.Done()
+	for {
+		select {
+		case <-leave:
+			leave = nil
+			a.leave()
+		case err := <-opened:
+			if a.mayLead = err == nil && s.o.Leads; err != nil && ctx.Err() == nil {
+				failed = err
+				a.leave()
+			}
+		case _, open := <-wake:
+			if !open {
+				wake = nil
+			}
+		case <-timer:
+		case err := <-a.led:
+			a.lostLead(err)
+		case <-a.closed:
+			return failed
+		}
+		s.readMessages()
+		s.shop.strays.flush()
+		switch {
+		case !s.leaving.Load():
+			a.campaign()
+		case a.led == nil && a.closed == nil:
+			a.closed = make(chan struct{})
+			go func() {
+				s.shop.close(s.o.Drain)
+				close(a.closed)
+			}()
+		}
+	}
+}
+
+// leave tells the others that this process takes no more work.
+func (a *attendance) leave() {
+	a.leaving.Store(true)
+	if err := a.Service.store.Register(a.ended, a.process()); err != nil {
+		a.log.Warn("the others could not be told that this process is about to end", "error", err)
+	}
+}
+
+// lostLead is called when a leadership has ended.
+func (a *attendance) lostLead(err error) {
+	a.led = nil
+	if a.ctx.Err() == nil {
+		a.log.Warn("this process leads no more", "error", err)
+		a.retry = a.clock.Now().Add(tick)
+	}
+}
+
+// timer signals every d until the process ends.
+func (s *Service) timer(d time.Duration) <-chan struct{} {
+	c := make(chan struct{})
+	s.running.Go(func() {
+		for s.clock.Sleep(s.ended, d) == nil {
+			select {
+			case c <- struct{}{}:
+			case <-s.ended.Done():
+				return
+			}
+		}
+	})
+	return c
+}
+
+// beat shows that the process lives.
+func (s *Service) beat(every time.Duration) {
+	for s.clock.Sleep(s.ended, every) == nil {
+		s.beatOnce(s.ended)
+	}
+}
+
+// beatOnce shows that the process lives. One that was taken for dead and struck off comes back: what it executed has been
+// given to others, and the leader tells it so when it asks.
+func (s *Service) beatOnce(ctx context.Context) {
+	err := s.store.BeatProcess(ctx, s.o.ID, s.shop.books() != nil)
+	if errors.Is(err, store.ErrUnregistered) {
+		err = s.store.Register(ctx, s.process())
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("the store does not take this process's beat", "error", err)
+	}
 }
 
 // campaign takes the lease when nobody holds it, when its holder has not beaten for the length of a lease, or when that
@@ -163,8 +214,9 @@ func (a *attendance) campaign() {
 	if err != nil || !got {
 		return
 	}
-	a.led = make(chan error, 1)
-	go func(led chan<- error) { led <- a.lead(a.ctx, mine) }(a.led)
+	led := make(chan error, 1)
+	a.led = led
+	go func() { led <- a.lead(a.ctx, mine) }()
 }
 
 // holderDead reports whether the holder is a process that is known to have ended.
@@ -184,17 +236,9 @@ func (a *attendance) holderDead(id string) bool {
 	return false
 }
 
-// end waits for the leadership to end.
-func (a *attendance) end() error {
-	if a.led == nil {
-		return nil
-	}
-	return <-a.led
-}
-
 // readMessages deals with what others tell this process.
-func (s *Service) readMessages(ctx context.Context) {
-	messages, err := s.store.Receive(ctx, s.o.ID, 0)
+func (s *Service) readMessages() {
+	messages, err := s.store.Receive(s.ended, s.o.ID, 0)
 	if err != nil {
 		return
 	}
@@ -217,7 +261,7 @@ func (s *Service) readMessages(ctx context.Context) {
 		}
 	}
 	if len(ids) > 0 {
-		if err := s.store.Drop(ctx, ids...); err != nil && ctx.Err() == nil {
+		if err := s.store.Drop(s.ended, ids...); err != nil {
 			s.log.Warn("messages stay in the store", "error", err)
 		}
 	}
@@ -234,7 +278,7 @@ func (s *Service) told(m store.Message) error {
 		return read(m, func(c census) {
 			c.Executing = s.shop.executing()
 			if err := s.store.Send(s.ended, message(Leader, s.o.ID, msgCensus, c, s.clock.Now())); err != nil {
-				s.log.Warn("the leader could not be told what is executed here", "error", err)
+				s.log.Warn("the leader could not be told what is executed here; it will ask again", "error", err)
 			}
 		})
 	}

@@ -1,41 +1,48 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"damson/internal/engine"
-	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/store"
 )
 
 // workshop is where a process executes: for the leader in the same process, and for one in another, to which it reports by
-// messages. It outlives leaders.
+// messages. It outlives leaders: what an execution came to is kept until a leader has recorded it or a message tells it.
 type workshop struct {
 	*Service
-	looks chan struct{} // slots for deferred tasks that look again
+	looks  chan struct{} // slots for deferred tasks that look again
+	strays *lines        // of executions that outlive the leader that began them
 
 	mu      sync.Mutex
 	jobs    map[string]*job // by the key of the first claim
 	ledger  engine.Ledger   // nil while the warehouse is not open here
+	order   int             // of the last one
 	closing bool
 	idle    sync.WaitGroup
 }
 
 // job is one execution.
 type job struct {
-	claims []run.Claim
-	cancel context.CancelCauseFunc
+	claims  []run.Claim
+	order   int
+	cancel  context.CancelCauseFunc
+	ended   *engine.Ended // what it came to, while that is kept
+	telling bool          // a message about it is on its way
 }
 
 func key(c run.Claim) string { return fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt) }
 
 func newWorkshop(s *Service) *workshop {
-	return &workshop{Service: s, jobs: map[string]*job{}, looks: make(chan struct{}, 16)}
+	return &workshop{Service: s, jobs: map[string]*job{}, looks: make(chan struct{}, 16), strays: &lines{Service: s}}
 }
 
 // opened says that the warehouse is open in this process now.
@@ -51,30 +58,70 @@ func (w *workshop) books() engine.Ledger {
 	return w.ledger
 }
 
-// start executes work and hands what it came to to end, or, when its loop is closed, to whoever leads then.
-func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.Ended) bool) {
+// start executes work and hands what it came to to end, or, when its loop is closed, tells whoever leads then. It is false
+// when the work was begun before or comes too late.
+func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.Ended) bool) bool {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w.mu.Lock()
+	j := &job{claims: work.Claims, cancel: cancel}
 	name := key(work.Claims[0])
-	if w.jobs[name] != nil || w.closing { // told twice, or too late
+	w.mu.Lock()
+	if w.jobs[name] != nil || w.closing {
 		w.mu.Unlock()
 		cancel(nil)
-		return
+		return false
 	}
-	w.jobs[name] = &job{claims: work.Claims, cancel: cancel}
+	w.jobs[name] = j
+	w.order++
+	j.order = w.order
 	w.idle.Add(1)
 	w.mu.Unlock()
 	go func() {
 		defer w.idle.Done()
 		defer cancel(nil)
 		e := w.execute(ctx, work)
-		if end == nil || !end(e) {
-			w.report(work.Claims, e)
-		}
 		w.mu.Lock()
-		delete(w.jobs, name)
+		j.ended = &e
 		w.mu.Unlock()
+		if !end(e) {
+			w.tell(name, j)
+		}
 	}()
+	return true
+}
+
+// tell sends what a job came to, unless that is recorded or being sent.
+func (w *workshop) tell(name string, j *job) {
+	w.mu.Lock()
+	mine := w.jobs[name] == j && !j.telling
+	j.telling = true
+	w.mu.Unlock()
+	if !mine {
+		return
+	}
+	w.report(j.claims, *j.ended)
+	w.mu.Lock()
+	delete(w.jobs, name)
+	w.mu.Unlock()
+}
+
+// recorded forgets a job: what it came to is in the store.
+func (w *workshop) recorded(c run.Claim) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j := w.jobs[key(c)]; j != nil && j.ended != nil && !j.telling {
+		delete(w.jobs, key(c))
+	}
+}
+
+// handOver tells the next leader, by messages, what the last one was told and has not recorded.
+func (w *workshop) handOver() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, j := range w.jobs {
+		if j.ended != nil && !j.telling {
+			w.idle.Go(func() { w.tell(name, j) })
+		}
+	}
 }
 
 // execute finds the version of the project that the work belongs to and executes it.
@@ -104,14 +151,11 @@ func (w *workshop) look(ctx context.Context, work engine.Work, end func(engine.E
 	}()
 }
 
-// report tells the leader what an execution came to, until it is told.
+// report tells the leader what an execution came to, until it is told or the process ends.
 func (w *workshop) report(claims []run.Claim, e engine.Ended) {
 	m := message(Leader, w.o.ID, msgOutcome, toOutcome(claims, e), w.clock.Now())
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
-		if err := w.store.Send(context.Background(), m); err == nil {
-			return
-		}
-		if w.clock.Sleep(w.ended, delay) != nil {
+		if err := w.store.Send(w.ended, m); err == nil || w.clock.Sleep(w.ended, delay) != nil {
 			return
 		}
 	}
@@ -119,28 +163,29 @@ func (w *workshop) report(claims []run.Claim, e engine.Ended) {
 
 // assigned takes work that the leader in another process sends.
 func (w *workshop) assigned(a assignment) {
-	var log engine.Logger
-	lines := newLines(w.Service, a.Claims[0])
-	log = lines
-	p, _, err := w.projects.Find(context.Background(), a.Pipeline, a.Version)
+	lines := &lines{Service: w.Service, claim: a.Claims[0]}
+	p, _, err := w.projects.Find(w.ended, a.Pipeline, a.Version)
 	var work engine.Work
 	if err == nil {
 		var ok bool
-		if work, ok = a.work(p, log); !ok {
+		if work, ok = a.work(p, lines); !ok {
 			err = fmt.Errorf("version %s of pipeline %s has no task %q", a.Version, a.Pipeline, a.Task)
 		}
 	}
 	if err != nil {
-		go w.report(a.Claims, engine.Ended{Err: err})
+		w.running.Go(func() { w.report(a.Claims, engine.Ended{Err: err}) })
 		return
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	go lines.flushEvery(ctx, tick)
-	w.start(ctx, work, func(e engine.Ended) bool {
+	ctx, stop := context.WithCancel(w.ended)
+	if !w.start(ctx, work, func(engine.Ended) bool {
 		stop()
 		lines.flush()
 		return false
-	})
+	}) {
+		stop()
+		return
+	}
+	w.running.Go(func() { lines.flushEvery(ctx, tick) })
 }
 
 // cancelled ends work because the leader in another process says so.
@@ -152,18 +197,18 @@ func (w *workshop) cancelled(c cancellation) {
 	}
 }
 
-// executing lists what is under way.
+// executing lists what is under way, or has come to something that no leader has recorded, first begun first.
 func (w *workshop) executing() [][]run.Claim {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := [][]run.Claim{}
-	for _, j := range w.jobs {
+	for _, j := range slices.SortedFunc(maps.Values(w.jobs), func(a, b *job) int { return cmp.Compare(a.order, b.order) }) {
 		all = append(all, j.claims)
 	}
 	return all
 }
 
-// close waits until what is under way has ended, cancels it when that takes too long, and takes nothing more.
+// close waits until what is under way has ended and is told, cancels it when that takes too long, and takes nothing more.
 func (w *workshop) close(drain time.Duration) {
 	w.mu.Lock()
 	w.closing = true
@@ -174,7 +219,7 @@ func (w *workshop) close(drain time.Duration) {
 		close(done)
 	}()
 	if drain > 0 {
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithCancel(w.ended)
 		go func() {
 			<-done
 			stop()
@@ -188,14 +233,7 @@ func (w *workshop) close(drain time.Duration) {
 	}
 	w.mu.Unlock()
 	<-done
-}
-
-// needs reports why this process cannot execute a task, "" when it can.
-func (w *workshop) needs(t *pipeline.Task) string {
-	if t.NeedsWarehouse() && w.books() == nil {
-		return "the warehouse is not open in this process"
-	}
-	return ""
+	w.strays.flush()
 }
 
 // lines is the log of work for a leader in another process: it goes to the store by itself.
@@ -207,16 +245,18 @@ type lines struct {
 	all []run.LogLine
 }
 
-func newLines(s *Service, claim run.Claim) *lines { return &lines{Service: s, claim: claim} }
-
 func (l *lines) Infof(format string, args ...any)  { l.add("info", format, args) }
 func (l *lines) Warnf(format string, args ...any)  { l.add("warn", format, args) }
 func (l *lines) Errorf(format string, args ...any) { l.add("error", format, args) }
 
 func (l *lines) add(level, format string, args []any) {
+	l.take(run.LogLine{Claim: l.claim, At: l.clock.Now(), Level: level, Text: fmt.Sprintf(format, args...)})
+}
+
+func (l *lines) take(line run.LogLine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, run.LogLine{Claim: l.claim, At: l.clock.Now(), Level: level, Text: fmt.Sprintf(format, args...)})
+	l.all = append(l.all, line)
 }
 
 func (l *lines) flushEvery(ctx context.Context, d time.Duration) {
@@ -232,7 +272,7 @@ func (l *lines) flush() {
 	if len(l.all) == 0 {
 		return
 	}
-	if err := l.store.Commit(context.Background(), store.Batch{Lines: l.all}); err == nil {
+	if err := l.store.Commit(l.ended, store.Batch{Lines: l.all}); err == nil {
 		l.all = nil
 	}
 }

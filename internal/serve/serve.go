@@ -9,7 +9,8 @@
 //  2. A request whose Host is not a loopback name is refused. Otherwise a page on the internet could point its own name at
 //     127.0.0.1 and read everything with the browser of whoever looks at it (DNS rebinding).
 //  3. A request that changes something is refused when another site's page sent it.
-//  4. Serve returns when its context has ended and open requests are answered, or have had their time.
+//  4. Rows of the warehouse are given only to who has the token.
+//  5. Serve returns when its context has ended and open requests are answered, or have had their time.
 package serve
 
 import (
@@ -37,6 +38,8 @@ type Options struct {
 	Meters []Meter                  // what /metrics shows beside the process itself
 	Redact func(text string) string // removes secrets from what checks say; nil removes nothing
 	Log    io.Writer                // for connections that go wrong; nil drops it
+	Query  Querier                  // nil: statements are not answered
+	Token  string                   // that Query asks for
 }
 
 // Check says whether one part can work: the store answers, the scheduler has beaten lately, a worker has its warehouse.
@@ -65,6 +68,9 @@ func New(opts Options) *Server {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("GET /{$}", s.page)
+	if opts.Query != nil {
+		mux.HandleFunc("POST "+QueryPath, s.query)
+	}
 	s.handler = headers(ownHost(http.NewCrossOriginProtection().Handler(mux)))
 	return s
 }

@@ -51,6 +51,13 @@ func (s *Store) Receive(ctx context.Context, recipient string, after int64) ([]M
 		recipient, after, receiveLimit)
 }
 
+// Recipients lists those for whom messages wait.
+func (s *Store) Recipients(ctx context.Context) ([]string, error) {
+	return list(ctx, s, "recipients of messages", func(scan scanner) (name string, err error) {
+		return name, scan(&name)
+	}, `SELECT DISTINCT recipient FROM messages ORDER BY recipient`)
+}
+
 // Drop deletes messages; those that are not there are no error.
 func (s *Store) Drop(ctx context.Context, ids ...int64) error {
 	if len(ids) == 0 {

@@ -109,6 +109,12 @@ func (s *Store) ReasonsOf(ctx context.Context, runID string) ([]Reason, error) {
 		ORDER BY r.subject`, runID, runID+" ", runID+"!") // "!" follows " ": all that begins with the run and a space
 }
 
+// StandingReasons lists the latest reason of each subject that something still holds up, by subject.
+func (s *Store) StandingReasons(ctx context.Context) ([]Reason, error) {
+	return list(ctx, s, "standing reasons", scanReason, `SELECT r.subject, r.at, r.text FROM reasons r
+		JOIN (SELECT MAX(id) AS id FROM reasons GROUP BY subject) latest ON latest.id = r.id WHERE r.text <> '' ORDER BY r.subject`)
+}
+
 var alertRows = newInsertion("alerts", "at, pipeline, run_id, kind, text", "")
 
 func (ses *session) addAlerts(alerts []Alert) error {

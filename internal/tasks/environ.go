@@ -68,9 +68,9 @@ func (s *Shop) command(t *pipeline.Task, c template.Context) (cmd command, err e
 		cmd.path, cmd.args = "sh", []string{"-c", render(p.Command)}
 	case t.Kind == pipeline.PythonTask:
 		cmd.path, cmd.own = s.python()
-		cmd.args = []string{p.File}
+		cmd.args = []string{s.programFile(p.File)}
 	default:
-		cmd.path, cmd.args = "sh", []string{p.File}
+		cmd.path, cmd.args = "sh", []string{s.programFile(p.File)}
 	}
 	if p.Command == "" {
 		for _, arg := range p.Args {
@@ -80,11 +80,20 @@ func (s *Shop) command(t *pipeline.Task, c template.Context) (cmd command, err e
 	return cmd, err
 }
 
+// programFile gives the path of a program as its process, which works in the project's directory, finds it: of the version of
+// the project that runs, which may be a copy.
+func (s *Shop) programFile(file string) string {
+	if s.Project.Source == s.Project.Dir {
+		return file
+	}
+	return filepath.Join(s.Project.Source, file)
+}
+
 // python chooses the interpreter: DAMSON_PYTHON, the project's .venv, or python3. What stands in the project's python/ may
 // be imported.
 func (s *Shop) python() (path string, env map[string]string) {
 	all := s.environ()
-	modules := filepath.Join(s.Project.Dir, "python")
+	modules := filepath.Join(s.Project.Source, "python")
 	if more := all["PYTHONPATH"]; more != "" {
 		modules += string(filepath.ListSeparator) + more
 	}

@@ -145,10 +145,13 @@ func (e processExecutor) run(ctx context.Context, w engine.Work, c template.Cont
 // findProgram gives the path of the interpreter, and makes sure that the task's file is there for it.
 func (e processExecutor) findProgram(t *pipeline.Task, cmd command, env []string) (string, error) {
 	if file := t.Process.File; file != "" {
-		if info, err := os.Stat(filepath.Join(e.Project.Dir, file)); err != nil || info.IsDir() {
+		if info, err := os.Stat(filepath.Join(e.Project.Source, file)); err != nil || info.IsDir() {
 			return "", diag.Finding{At: t.At, Summary: "Missing program", Detail: fmt.Sprintf("Task %s runs %s, which is not there.", t.Name, file),
 				Fix: "Put the file there, or correct file in the pipeline's file."}
 		}
+	}
+	if cmd.path == "sh" {
+		return "/bin/sh", nil
 	}
 	searched := ""
 	for _, pair := range env {

@@ -29,7 +29,13 @@ type triggered struct {
 	RunID string `json:"run_id"`
 }
 
-const lookAgain = 5 * time.Second // between two looks at a run that a trigger waits for
+// lookAgain is the time between two looks at a run that a trigger waits for: soon at first, since most runs are short.
+func (e triggerExecutor) lookAgain(w engine.Work) time.Duration {
+	if w.Since.IsZero() {
+		return 100 * time.Millisecond
+	}
+	return min(max(e.Clock.Now().Sub(w.Since)/4, 100*time.Millisecond), 5*time.Second)
+}
 
 // Execute starts the run and, when it is to wait, looks again until that run has ended. A retry runs it again. It cannot
 // know whether it has looked before: that an ended run is the one it asked for shows in when it ended, and else the Starter,
@@ -64,7 +70,7 @@ func (e triggerExecutor) Execute(ctx context.Context, w engine.Work) (engine.Out
 	}
 	r, err := e.runFrom(ctx, t.Pipeline, start)
 	if err == nil && r == nil {
-		return engine.Outcome{Again: lookAgain, Waits: fmt.Sprintf("run %s is not there yet", id)}, nil
+		return engine.Outcome{Again: e.lookAgain(w), Waits: fmt.Sprintf("run %s is not there yet", id)}, nil
 	}
 	return e.seen(w, r, err)
 }
@@ -152,5 +158,5 @@ func (e triggerExecutor) seen(w engine.Work, r *run.Run, err error) (engine.Outc
 			Detail: fmt.Sprintf("Run %s is failed%s.", r.ID, why),
 			Fix:    fmt.Sprintf("`damson why %s` tells what failed there. A retry of task %s runs it again.", r.ID, w.Task.Name)}
 	}
-	return engine.Outcome{Again: lookAgain, Waits: fmt.Sprintf("run %s is %s", r.ID, r.State)}, nil
+	return engine.Outcome{Again: e.lookAgain(w), Waits: fmt.Sprintf("run %s is %s", r.ID, r.State)}, nil
 }

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+
+	"damson/internal/diag"
+	"damson/internal/project"
+	"damson/internal/serve"
+)
+
+// serverNote tells commands where the server is that has the embedded warehouse open. Only the user who runs it can read the
+// token.
+type serverNote struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+}
+
+func serverNoteFile(dir string) string { return filepath.Join(dir, stateDir, "server.json") }
+
+// writeServerNote leaves the note once this process has the warehouse open.
+func (s *server) writeServerNote() error {
+	if s.address == "" {
+		return nil
+	}
+	text, err := json.Marshal(serverNote{URL: s.address, Token: s.token})
+	if err != nil {
+		return err
+	}
+	path := serverNoteFile(s.dir)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// newToken is what the server asks of those who want rows.
+func newToken() string { return rand.Text() }
+
+// queryServed has the server run a statement; ok is false when there is no note of one.
+func (a *app) queryServed(ctx context.Context, p *project.Project, sql string) (rows array.RecordReader, ok bool, err error) {
+	text, err := os.ReadFile(serverNoteFile(p.Dir))
+	if err != nil {
+		return nil, false, nil
+	}
+	var note serverNote
+	if err := json.Unmarshal(text, &note); err != nil {
+		return nil, false, nil
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, note.URL+serve.QueryPath, bytes.NewReader([]byte(sql)))
+	if err != nil {
+		return nil, false, err
+	}
+	r.Header.Set("Authorization", "Bearer "+note.Token)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, true, diag.Finding{Summary: "The server does not answer", Detail: err.Error(), Cause: err,
+			Fix: "See whether `damson serve` still runs on this project."}
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		said, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+		return nil, true, errors.Join(findingOf(said), err)
+	}
+	reader, err := ipc.NewReader(response.Body)
+	if err != nil {
+		return nil, true, errors.Join(diag.AsFinding("The server's rows cannot be read", err), response.Body.Close())
+	}
+	return &servedRows{Reader: reader, response: response}, true, nil
+}
+
+// findingOf reads a finding that the server has sent.
+func findingOf(text []byte) error {
+	var f diag.Finding
+	if err := json.Unmarshal(text, &f); err != nil || f.Summary == "" {
+		return diag.Finding{Summary: "The server refused the statement", Detail: string(text)}
+	}
+	return f
+}
+
+// servedRows are rows that a server streams.
+type servedRows struct {
+	*ipc.Reader
+	response *http.Response
+}
+
+// Err is what ended the rows early, here or in the server.
+func (r *servedRows) Err() error {
+	if said := r.response.Trailer.Get(serve.ErrorTrailer); said != "" {
+		return findingOf([]byte(said))
+	}
+	return r.Reader.Err()
+}
+
+// Release ends the statement.
+func (r *servedRows) Release() {
+	r.Reader.Release()
+	_ = r.response.Body.Close() // nothing is lost with what was not read
+}
