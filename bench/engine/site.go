@@ -162,6 +162,8 @@ func (v *served) ready(ctx context.Context) error {
 	case <-v.leads:
 		return v.open(ctx)
 	case <-v.ended:
+		v.mu.Lock()
+		defer v.mu.Unlock()
 		return fmt.Errorf("damson serve has ended:\n%s", v.log.String())
 	case <-time.After(time.Minute):
 		return errors.New("damson serve does not lead")
@@ -178,7 +180,9 @@ func (v *served) stop() {
 func (v *served) memory() (now, peak float64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0, err
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return 0, 0, fmt.Errorf("damson serve has ended: %w\n%s", err, v.log.String())
 	}
 	field := func(name string) float64 {
 		_, rest, _ := strings.Cut(string(text), name+":")
