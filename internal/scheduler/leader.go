@@ -22,6 +22,7 @@ type leader struct {
 	*Service
 	lease     store.Lease
 	wake      chan struct{}
+	mailed    atomic.Bool // there may be messages
 	drained   atomic.Bool // work under way has had its time
 	loop      *engine.Loop
 	crew      *crew
@@ -63,6 +64,7 @@ func (s *Service) lead(ctx context.Context, lease store.Lease) (err error) {
 	if err != nil {
 		return err
 	}
+	l.mailed.Store(true) // what was sent before
 	s.running.Go(func() { l.gather(ctx, hard, mail, cancel) })
 	l.crew = &crew{Service: s, lease: func() store.Lease { return l.lease }, members: map[string]*member{}}
 	e := engine.New(s.store, s.shop.books(), nil, s.clock, engine.Options{Seed: s.o.Seed})
@@ -166,6 +168,7 @@ func (l *leader) gather(soft, hard context.Context, mail <-chan struct{}, give f
 			if !open {
 				mail = nil
 			}
+			l.mailed.Store(true)
 		case <-changed:
 		case <-hard.Done():
 			poke()

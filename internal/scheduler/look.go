@@ -26,10 +26,12 @@ func (l *leader) look(ctx context.Context) error {
 			}
 		}
 	}
-	if err := l.readMail(ctx); err != nil {
-		return err
-	}
 	now := l.clock.Now()
+	if l.mailed.Swap(false) || !now.Before(l.due) { // a signal that was lost costs a tick, no message
+		if err := l.readMail(ctx); err != nil {
+			return err
+		}
+	}
 	if !now.Before(l.due) {
 		if err := l.lookAround(ctx); err != nil {
 			return err

@@ -17,6 +17,7 @@ func (l *leader) readMail(ctx context.Context) error {
 		return err
 	}
 	for _, m := range messages {
+		l.mailed.Store(true) // the store gives so many at once: there may be more
 		if l.done[m.ID] {
 			continue
 		}
