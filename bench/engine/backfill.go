@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"damson/internal/run"
 	"damson/internal/scheduler"
 	"damson/internal/store"
+	"damson/internal/warehouse/duckdb"
 )
 
 const (
@@ -52,7 +55,7 @@ func (b *bench) backfills(ctx context.Context) error {
 			what     string
 			parallel int
 			do       func(context.Context, string, int) (time.Duration, error)
-		}{{"no-op", 1, b.noop}, {"no-op", 2, b.noop}, {"SELECT 1, serve", 1, b.serveBackfill}, {"SELECT 1, serve", 0, b.serveBackfill}, {"SELECT 1, command", 0, b.commandBackfill}} {
+		}{{"floor: SELECT 1", 1, b.bare}, {"floor: + a row", 1, b.bareRow}, {"no-op", 1, b.noop}, {"no-op", 2, b.noop}, {"SELECT 1, serve", 1, b.serveBackfill}, {"SELECT 1, serve", 0, b.serveBackfill}, {"SELECT 1, command", 0, b.commandBackfill}} {
 			if !strings.Contains(c.what, b.steps) {
 				continue
 			}
@@ -72,6 +75,51 @@ func (b *bench) backfills(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// bare is the statements of all tasks on DuckDB alone.
+func (b *bench) bare(ctx context.Context, _ string, _ int) (time.Duration, error) {
+	return b.statements(ctx, func(db *duckdb.Warehouse, _ int) error {
+		_, err := db.Exec(ctx, "SELECT 1")
+		return err
+	})
+}
+
+// bareRow is the same, each in a transaction with a row that says that it was: what no two task runs can share.
+func (b *bench) bareRow(ctx context.Context, _ string, _ int) (time.Duration, error) {
+	return b.statements(ctx, func(db *duckdb.Warehouse, i int) error {
+		tx, err := db.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		row := fmt.Sprintf("INSERT INTO done VALUES ('daily@%d', 't%d', 1, '{}')", i/backfillTasks, i%backfillTasks)
+		for _, sql := range []string{"SELECT 1", row} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return errors.Join(err, tx.Rollback(ctx))
+			}
+		}
+		return tx.Commit(ctx)
+	})
+}
+
+func (b *bench) statements(ctx context.Context, do func(db *duckdb.Warehouse, i int) error) (time.Duration, error) {
+	b.sites++
+	db, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(b.dir, fmt.Sprintf("floor%d.duckdb", b.sites))})
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	const table = "CREATE TABLE done (run_id text, task text, attempt bigint, result text, PRIMARY KEY (run_id, task, attempt))"
+	if _, err := db.Exec(ctx, table); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	for i := range backfillDays * backfillTasks {
+		if err := do(db, i); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(begun), nil
 }
 
 // serveBackfill has a server do it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"damson/internal/run"
@@ -108,6 +109,7 @@ func (b *bench) start(ctx context.Context, kind string, n int, own bool) error {
 
 // first is the time from the start of a server over a new project to its first task's.
 func (s *site) first(ctx context.Context) (time.Duration, error) {
+	syscall.Sync() // the writing of the project is no part of it
 	v, err := s.serve()
 	if err != nil {
 		return 0, err
