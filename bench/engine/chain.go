@@ -124,7 +124,7 @@ func (s *site) floor(ctx context.Context, c chain) (time.Duration, error) {
 	}
 	begun := time.Now()
 	for range c.n {
-		cmd := exec.CommandContext(ctx, "python3", "python/fibo.py", fmt.Sprint(c.k))
+		cmd := exec.CommandContext(ctx, s.python, "python/fibo.py", fmt.Sprint(c.k))
 		cmd.Dir = s.dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("the floor: %w\n%s", err, out)

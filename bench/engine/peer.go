@@ -21,7 +21,7 @@ var prefectFlow string
 //go:embed peer_luigi.py
 var luigiFlow string
 
-// peer prints what the chains of 40 × fibo(10) and 10 × fibo(33) take in peers that the Python of -python has, beside a
+// peer prints what the chains of 40 × fibo(10) and 10 × fibo(33) take in peers that the Python named by -python has, beside a
 // plain loop and Damson in the same minutes.
 func (b *bench) peer(ctx context.Context) error {
 	fmt.Printf("%-10s %-18s %9s %14s\n", "system", "chain", "s", "overhead ms")
@@ -73,9 +73,9 @@ func (s *site) script(ctx context.Context, program string, c chain) (time.Durati
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, s.python, path, fmt.Sprint(c.n), fmt.Sprint(c.k), home)
+	cmd := exec.CommandContext(ctx, s.peers, path, fmt.Sprint(c.n), fmt.Sprint(c.k), home)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "PREFECT_HOME="+home, "PREFECT_LOGGING_LEVEL=ERROR", "DO_NOT_TRACK=1", "PREFECT_SERVER_ANALYTICS_ENABLED=false")
+	cmd.Env = append(os.Environ(), "FIBO_PYTHON="+s.python, "PREFECT_HOME="+home, "PREFECT_LOGGING_LEVEL=ERROR", "DO_NOT_TRACK=1", "PREFECT_SERVER_ANALYTICS_ENABLED=false")
 	out, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("%w\n%s", err, out)

@@ -1,6 +1,7 @@
 """N tasks one after the other in Luigi with its local scheduler, each `python3 fibo.py K` and a file that says that it was
 done: Luigi's only state. Prints the seconds of the whole build."""
 import json
+import os
 import logging
 import subprocess
 import sys
@@ -22,7 +23,7 @@ class Fibo(luigi.Task):
         return luigi.LocalTarget(f"{home}/{self.i}")
 
     def run(self):
-        out = subprocess.run(["python3", "python/fibo.py", k], check=True, capture_output=True).stdout.decode()
+        out = subprocess.run([os.environ["FIBO_PYTHON"], "python/fibo.py", k], check=True, capture_output=True).stdout.decode()
         with self.output().open("w") as f:
             f.write(out)
 

@@ -1,6 +1,7 @@
 """N tasks one after the other in Prefect, each `python3 fibo.py K`, with the server that a flow starts for itself and its
 state in SQLite. Prints the seconds within the flow."""
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ n, k = int(sys.argv[1]), sys.argv[2]
 
 @task
 def fibo(before):
-    return subprocess.run(["python3", "python/fibo.py", k], check=True, capture_output=True).stdout.decode()
+    return subprocess.run([os.environ["FIBO_PYTHON"], "python/fibo.py", k], check=True, capture_output=True).stdout.decode()
 
 
 @flow
