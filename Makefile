@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos check fmt vet lint bench bench-geolife bench-ml bench-load bench-project clean toolchain test-tools
+.PHONY: help build demo test chaos check fmt vet lint bench bench-engine bench-geolife bench-ml bench-load bench-project clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-ml bench-geolife ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-ml bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -55,6 +55,10 @@ bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
 bench-geolife: toolchain build ## the example's backfill and 25 million points against bare DuckDB; some 6 minutes
 	$(GO) run ./bench/geolife overhead
 	$(GO) run ./bench/geolife scale
+
+bench-engine: toolchain test-tools build ## chains, backfills and starts over SQLite and PostgreSQL; some 25 minutes
+	$(GO) build -o bin/bench-engine ./bench/engine
+	for part in chain backfill start million; do bin/bench-engine $$part || exit 1; done
 
 clean: ## remove what the targets above made
 	rm -rf bin damson-demo

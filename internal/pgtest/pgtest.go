@@ -1,5 +1,6 @@
 // Package pgtest starts real PostgreSQL servers for tests. Its central function is Database: a fresh database on a server
-// that all tests of a test binary share. Start gives a test a server of its own, which it may stop, kill and start again.
+// that all tests of a test binary share. Start gives a test a server of its own, which it may stop, kill and start again;
+// Launch gives one to a program that is no test, a benchmark.
 //
 // A server listens on a free port of 127.0.0.1, keeps fsync on as a real one does, and dies with the test process. It needs
 // PostgreSQL's programs (Debian: postgresql; `make test` installs them); a test that needs it fails without them, it is not
@@ -90,6 +91,12 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// Launch starts a server for a program, which calls Remove at its end.
+func Launch() (*Server, error) { return start() }
+
+// Remove ends the server and removes its data.
+func (s *Server) Remove() { s.remove() }
+
 // Port is where the server listens on 127.0.0.1.
 func (s *Server) Port() int { return s.port }
 
@@ -105,8 +112,8 @@ func (s *Server) url(database string) string {
 // Database makes an empty database and gives its URL. It is dropped at the end of the test if the server runs then.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("test_%d", databases.Add(1))
-	if err := s.admin(`CREATE DATABASE ` + name + ` TEMPLATE template0`); err != nil {
+	name, err := s.create()
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -118,6 +125,17 @@ func (s *Server) Database(t testing.TB) string {
 		}
 	})
 	return s.url(name)
+}
+
+// Create makes an empty database that stays and gives its URL.
+func (s *Server) Create() (string, error) {
+	name, err := s.create()
+	return s.url(name), err
+}
+
+func (s *Server) create() (name string, err error) {
+	name = fmt.Sprintf("test_%d", databases.Add(1))
+	return name, s.admin(`CREATE DATABASE ` + name + ` TEMPLATE template0`)
 }
 
 func (s *Server) admin(query string) error {

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 
 	"damson/internal/diag"
 )
@@ -64,7 +65,7 @@ func Unpack(archive []byte, dir string) error {
 			Fix: "Clear the run without --keep-version: it moves to the present version.",
 		}
 	}
-	return b.write(dir)
+	return b.write(dir, "")
 }
 
 // read takes the files' present contents. Symbolic links to files are followed, as loading follows them.
@@ -186,8 +187,9 @@ func clean(name string) bool {
 	return name != "." && path.Clean(name) == name && !strings.ContainsAny(name, "\\\x00") && filepath.IsLocal(filepath.FromSlash(name))
 }
 
-// write puts the files in place at once.
-func (b bundle) write(dir string) (err error) {
+// write puts the files in place at once. Those that lie in the directory like with the same contents are linked from there:
+// making a file costs some ten times what a link does, and one version differs from the next in few. like may be "".
+func (b bundle) write(dir, like string) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("unpack a project version to %s: %w", dir, err)
@@ -203,7 +205,7 @@ func (b bundle) write(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = b.fill(temp)
+	err = b.fill(temp, like)
 	if err == nil {
 		err = os.Rename(temp, dir)
 	}
@@ -216,23 +218,59 @@ func (b bundle) write(dir string) (err error) {
 // tempPrefix marks directories that are being written, or were when their process ended.
 const tempPrefix = ".unpack-"
 
-func (b bundle) fill(dir string) error {
+func (b bundle) fill(dir, like string) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
+	made := map[string]bool{}
 	for _, f := range b {
-		full, mode := filepath.Join(dir, filepath.FromSlash(f.name)), fs.FileMode(0o644)
-		if f.executable {
-			mode = 0o755
+		folder := filepath.Dir(filepath.Join(dir, filepath.FromSlash(f.name)))
+		if made[folder] {
+			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(full, f.data, mode); err != nil {
-			return err
-		}
+		made[folder] = true
 	}
-	return nil
+	var g errgroup.Group
+	for part := range slices.Chunk(b, max(1, (len(b)+fillers-1)/fillers)) {
+		g.Go(func() error {
+			for _, f := range part {
+				if err := f.put(dir, like); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// fillers is how many files are made at a time: the system is what takes long.
+const fillers = 8
+
+// put makes the file in dir.
+func (f *packed) put(dir, like string) error {
+	name, mode := filepath.FromSlash(f.name), fs.FileMode(0o644)
+	if f.executable {
+		mode = 0o755
+	}
+	full := filepath.Join(dir, name)
+	if like != "" && f.lies(filepath.Join(like, name)) && os.Link(filepath.Join(like, name), full) == nil {
+		return nil
+	}
+	return os.WriteFile(full, f.data, mode)
+}
+
+// lies reports whether the file is there with its contents: what lies in a version's directory may have been changed.
+func (f *packed) lies(full string) bool {
+	info, err := os.Lstat(full)
+	if err != nil || !info.Mode().IsRegular() || f.executable != (info.Mode()&0o100 != 0) || info.Size() != int64(len(f.data)) {
+		return false
+	}
+	data, err := os.ReadFile(full)
+	return err == nil && bytes.Equal(data, f.data)
 }
 
 func isDir(name string) bool {

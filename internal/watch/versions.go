@@ -52,6 +52,7 @@ type entry struct {
 	project  *project.Project
 	warnings diag.Findings
 	saved    bool
+	files    bundle // what is to be saved; nil when that is done, or when it lies on disk only
 }
 
 // NewVersions keeps unpacked versions in the directory cache, .damson/versions of a project.
@@ -143,13 +144,13 @@ func (v *Versions) read(ctx context.Context, dir string) (*entry, diag.Findings)
 	}
 	made := false
 	if !v.intact(version) {
-		if err := b.write(v.place(version)); err != nil && !v.intact(version) {
+		if err := b.write(v.place(version), v.latest()); err != nil && !v.intact(version) {
 			return nil, diag.Findings{{Summary: "No place for the project's versions", Detail: err.Error(), Cause: err,
 				Fix: "Make the project's directory writable, or free space on its disk."}}
 		}
 		made = true
 	}
-	e := &entry{version: version}
+	e := &entry{version: version, files: b}
 	var findings diag.Findings
 	if e.project, findings = v.load(v.place(version)); !findings.HasErrors() {
 		e.warnings = findings
@@ -179,18 +180,9 @@ func (v *Versions) Put(ctx context.Context, p *project.Project) (string, error) 
 	if v.isSaved(e) {
 		return e.version, nil
 	}
-	dir := v.place(e.version)
-	files, err := Files(dir)
+	b, err := v.filesOf(e)
 	if err != nil {
 		return "", err
-	}
-	b, err := read(dir, files)
-	if err != nil {
-		return "", err
-	}
-	if b.version() != e.version {
-		return "", diag.Finding{Summary: "The project's versions were changed", Detail: fmt.Sprintf("%s is not what was written there.", dir),
-			Fix: "Remove that directory, and try again."}
 	}
 	archive, err := b.archive()
 	if err != nil {
@@ -200,9 +192,39 @@ func (v *Versions) Put(ctx context.Context, p *project.Project) (string, error) 
 		return "", fmt.Errorf("keep project version %s: %w", e.version, err)
 	}
 	v.mu.Lock()
-	e.saved = true
-	v.mu.Unlock()
+	defer v.mu.Unlock()
+	e.saved, e.files = true, nil
 	return e.version, nil
+}
+
+// filesOf gives the files of a version as they were read, or as they lie in its directory.
+func (v *Versions) filesOf(e *entry) (bundle, error) {
+	v.mu.Lock()
+	b := e.files
+	v.mu.Unlock()
+	if b != nil {
+		return b, nil
+	}
+	dir := v.place(e.version)
+	files, err := Files(dir)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = read(dir, files); err == nil && b.version() != e.version {
+		err = diag.Finding{Summary: "The project's versions were changed", Detail: fmt.Sprintf("%s is not what was written there.", dir),
+			Fix: "Remove that directory, and try again."}
+	}
+	return b, err
+}
+
+// latest is where the version lies that was used last, "" when none was.
+func (v *Versions) latest() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.entries) == 0 {
+		return ""
+	}
+	return v.place(v.entries[len(v.entries)-1].version)
 }
 
 func (v *Versions) place(version string) string { return filepath.Join(v.cache, version) }

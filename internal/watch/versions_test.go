@@ -84,6 +84,39 @@ func (l *library) get(t *testing.T, version string) *project.Project {
 	return p
 }
 
+// TestVersionsShareFiles: what a version has in common with the one before is the same file on disk, unless somebody has
+// changed it there.
+func TestVersionsShareFiles(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	l := newLibrary(dir, t.TempDir(), &shelf{}, watch.VersionsOptions{})
+	shared := func(a, b, name string) bool {
+		t.Helper()
+		one, err := os.Stat(filepath.Join(l.cache, a, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := os.Stat(filepath.Join(l.cache, b, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return os.SameFile(one, other)
+	}
+	write(t, dir, map[string]string{"python/kept.py": "1\n", "python/spoilt.py": "2\n"})
+	first := l.put(t)
+	write(t, dir, map[string]string{"damson.yaml": "name: second\n"})
+	second := l.put(t)
+	if !shared(first, second, "python/kept.py") || shared(first, second, "damson.yaml") {
+		t.Error("the second version shares other files with the first than those that are the same")
+	}
+	write(t, filepath.Join(l.cache, second), map[string]string{"python/spoilt.py": "3\n"})
+	write(t, dir, map[string]string{"damson.yaml": "name: third\n"})
+	third := l.put(t)
+	if !shared(second, third, "python/kept.py") || shared(second, third, "python/spoilt.py") {
+		t.Error("the third version shares other files with the second than those that are the same")
+	}
+}
+
 // TestVersions changes a project after a run was made with it; the run's version stays what it was, in this process and in
 // another one that has the store only.
 func TestVersions(t *testing.T) {
