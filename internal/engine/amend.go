@@ -117,7 +117,11 @@ func (l *Loop) Mark(runID string, tasks []string, state run.State) (n int) {
 		}
 		n++
 		l.amend(r, i, func() {
-			if was := r.cells[i].State; was.Ended() {
+			was := r.cells[i].State
+			if _, err := run.Next(was, event); err != nil { // it came to that with the last of its items
+				return
+			}
+			if was.Ended() {
 				r.open++ // move counts it as ended again
 			}
 			l.move(r, i, event, "marked by hand")

@@ -65,7 +65,7 @@ func (l *Loop) Step(ctx context.Context) (idle bool, err error) {
 	case l.stopped != nil && l.local > 0, l.stopped == nil && len(l.under) > 0:
 		return false, nil
 	case l.stopped != nil:
-		return true, l.wind(background)
+		return true, l.wind(l.patience(ctx))
 	}
 	for _, lane := range l.lanes {
 		if !lane.Idle() {

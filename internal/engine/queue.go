@@ -152,7 +152,7 @@ func (l *Loop) retryAt(r *runState, i int, at time.Time) {
 		if c := &r.cells[i]; c.State == run.UpForRetry && c.NotBefore.Equal(at) && l.stopped == nil {
 			c.NotBefore = time.Time{}
 			l.move(r, i, run.EventRetryDue, "")
-			l.enqueue(r, i)
+			l.requeue(r, i)
 		}
 	}
 	if !at.After(l.now) {

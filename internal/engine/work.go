@@ -243,9 +243,7 @@ func (l *Loop) settleRun(x *execution, k int, e Ended, interrupted bool) {
 		l.move(r, i, run.EventRunTimedOut, r.Reason)
 	case errors.Is(e.Err, errLost):
 		l.move(r, i, run.EventRecovered, gone)
-		if r.opened {
-			l.enqueue(r, i)
-		}
+		l.requeue(r, i)
 	case interrupted && c.State == run.Deferred: // it stays so: the next process looks again
 	case interrupted:
 		l.move(r, i, run.EventInterrupted, "interrupted")
@@ -255,6 +253,18 @@ func (l *Loop) settleRun(x *execution, k int, e Ended, interrupted bool) {
 		c.alone = true
 	default:
 		l.failAttempt(r, x, e.Err)
+	}
+}
+
+// requeue has a task run that was executed before start again, unless what let it start does not hold any more.
+func (l *Loop) requeue(r *runState, i int) {
+	switch {
+	case !r.opened: // later: see resume
+	case l.holds(r, i):
+		l.enqueue(r, i)
+	default:
+		l.move(r, i, run.EventInterrupted, "a task before it was changed by hand")
+		l.unsettle = append(l.unsettle, place{r, i})
 	}
 }
 
@@ -303,8 +313,8 @@ func (l *Loop) split(x *execution, err error) {
 	l.lines.add(run.LogLine{Claim: x.work.Claims[0], At: l.now, Level: "warn", Text: fmt.Sprintf(
 		"The execution for %d intervals failed; each is now run alone to find the one at fault. The error was: %v", len(x.runs), err)})
 	for _, r := range x.runs {
-		if r.cells[x.node.index].State == run.Queued && r.opened {
-			l.enqueue(r, x.node.index)
+		if r.cells[x.node.index].State == run.Queued {
+			l.requeue(r, x.node.index)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type crew struct {
 	*Service
 	lease    func() store.Lease
+	leads    context.Context    // ends with the leadership
 	members  map[string]*member // by the process's ID
 	released []run.Claim        // executions of this process that were taken in and are not recorded yet
 }
@@ -132,7 +133,7 @@ func (c *crew) Start(ctx context.Context, worker string, w engine.Work, end func
 }
 
 func (c *crew) Look(ctx context.Context, w engine.Work, end func(engine.Ended) bool) {
-	c.shop.look(ctx, w, end)
+	c.shop.look(ctx, c.leads, w, end)
 }
 
 // Cancel tells the worker in the background: the loop does not wait for a store that is away.

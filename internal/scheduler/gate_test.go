@@ -76,7 +76,7 @@ func call[T any](g *gate, kind string, do func() (T, error)) (result T, err erro
 	g.mu.Lock()
 	dead := g.dead
 	crash := g.plan.kind == kind && !time.Now().Before(g.plan.after)
-	effect := g.plan.effect
+	effect, lies := g.plan.effect, g.lies
 	g.mu.Unlock()
 	if dead {
 		return result, errGone
@@ -88,10 +88,10 @@ func call[T any](g *gate, kind string, do func() (T, error)) (result T, err erro
 		g.crash()
 		return result, errGone
 	}
-	if result, err = do(); err == nil && g.lies > 0 {
+	if result, err = do(); err == nil && lies > 0 {
 		h := fnv.New64a()
 		fmt.Fprint(h, g.seed, kind, time.Now().UnixNano())
-		if float64(h.Sum64()>>11)/(1<<53) < g.lies {
+		if float64(h.Sum64()>>11)/(1<<53) < lies {
 			var none T
 			return none, errors.New("the answer got lost")
 		}

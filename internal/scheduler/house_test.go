@@ -41,7 +41,6 @@ type house struct {
 	do        func(ctx context.Context, w engine.Work) (engine.Outcome, error)
 	executed  []string
 	by        map[string]int // executions by process
-	last      time.Time      // of the store's history when until looked
 }
 
 // shifted is the bubble's clock, put to another time.
@@ -59,7 +58,7 @@ func inHouse(t *testing.T, f func(h *house), pipelines ...*pipeline.Pipeline) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &house{T: t, file: filepath.Join(dir, "store.sqlite"), rows: map[run.Claim]json.RawMessage{},
 			versions: map[string]*pipeline.Pipeline{}, by: map[string]int{},
-			clock: shifted{time.Date(2007, 4, 16, 23, 59, 0, 0, time.UTC).Sub(time.Now())}}
+			clock: shifted{time.Until(time.Date(2007, 4, 16, 23, 59, 0, 0, time.UTC))}}
 		h.store = h.open()
 		h.become(pipelines...)
 		f(h)

@@ -64,7 +64,7 @@ func (s *Service) lead(ctx context.Context, lease store.Lease) (err error) {
 		return err
 	}
 	s.running.Go(func() { l.gather(ctx, hard, mail, cancel) })
-	l.crew = &crew{Service: s, lease: func() store.Lease { return l.lease }, members: map[string]*member{}}
+	l.crew = &crew{Service: s, lease: func() store.Lease { return l.lease }, leads: hard, members: map[string]*member{}}
 	e := engine.New(s.store, s.shop.books(), nil, s.clock, engine.Options{Seed: s.o.Seed})
 	l.loop = e.NewLoop(engine.LoopOptions{Crew: l.crew, Serves: true, Fence: func() int64 { return lease.Token }, Pools: l.pool,
 		Paused: l.paused, Wrote: l.wrote, Ended: l.runEnded, Stray: s.shop.strays.take})

@@ -136,3 +136,28 @@ func TestClearOfAMappedTask(t *testing.T) {
 		h.want("each[1]", h.history(id(12), "each[1]"), "queued started marked_skipped cleared queued started succeeded")
 	}, mapped())
 }
+
+// TestMarkOfAMappedTask: items that wait or are executed end with it.
+func TestMarkOfAMappedTask(t *testing.T) {
+	for _, state := range []run.State{run.Success, run.Failed} {
+		t.Run(string(state), func(t *testing.T) {
+			p := mapped()
+			p.Tasks[1].Pool, p.Tasks[1].PoolSlots = "nil", 1
+			inHouse(t, func(h *house) {
+				h.act(func(_ context.Context, w engine.Work) (engine.Outcome, error) {
+					if w.Mapped {
+						return engine.Outcome{Items: []any{"a", "b"}}, nil
+					}
+					return engine.Outcome{Again: time.Hour, Waits: "for ever"}, nil
+				})
+				p.Tasks[0].Upstream, p.Tasks[1].Upstream, p.Tasks[2].Upstream = nil, nil, []string{"each"}
+				h.serve(scheduler.Options{ID: "a"})
+				h.ask(now(12))
+				h.becomes(id(12), "each[1]", run.Deferred)
+				h.ask(scheduler.Request{Kind: scheduler.ReqMark, Runs: []string{id(12)}, Tasks: []string{"each"}, State: state})
+				h.becomes(id(12), "each", state)
+				h.want("each[0]", string(h.task(id(12), "each[0]").State), "skipped")
+			}, p)
+		})
+	}
+}

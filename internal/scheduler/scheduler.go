@@ -16,7 +16,15 @@
 //     the clock of the one who watches, or when it is known to have ended.
 //  3. What a process executes is known to the leader, or becomes known before anything of it is executed again: a new leader
 //     asks all processes first.
-//  4. A leader that meets anything unexpected gives up what it has in memory and begins again from the store.
+//  4. A leader that meets anything unexpected gives up what it has in memory and begins again from the store. What is executed
+//     goes on, and what it comes to is kept until a leader has recorded it.
+//  5. What a message, a cursor or a dataset leads to is recorded in one transaction with its end, so that it happens once.
+//
+// They are checked by simulation (simulation_test.go).
+//
+// Assumption: an attempt that was given up, because its process was taken for gone, does not commit later. So it is with the
+// embedded warehouse, which one process has open: nobody else asks its ledger, and nobody gives up the attempts of the process
+// that answers. A warehouse that several processes write has to refuse such a commit.
 package scheduler
 
 import (

@@ -102,7 +102,7 @@ type process struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{T: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), pipelines: map[string]*pipeline.Pipeline{},
-		rows: map[run.Claim]json.RawMessage{}, commits: map[string]int{}, tries: map[string]int{}, offset: begin.Sub(time.Now())}
+		rows: map[run.Claim]json.RawMessage{}, commits: map[string]int{}, tries: map[string]int{}, offset: time.Until(begin)}
 	w.asks = w.rng.IntN(2) == 0
 	w.store = newMemory(w.wrong)
 	w.store.check = w.mayStart

@@ -140,9 +140,12 @@ func (w *workshop) execute(ctx context.Context, work engine.Work) engine.Ended {
 	return engine.Execute(ctx, x, w.books(), w.clock, true, work)
 }
 
-// look executes a deferred task beside the workers.
-func (w *workshop) look(ctx context.Context, work engine.Work, end func(engine.Ended) bool) {
-	go func() {
+// look executes a deferred task beside the workers, as long as the leader leads that wants to know.
+func (w *workshop) look(ctx, leads context.Context, work engine.Work, end func(engine.Ended) bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.running.Go(func() {
+		defer cancel(nil)
+		defer context.AfterFunc(leads, func() { cancel(engine.ErrInterrupted) })()
 		select {
 		case w.looks <- struct{}{}:
 			defer func() { <-w.looks }()
@@ -151,7 +154,7 @@ func (w *workshop) look(ctx context.Context, work engine.Work, end func(engine.E
 			return
 		}
 		end(w.execute(ctx, work))
-	}()
+	})
 }
 
 // report tells the leader what an execution came to, until it is told or the process has no more time.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -125,6 +127,17 @@ func checkRecords(t *testing.T, s *store.Store, b store.Batch) {
 	equal(t, "reasons", got[[]store.Reason](t)(s.Reasons(t.Context(), id+" x", id, id)), []store.Reason{b.Reasons[0], b.Reasons[1], b.Reasons[3]})
 	equal(t, "no reasons", len(got[[]store.Reason](t)(s.Reasons(t.Context(), "none"))), 0)
 	equal(t, "latest reasons", got[[]store.Reason](t)(s.ReasonsOf(t.Context(), id)), []store.Reason{b.Reasons[0], b.Reasons[3]})
+	latest := map[string]store.Reason{}
+	for _, r := range b.Reasons {
+		latest[r.Subject] = r
+	}
+	var standing []store.Reason
+	for _, subject := range slices.Sorted(maps.Keys(latest)) {
+		if latest[subject].Text != "" {
+			standing = append(standing, latest[subject])
+		}
+	}
+	equal(t, "standing reasons", got[[]store.Reason](t)(s.StandingReasons(t.Context())), standing)
 
 	alerts := got[[]store.Alert](t)(s.Alerts(t.Context(), 0))
 	if len(alerts) != 2 || alerts[0].ID <= alerts[1].ID {
@@ -368,6 +381,7 @@ func testMessages(t *testing.T, open Open) {
 		}
 		want[to] = append(want[to], kind, kind+"b")
 	}
+	equal(t, "recipients", got[[]string](t)(other.Recipients(ctx)), []string{"w0", "w1"})
 	for to, kinds := range want {
 		messages := got[[]store.Message](t)(other.Receive(ctx, to, 0))
 		var have []string
