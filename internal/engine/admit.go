@@ -52,15 +52,21 @@ func (l *Loop) Admit(ctx context.Context, lane *Lane, plan Plan) error {
 	}
 	a.tallyUp()
 	a.makeGroups()
-	a.settleIn()
+	a.settleIn(ctx)
 	return nil
 }
 
-// settleIn makes the runs the loop's.
-func (a *admission) settleIn() {
+// settleIn makes the runs the loop's. What stands as running in one that serves counts against all bounds from now on, until
+// a worker tells of it or the ledger is asked.
+func (a *admission) settleIn(ctx context.Context) {
 	for _, r := range a.runs {
 		if !r.left {
 			a.book[r.ID] = r
+		}
+		for i, n := range r.nodes {
+			if c := &r.cells[i]; a.o.Serves && c.present && c.State == run.Running && !r.left {
+				a.adopt(ctx, unit{[]*runState{r}, n}, nobody)
+			}
 		}
 		if !r.left || a.lane.keeps {
 			a.lane.runs = append(a.lane.runs, r)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -196,19 +197,22 @@ func (l *Loop) find(c run.Claim) (r *runState, i int) {
 	return r, i
 }
 
-// Executes reports whether the loop knows of an execution of the claim.
+// Executes reports whether the loop knows by whom the claim is executed.
 func (l *Loop) Executes(c run.Claim) bool {
 	r, i := l.find(c)
-	return r != nil && r.cells[i].x != nil
+	return r != nil && r.cells[i].x != nil && !r.cells[i].x.unknown()
 }
 
+// unknown reports whether no worker has told of the execution yet.
+func (x *execution) unknown() bool { return x.remote && x.worker == nobody }
+
 // Adopt takes over an execution that another process goes on with. It is false when one of the claims is not running here,
-// or has an execution already.
+// or is known to be executed by another.
 func (l *Loop) Adopt(ctx context.Context, worker string, claims []run.Claim) bool {
 	var u unit
 	for _, c := range claims {
 		r, i := l.find(c)
-		if r == nil || r.cells[i].x != nil {
+		if r == nil || r.cells[i].x == nil || !r.cells[i].x.unknown() || r.cells[i].x.asked {
 			return false
 		}
 		u.runs, u.node = append(u.runs, r), r.nodes[i]
@@ -216,7 +220,16 @@ func (l *Loop) Adopt(ctx context.Context, worker string, claims []run.Claim) boo
 	if len(u.runs) == 0 {
 		return false
 	}
-	l.adopt(ctx, u, worker)
+	amends := map[*runState]func(){}
+	for _, r := range u.runs {
+		x := r.cells[u.node.index].x
+		maps.Copy(amends, x.amends)
+		l.let(x)
+	}
+	if x := l.adopt(ctx, u, worker); len(amends) > 0 {
+		x.amends = amends
+		l.cancel(x, errAmended)
+	}
 	return true
 }
 
@@ -254,24 +267,18 @@ func (l *Loop) Finish(claims []run.Claim, e Ended) bool {
 // Lost says that a worker is gone: what it executed is asked of the ledger and, where it has not committed, run again.
 func (l *Loop) Lost(ctx context.Context, worker string) {
 	for _, x := range l.executions() {
-		if x.worker == worker && !x.aside {
+		if x.worker == worker && !x.aside && !x.asked {
 			l.inquire(ctx, x)
 		}
 	}
 }
 
-// Recover has the ledger asked about all that stands as running and that nobody executes.
+// Recover has the ledger asked about all that stands as running and that no worker has told of.
 func (l *Loop) Recover(ctx context.Context) (n int) {
-	for _, r := range l.driven() {
-		for i, node := range r.nodes {
-			if c := &r.cells[i]; c.present && c.State == run.Running && c.x == nil {
-				x := &execution{unit: unit{[]*runState{r}, node}, aside: true}
-				x.work = l.workOf(x.unit)
-				l.take(x)
-				l.watch(ctx, x)
-				l.inquire(ctx, x)
-				n++
-			}
+	for _, x := range l.executions() {
+		if x.unknown() && !x.asked {
+			l.inquire(ctx, x)
+			n++
 		}
 	}
 	return n
@@ -294,6 +301,7 @@ func (l *Loop) driven() []*runState {
 
 // inquire asks the ledger about an execution whose worker is gone.
 func (l *Loop) inquire(ctx context.Context, x *execution) {
+	x.asked = true
 	asking, claims := l.question(true), x.work.Claims
 	go func() {
 		e := Ended{Err: errLost}

@@ -63,8 +63,9 @@ func (l *Loop) whyClosed(lane *Lane, r *runState) string {
 			}
 		}
 		return fmt.Sprintf("max_active_runs of %s: %d of %d are running (%s)", lane.Name, lane.active, lane.limit(), list(open, 3))
-	case !l.crew.Idle():
-		return "all workers are busy"
+	case !l.crew.Idle() && len(r.flow.nodes) > 0:
+		_, why := l.crew.Place(r.flow.nodes[0].task)
+		return why
 	}
 	return "earlier work of " + lane.Name + " is before it"
 }

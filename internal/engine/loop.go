@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"damson/internal/run"
@@ -217,11 +218,12 @@ func (l *Loop) dispatch() {
 // openNext opens the next group of runs of the first lane that may, and has nothing ready.
 func (l *Loop) openNext() bool {
 	for _, lane := range l.lanes {
-		if len(lane.groups) == 0 || lane.active >= lane.limit() || lane.waiting > 0 || lane.paused(lane.groups[0].runs[0].Pipeline) {
+		at := lane.turn()
+		if at < 0 || lane.waiting > 0 || lane.paused(lane.groups[at].runs[0].Pipeline) {
 			continue
 		}
-		g := lane.groups[0]
-		lane.groups = lane.groups[1:]
+		g := lane.groups[at]
+		lane.groups = slices.Delete(lane.groups, at, at+1)
 		lane.active++
 		g.open = len(g.runs)
 		g.count()
@@ -235,6 +237,18 @@ func (l *Loop) openNext() bool {
 		return true
 	}
 	return false
+}
+
+// turn gives the place of the group that is opened next, -1 when none is. Where the bound is reached, it is one that an open run
+// may wait for because it depends on its past: that run would hold the place for ever.
+func (l *Lane) turn() int {
+	if len(l.groups) > 0 && l.active < l.limit() {
+		return 0
+	}
+	return slices.IndexFunc(l.groups, func(g *group) bool {
+		last := g.runs[len(g.runs)-1]
+		return last.future != nil && last.future.opened && last.flow.past
+	})
 }
 
 // open puts a run in motion: what waits is decided, what was ready or waited for a retry goes on.

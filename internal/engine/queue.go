@@ -39,7 +39,7 @@ func (g *group) count() {
 	clear(g.turn)
 	for i := range g.undecided { // without the items of mapped tasks, which are never batched
 		for _, r := range g.runs {
-			if r.cells[i].State == run.Scheduled {
+			if r.cells[i].State == run.Scheduled && !r.cells[i].alone {
 				g.undecided[i]++
 			}
 		}
@@ -47,9 +47,9 @@ func (g *group) count() {
 	}
 }
 
-// moved keeps the number of undecided task runs.
-func (g *group) moved(i int, from, to run.State) {
-	if i >= len(g.undecided) { // an item of a mapped task, which is never batched
+// moved keeps the number of undecided task runs that a batch waits for.
+func (g *group) moved(c *cell, i int, from, to run.State) {
+	if i >= len(g.undecided) || c.alone { // an item of a mapped task is never batched
 		return
 	}
 	if from == run.Scheduled {
@@ -57,6 +57,23 @@ func (g *group) moved(i int, from, to run.State) {
 	}
 	if to == run.Scheduled {
 		g.undecided[i]++
+	}
+}
+
+// secede takes a run, and those after it, out of the batches of its group: it waits for somebody to mend its past, and the
+// others shall not wait with it.
+func (l *Loop) secede(r *runState) {
+	g := r.group
+	for _, later := range g.runs[r.position:] {
+		for i := range g.undecided {
+			if c := &later.cells[i]; c.State == run.Scheduled && !c.alone && later.nodes[i].batch {
+				c.alone = true
+				g.undecided[i]--
+			}
+		}
+	}
+	for i := range g.undecided {
+		l.release(g, i)
 	}
 }
 

@@ -30,7 +30,7 @@ func (l *Loop) move(r *runState, i int, event run.Event, reason string) {
 	}
 	r.lane.count(from, to)
 	if r.group != nil {
-		r.group.moved(i, from, to)
+		r.group.moved(c, i, from, to)
 	}
 	if r.opened && from == run.Scheduled && to != run.Queued { // what is queued comes to release by enqueue
 		l.release(r.group, i)
@@ -91,7 +91,7 @@ func (l *Loop) ended(r *runState, i int) {
 		l.unsettle = append(l.unsettle, place{r, j})
 	}
 	l.wakeFuture(r)
-	if r.group != nil && r.opened {
+	if r.group != nil { // opened or not: an earlier loop's execution may end before
 		l.nextInTurn(r.group, i)
 	}
 	if r.open--; r.open == 0 && r.opened && !r.held {
@@ -129,6 +129,10 @@ func (l *Loop) decide(r *runState, i int) {
 	}
 	d := l.judge(r, i)
 	switch d.Verdict {
+	case run.VerdictWait:
+		if d.Reason != "" && len(r.group.runs) > 1 && r.past.failed(r.nodes[i].task.Name) {
+			l.secede(r)
+		}
 	case run.VerdictRun:
 		l.move(r, i, run.EventQueued, "")
 		l.enqueue(r, i)
@@ -205,6 +209,13 @@ func (l *Loop) pastOf(r *runState, i int) run.Decision {
 		return run.Decision{Verdict: run.VerdictUpstreamFailed, Reason: decision.Reason + ", which is not part of what runs now"}
 	}
 	return decision
+}
+
+// failed reports whether a task, or one that comes directly after it, has failed in this run.
+func (r *runState) failed(task string) bool {
+	bad := func(s run.State) bool { return s == run.Failed || s == run.UpstreamFailed }
+	i, ok := r.flow.place[task]
+	return ok && (bad(r.cells[i].State) || slices.ContainsFunc(r.flow.nodes[i].children, func(j int) bool { return bad(r.cells[j].State) }))
 }
 
 // downstreamOf judges a task of the next run by those that come directly after it in this one.

@@ -28,6 +28,7 @@ type execution struct {
 	ended  bool
 	aside  bool // it takes no worker: a look of a deferred task, or a question to the ledger
 	remote bool // what it comes to is told by Finish
+	asked  bool // its worker is gone, and the ledger is being asked
 	split  bool // it was one for several intervals, of which the ledger is asked one by one
 	// amends is what somebody wants of its task runs, whatever it comes to.
 	amends map[*runState]func()
@@ -131,7 +132,7 @@ func (l *Loop) cancel(x *execution, cause error) {
 		return
 	}
 	x.cancel(cause)
-	if !x.aside {
+	if !x.aside && (x.worker != nobody || !x.remote) {
 		l.crew.Cancel(x.worker, x.work, cause)
 	}
 }
@@ -333,9 +334,13 @@ func (l *Loop) failAttempt(r *runState, x *execution, err error) {
 	l.retryAt(r, i, c.NotBefore)
 }
 
-// adopt takes over an execution that an earlier loop has started on a worker that goes on.
-func (l *Loop) adopt(ctx context.Context, u unit, worker string) {
+// nobody is the worker of an execution that an earlier loop has started and that no worker has told of yet.
+const nobody = ""
+
+// adopt takes over an execution that an earlier loop has started.
+func (l *Loop) adopt(ctx context.Context, u unit, worker string) *execution {
 	x := &execution{unit: u, worker: worker, work: l.workOf(u), remote: true}
 	l.take(x)
 	l.watch(ctx, x)
+	return x
 }

@@ -183,8 +183,11 @@ func (h *house) serve(o scheduler.Options) (stop func()) {
 
 func (h *house) serveOn(s scheduler.Store, clk clock.Clock, o scheduler.Options) (stop func()) {
 	h.Helper()
-	if o.Parallel == 0 {
+	switch o.Parallel {
+	case 0:
 		o.Parallel = 2
+	case -1: // it does not work
+		o.Parallel = 0
 	}
 	if o.Open == nil {
 		o.Open = func(context.Context) (engine.Ledger, error) { return h, nil }

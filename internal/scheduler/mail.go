@@ -59,6 +59,9 @@ func (l *leader) takeOutcome(ctx context.Context, m store.Message, o outcome) {
 	if l.crew.members[m.Sender] == nil {
 		l.crew.members[m.Sender] = &member{Process: store.Process{ID: m.Sender}, changed: l.clock.Now()}
 	}
+	if o.Interrupted { // it is about to end
+		l.crew.members[m.Sender].Slots = 0
+	}
 	l.adopt(ctx, m.Sender, o.Claims)
 	l.loop.Finish(o.Claims, o.ended())
 }

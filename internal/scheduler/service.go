@@ -49,6 +49,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer end()
 	s.ended = ended
+	s.shop.telling, s.shop.hurry = context.WithCancel(ended)
 	wake, err := s.join(ctx)
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ type workshop struct {
 	looks  chan struct{} // slots for deferred tasks that look again
 	strays *lines        // of executions that outlive the leader that began them
 
+	telling context.Context // ends when what cannot be told shall not be waited for any longer
+	hurry   func()
+
 	mu      sync.Mutex
 	jobs    map[string]*job // by the key of the first claim
 	ledger  engine.Ledger   // nil while the warehouse is not open here
@@ -151,11 +154,11 @@ func (w *workshop) look(ctx context.Context, work engine.Work, end func(engine.E
 	}()
 }
 
-// report tells the leader what an execution came to, until it is told or the process ends.
+// report tells the leader what an execution came to, until it is told or the process has no more time.
 func (w *workshop) report(claims []run.Claim, e engine.Ended) {
 	m := message(Leader, w.o.ID, msgOutcome, toOutcome(claims, e), w.clock.Now())
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
-		if err := w.store.Send(w.ended, m); err == nil || w.clock.Sleep(w.ended, delay) != nil {
+		if err := w.store.Send(w.telling, m); err == nil || w.clock.Sleep(w.telling, delay) != nil {
 			return
 		}
 	}
@@ -232,7 +235,13 @@ func (w *workshop) close(drain time.Duration) {
 		j.cancel(engine.ErrInterrupted)
 	}
 	w.mu.Unlock()
+	ctx, stop := context.WithCancel(w.ended)
+	go func() {
+		defer w.hurry() // the store is away: whoever leads next asks the ledger
+		_ = w.clock.Sleep(ctx, grace)
+	}()
 	<-done
+	stop()
 	w.strays.flush()
 }
 
