@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"damson/internal/pgtest"
 	"damson/internal/run"
 	"damson/internal/store"
 	"damson/internal/store/sqlite"
@@ -265,4 +266,38 @@ func TestServerTakesInChanges(t *testing.T) {
 	writeFile(t, dir, "pipelines/p.star", star("three"))
 	awaitWord("three", 0)
 	s.stop(t)
+}
+
+// TestServersShareWork runs two servers over one PostgreSQL store and one project: tasks without tables run in both, and the
+// second takes warehouse and lead when the first is killed.
+func TestServersShareWork(t *testing.T) {
+	t.Parallel()
+	g := newGates(t)
+	dir := writeProject(t, g, map[string]string{"damson.yaml": "name: shared\n",
+		"pipelines/p.star": `
+both = pipeline(name = "both")
+both.shell("writer", command = "echo 1 > FIRST")
+both.shell("reader", command = "cat FIRST")
+
+table = pipeline(name = "table")
+table.sql("rows", into = "x.rows")
+`,
+		"sql/rows.sql": "select 1 as n\n"})
+	url := pgtest.Start(t).Database(t)
+	start := func() *server {
+		return startServer(t, dir, []string{"DAMSON_STORE=" + url}, "serve", "--listen", "", "--lease", "1s", "--parallel", "1")
+	}
+	first := start()
+	first.await(t, "this process leads")
+	second := start()
+	second.await(t, "another process has the embedded warehouse open")
+	if out := damson(t, dir, "--store", url, "run", "both"); !strings.Contains(out, "success") { // each waits for the other
+		t.Errorf("two tasks at a time in two processes:\n%s", out)
+	}
+	first.kill()
+	second.await(t, "this process leads")
+	if out := damson(t, dir, "--store", url, "run", "table"); !strings.Contains(out, "success") {
+		t.Errorf("after the first server's end:\n%s", out)
+	}
+	second.stop(t)
 }

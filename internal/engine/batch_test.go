@@ -9,6 +9,7 @@ import (
 	"damson/internal/clock"
 	"damson/internal/engine"
 	"damson/internal/pipeline"
+	"damson/internal/store"
 )
 
 func TestBatches(t *testing.T) {
@@ -122,6 +123,69 @@ func TestResultsOfEachInterval(t *testing.T) {
 		b.want("results", strings.Join(got, ", "), "success 1, success , success 3")
 		if !strings.Contains(b.logs("warn"), "the task's result cannot be kept") {
 			b.Errorf("the log says %q", b.logs("warn"))
+		}
+	})
+}
+
+// elsewhere is a worker in another process that takes one thing after the other and never tells.
+type elsewhere struct {
+	engine.Crew
+	took []engine.Work
+	busy bool
+}
+
+func (e *elsewhere) Idle() bool { return !e.busy }
+func (e *elsewhere) Place(*pipeline.Task) (worker, why string) {
+	if e.busy {
+		return "", "busy"
+	}
+	return "w", ""
+}
+func (e *elsewhere) Take(string, engine.Work) (*store.Message, error) { e.busy = true; return nil, nil }
+func (e *elsewhere) Start(_ context.Context, _ string, w engine.Work, _ func(engine.Ended) bool) {
+	e.took = append(e.took, w)
+}
+func (e *elsewhere) Cancel(string, engine.Work, error) {}
+func (e *elsewhere) Release(string, engine.Work)       { e.busy = false }
+
+// TestTurnPassesWhileGroupIsClosed: what an earlier leader began of a group may end between the group's admission and its
+// opening; the next interval's task run then has its turn.
+func TestTurnPassesWhileGroupIsClosed(t *testing.T) {
+	try(t, func(b *bench) {
+		p := chain("load", "clean")
+		p.MaxActiveRuns = 1
+		p.Tasks[1].Batch = true
+		e := engine.New(b.memory, b.books, nil, clock.System{}, engine.Options{})
+		lead := func() (*engine.Loop, *elsewhere) {
+			crew := &elsewhere{}
+			l := e.NewLoop(engine.LoopOptions{Serves: true, Crew: crew})
+			lane := l.AddLane(engine.LaneOptions{Name: "geo", MaxActiveRuns: 1})
+			if err := l.Admit(b.Context(), lane, engine.Plan{Pipeline: p, Intervals: days(12, 14), Batch: 3}); err != nil {
+				b.Fatal(err)
+			}
+			return l, crew
+		}
+		step := func(l *engine.Loop) {
+			if _, err := l.Step(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		first, crew := lead()
+		step(first)
+		first.Close()
+		if len(crew.took) != 1 {
+			b.Fatalf("the first leader started %v", crew.took)
+		}
+		second, next := lead()
+		defer second.Close()
+		claims := crew.took[0].Claims
+		if !second.Adopt(b.Context(), "w", claims) || !second.Finish(claims, engine.Ended{}) {
+			b.Fatal("the second leader does not take over what the first began")
+		}
+		next.took = nil
+		step(second)
+		if len(next.took) != 1 || next.took[0].Start.Day() != 13 {
+			b.Errorf("the second leader started %v", next.took)
 		}
 	})
 }
