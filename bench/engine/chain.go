@@ -66,7 +66,7 @@ func chainFiles() map[string]string {
 // chains prints time, floor and overhead of every chain over every store.
 func (b *bench) chains(ctx context.Context) error {
 	fmt.Println("overhead: milliseconds a task beyond the floor, the median of the rounds' (and that between the fastest rounds)")
-	fmt.Printf("%-10s %-18s %9s %9s %18s %9s %18s\n", "store", "chain", "floor s", "serve s", "overhead", "run s", "overhead")
+	fmt.Printf("%-10s %-18s %9s %9s %18s %9s %9s %18s\n", "store", "chain", "floor s", "serve s", "overhead", "its CPU", "run s", "overhead")
 	for _, kind := range b.stores {
 		s, err := b.site(kind, chainFiles())
 		if err != nil {
@@ -91,13 +91,15 @@ func (b *bench) chains(ctx context.Context) error {
 // measureChain measures floor, server and command in turn, so that a machine that gets slower does so for all.
 func (s *site) measureChain(ctx context.Context, c chain) error {
 	var floors, serves, runs []time.Duration
-	var each [2][]float64
+	var each [3][]float64
 	for range s.rounds {
+		before := processorTime()
 		floor, err := s.floor(ctx, c)
 		if err != nil {
 			return err
 		}
-		served, err := s.serveChain(ctx, c)
+		floorCPU := processorTime() - before
+		served, cpu, err := s.serveChain(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -108,12 +110,13 @@ func (s *site) measureChain(ctx context.Context, c chain) error {
 		floors, serves, runs = append(floors, floor), append(serves, served), append(runs, ran)
 		each[0] = append(each[0], milliseconds(served-floor)/float64(c.n))
 		each[1] = append(each[1], milliseconds(ran-floor)/float64(c.n))
+		each[2] = append(each[2], milliseconds(cpu-floorCPU)/float64(c.n))
 	}
 	fastest := func(all []time.Duration) float64 {
 		return milliseconds(slices.Min(all)-slices.Min(floors)) / float64(c.n)
 	}
-	fmt.Printf("%-10s %-18s %9.3f %9.3f %9.2f (%6.2f) %9.3f %9.2f (%6.2f)\n", s.kind, c.title(), median(floors).Seconds(),
-		median(serves).Seconds(), median(each[0]), fastest(serves), median(runs).Seconds(), median(each[1]), fastest(runs))
+	fmt.Printf("%-10s %-18s %9.3f %9.3f %9.2f (%6.2f) %9.2f %9.3f %9.2f (%6.2f)\n", s.kind, c.title(), median(floors).Seconds(),
+		median(serves).Seconds(), median(each[0]), fastest(serves), median(each[2]), median(runs).Seconds(), median(each[1]), fastest(runs))
 	return nil
 }
 
@@ -148,23 +151,24 @@ func (s *site) floorSQL(ctx context.Context, n int) (time.Duration, error) {
 	return time.Since(begun), nil
 }
 
-// serveChain asks a server for the run.
-func (s *site) serveChain(ctx context.Context, c chain) (time.Duration, error) {
+// serveChain asks a server for the run and gives also the processor time that it took.
+func (s *site) serveChain(ctx context.Context, c chain) (took, cpu time.Duration, err error) {
 	v, err := s.serve()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer v.stop()
 	if err := v.ready(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	before := v.cpu()
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	answer, err := s.ask(ctx, scheduler.Request{Kind: scheduler.ReqRun, Pipeline: c.name, Start: at, End: at, By: "bench"})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	r, err := s.ended(ctx, answer.Runs[0])
-	return r.Ended.Sub(r.Started), err
+	return r.Ended.Sub(r.Started), v.cpu() - before, err
 }
 
 // runChain runs the command.

@@ -35,7 +35,7 @@ func (b *bench) peer(ctx context.Context) error {
 			do   func() (time.Duration, error)
 		}{
 			{"loop", func() (time.Duration, error) { return s.floor(ctx, c) }},
-			{"damson", func() (time.Duration, error) { return s.serveChain(ctx, c) }},
+			{"damson", func() (time.Duration, error) { took, _, err := s.serveChain(ctx, c); return took, err }},
 			{"luigi", func() (time.Duration, error) { return s.script(ctx, luigiFlow, c) }},
 			{"prefect", func() (time.Duration, error) { return s.script(ctx, prefectFlow, c) }},
 		}

@@ -196,17 +196,31 @@ func (v *served) memory() (now, peak float64, err error) {
 	return field("VmRSS"), field("VmHWM"), nil
 }
 
-// cpu is the processor time that the server has used.
+// cpu is the processor time that the server has used, and the programs that it ran.
 func (v *served) cpu() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.cmd.Process.Pid))
 	_, rest, found := strings.Cut(string(text), ") ")
 	fields := strings.Fields(rest)
-	if err != nil || !found || len(fields) < 13 {
+	if err != nil || !found || len(fields) < 15 {
 		return 0
 	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	ticks := 0
+	for _, field := range fields[11:15] {
+		n, _ := strconv.Atoi(field)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// processorTime is what this process has used, and the programs that it ran.
+func processorTime() (sum time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if syscall.Getrusage(who, &u) == nil {
+			sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return sum
 }
 
 // ask sends a request to the server and waits for its answer.
