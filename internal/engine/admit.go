@@ -271,6 +271,10 @@ func (a *admission) rerun(ctx context.Context) error {
 				reason = "the plan runs " + string(a.plan.Rerun) + " again"
 			}
 			a.moveRun(r, run.EventCleared, reason)
+			if a.plan.Params != nil {
+				r.Params = a.plan.Params
+				a.batch.Changes[len(a.batch.Changes)-1].Params = a.plan.Params
+			}
 		}
 		if err := a.flush(ctx, len(a.batch.Changes) > chunk); err != nil {
 			return err

@@ -153,6 +153,9 @@ func (m *memory) make(c run.Change) {
 	if c.Task == "" {
 		r := m.byID[c.RunID]
 		r.State, r.Reason = c.To, c.Reason
+		if c.Params != nil {
+			r.Params = c.Params
+		}
 		if c.To == run.Running {
 			r.Started = c.At
 		}

@@ -28,7 +28,7 @@ type Plan struct {
 	// does. A run that is made for some tasks has only these.
 	Tasks   []string
 	Rerun   Rerun          // "" = none
-	Params  map[string]any // of new runs
+	Params  map[string]any // of new runs, and of ended ones that run again; nil leaves those theirs
 	Trigger string         // of new runs: "scheduled", "backfill" or "manual"; "" = backfill
 	// MaxActiveRuns overrides the pipeline's: 0 = as the pipeline says, -1 = no limit.
 	MaxActiveRuns int

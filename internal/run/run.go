@@ -70,7 +70,8 @@ type Change struct {
 	NotBefore time.Time
 	Reason    string
 	Result    json.RawMessage
-	Version   string // of a run that is cleared: the pipeline's version that it will run; "" = as it is
+	Version   string         // of a run that is cleared: the pipeline's version that it will run; "" = as it is
+	Params    map[string]any // of a run that is cleared: its parameters from now on; nil = as they are
 }
 
 // Claim names one attempt of one task run: the key of the ledger, in which the warehouse records, in the transaction of the

@@ -45,7 +45,11 @@ func (ses *session) apply(changes []run.Change) error {
 func (ses *session) change(c *run.Change) error {
 	query, args := taskUpdate(c)
 	if c.Task == "" {
-		query, args = runUpdate(c)
+		params, err := paramsText(c.Params)
+		if err != nil {
+			return fmt.Errorf("the parameters of run %s: %w", c.RunID, err)
+		}
+		query, args = runUpdate(c, params)
 	}
 	err := ses.later(func(rows int64) error {
 		switch {
@@ -63,7 +67,7 @@ func (ses *session) change(c *run.Change) error {
 	return fmt.Errorf("recording that task %q of run %s is %s: %w", c.Task, c.RunID, c.To, err)
 }
 
-func runUpdate(c *run.Change) (query string, args []any) {
+func runUpdate(c *run.Change, params any) (query string, args []any) {
 	at := c.At.UnixMicro()
 	switch {
 	case c.To == run.Running:
@@ -73,8 +77,9 @@ func runUpdate(c *run.Change) (query string, args []any) {
 		return `UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ? AND state = ?`,
 			[]any{string(c.To), clean(c.Reason), at, c.RunID, string(c.From)}
 	}
-	return `UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL, version = CASE WHEN ? = '' THEN version ELSE ? END
-		WHERE id = ? AND state = ?`, []any{string(c.To), clean(c.Reason), c.Version, c.Version, c.RunID, string(c.From)}
+	return `UPDATE runs SET state = ?, reason = ?, started = NULL, ended = NULL, version = CASE WHEN ? = '' THEN version ELSE ? END,
+		params = COALESCE(?, params) WHERE id = ? AND state = ?`,
+		[]any{string(c.To), clean(c.Reason), c.Version, c.Version, params, c.RunID, string(c.From)}
 }
 
 // taskTimes says what becomes of a task run's times in a state; "?" is the time of the change.

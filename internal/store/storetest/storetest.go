@@ -433,6 +433,11 @@ func testClearedVersion(t *testing.T, open Open) {
 	equal(t, "without a version", listRuns(t, s, store.RunFilter{})[0].Version, before)
 	apply(t, s, run.Change{RunID: r[0].ID, From: run.Queued, To: run.Running, At: clock}, run.Change{RunID: r[0].ID, From: run.Running, To: run.Queued, At: clock, Version: "new"})
 	equal(t, "with a version", listRuns(t, s, store.RunFilter{})[0].Version, "new")
+	params := map[string]any{"days": int64(7)}
+	apply(t, s, run.Change{RunID: r[0].ID, From: run.Queued, To: run.Running, At: clock}, run.Change{RunID: r[0].ID, From: run.Running, To: run.Queued, At: clock, Params: params})
+	equal(t, "with parameters", listRuns(t, s, store.RunFilter{})[0].Params, params)
+	apply(t, s, run.Change{RunID: r[0].ID, From: run.Queued, To: run.Running, At: clock}, run.Change{RunID: r[0].ID, From: run.Running, To: run.Queued, At: clock})
+	equal(t, "without", listRuns(t, s, store.RunFilter{})[0].Params, params)
 }
 
 func testMany(t *testing.T, open Open) {
