@@ -61,7 +61,7 @@ func (a *app) driveRemote(ctx context.Context, p *project.Project, s *store.Stor
 	if plan.Trigger == "manual" {
 		return a.runRemote(ctx, p, s, o, plan)
 	}
-	return a.backfillRemote(ctx, s, o, plan)
+	return a.backfillRemote(ctx, p, s, o, plan)
 }
 
 // runRemote runs one data interval in the server.
@@ -73,7 +73,7 @@ func (a *app) runRemote(ctx context.Context, p *project.Project, s *store.Store,
 		return err
 	}
 	id := answer.Runs[0]
-	r, err := a.followRun(ctx, s, id)
+	r, err := a.followRun(ctx, p, s, id)
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(a.err, "The run goes on in the server: damson tasks %s\n", id)
 		return err
@@ -112,9 +112,37 @@ func anyFailed(tasks []run.TaskRun, names []string) bool {
 // lookEvery is how often a command looks at what the server has come to.
 const lookEvery = 200 * time.Millisecond
 
+// absence notices that nobody leads any more while a command waits, and says so once each time.
+type absence struct {
+	*app
+	project *project.Project
+	store   *store.Store
+	next    time.Time
+	told    bool
+}
+
+// look looks every now and then.
+func (n *absence) look(ctx context.Context) error {
+	now := n.clock.Now()
+	if now.Before(n.next) {
+		return nil
+	}
+	n.next = now.Add(2 * time.Second)
+	leader, err := n.leaderOf(ctx, n.project, n.store)
+	if err == nil && leader == nil && !n.told {
+		fmt.Fprintln(n.err, "The server has ended. What was asked for goes on when one runs again: damson serve")
+	}
+	n.told = leader == nil
+	return err
+}
+
 // followRun waits for the end of a run.
-func (a *app) followRun(ctx context.Context, s *store.Store, id string) (*run.Run, error) {
+func (a *app) followRun(ctx context.Context, p *project.Project, s *store.Store, id string) (*run.Run, error) {
+	absent := &absence{app: a, project: p, store: s}
 	for {
+		if err := absent.look(ctx); err != nil {
+			return nil, err
+		}
 		runs, err := s.Runs(ctx, store.RunFilter{IDs: []string{id}})
 		if err != nil {
 			return nil, err
@@ -129,7 +157,7 @@ func (a *app) followRun(ctx context.Context, s *store.Store, id string) (*run.Ru
 }
 
 // backfillRemote makes a backfill in the server and follows it.
-func (a *app) backfillRemote(ctx context.Context, s *store.Store, o driveOptions, plan engine.Plan) error {
+func (a *app) backfillRemote(ctx context.Context, p *project.Project, s *store.Store, o driveOptions, plan engine.Plan) error {
 	n := len(plan.Intervals)
 	wish := scheduler.Wish{From: plan.Intervals[0].Start, To: plan.Intervals[n-1].Start, Tasks: plan.Tasks, Rerun: plan.Rerun,
 		Batch: plan.Batch, Parallel: o.parallel}
@@ -144,7 +172,7 @@ func (a *app) backfillRemote(ctx context.Context, s *store.Store, o driveOptions
 		a.printf("Backfill %s has begun: damson backfills\n", answer.Backfill)
 		return nil
 	}
-	b, err := a.followBackfill(ctx, s, answer.Backfill)
+	b, err := a.followBackfill(ctx, p, s, answer.Backfill)
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(a.err, "The backfill goes on in the server: damson backfills; damson backfills cancel %s ends it.\n", answer.Backfill)
 		return err
@@ -164,7 +192,8 @@ func (a *app) backfillRemote(ctx context.Context, s *store.Store, o driveOptions
 }
 
 // followBackfill shows how a backfill advances until it has ended.
-func (a *app) followBackfill(ctx context.Context, s *store.Store, id string) (backfillView, error) {
+func (a *app) followBackfill(ctx context.Context, p *project.Project, s *store.Store, id string) (backfillView, error) {
+	absent := &absence{app: a, project: p, store: s}
 	var bar *progress
 	defer func() {
 		if bar != nil {
@@ -172,6 +201,9 @@ func (a *app) followBackfill(ctx context.Context, s *store.Store, id string) (ba
 		}
 	}()
 	for {
+		if err := absent.look(ctx); err != nil {
+			return backfillView{}, err
+		}
 		b, err := a.backfillView(ctx, s, id)
 		if err != nil {
 			return b, err
