@@ -161,7 +161,7 @@ func (r *reader) Next() bool {
 func (r *reader) fetch() error {
 	chunk := bindings.FetchChunk(r.result)
 	if chunk.Ptr == nil {
-		return resultError(&r.result)
+		return r.failure()
 	}
 	defer bindings.DestroyDataChunk(&chunk)
 	batch, data := bindings.DataChunkToArrowArray(r.options, r.schema, chunk)
@@ -170,6 +170,28 @@ func (r *reader) fetch() error {
 	}
 	r.current = batch
 	return nil
+}
+
+// failure is why there is no further chunk, nil when there are no more rows. When one of DuckDB's threads meets an error it
+// interrupts the others, and now and then the interrupt is what is told first: asked again, the result knows the error itself.
+func (r *reader) failure() error {
+	first := resultError(&r.result)
+	for err, tries := first, 0; ; tries++ {
+		e := (*driver.Error)(nil)
+		if !errors.As(err, &e) {
+			return first
+		}
+		if e.Class != driver.Cancelled || r.ctx.Err() != nil {
+			return err
+		}
+		if tries == 3 {
+			return first
+		}
+		if chunk := bindings.FetchChunk(r.result); chunk.Ptr != nil {
+			bindings.DestroyDataChunk(&chunk)
+		}
+		err = resultError(&r.result)
+	}
 }
 
 // Record implements array.RecordReader.
