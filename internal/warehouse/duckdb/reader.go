@@ -173,25 +173,16 @@ func (r *reader) fetch() error {
 }
 
 // failure is why there is no further chunk, nil when there are no more rows. When one of DuckDB's threads meets an error it
-// interrupts the others, and now and then the interrupt is what is told first: asked again, the result knows the error itself.
+// interrupts the others, and once in a while only the interrupt is told.
 func (r *reader) failure() error {
-	first := resultError(&r.result)
-	for err, tries := first, 0; ; tries++ {
-		e := (*driver.Error)(nil)
-		if !errors.As(err, &e) {
-			return first
-		}
-		if e.Class != driver.Cancelled || r.ctx.Err() != nil {
-			return err
-		}
-		if tries == 3 {
-			return first
-		}
-		if chunk := bindings.FetchChunk(r.result); chunk.Ptr != nil {
-			bindings.DestroyDataChunk(&chunk)
-		}
-		err = resultError(&r.result)
+	err := resultError(&r.result)
+	e := (*driver.Error)(nil)
+	if errors.As(err, &e) && e.Class == driver.Cancelled && r.ctx.Err() == nil {
+		return &driver.Error{Class: driver.Unclassified, Code: e.Code, Position: -1, Cause: err,
+			Message: "The statement broke off in the middle of its rows, and DuckDB does not tell why.",
+			Hint:    "Most often a value cannot be converted or computed. Run it again: it nearly always tells then."}
 	}
+	return err
 }
 
 // Record implements array.RecordReader.
