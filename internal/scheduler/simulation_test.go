@@ -22,7 +22,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "simulate only this seed")
-	seedsFlag = flag.Uint64("seeds", 2000, "simulate this many seeds")
+	seedsFlag = flag.Uint64("seeds", 500, "simulate this many seeds")
 )
 
 // TestSimulation has one to three processes, whose clocks differ by minutes, drive random pipelines while they crash at any
@@ -509,6 +509,9 @@ func (w *world) commit(work engine.Work, o engine.Outcome) (engine.Outcome, erro
 		t := w.store.tasks[c.RunID][c.Task]
 		if t.Attempt != c.Attempt || t.State != run.Running && t.State != run.Deferred {
 			return o, errors.New("this attempt was given up")
+		}
+		if _, there := w.rows[c]; there { // the ledger's primary key refuses it
+			return o, errors.New("this attempt has already committed to the warehouse")
 		}
 	}
 	for _, c := range work.Claims {

@@ -27,6 +27,8 @@ type workshop struct {
 
 	mu      sync.Mutex
 	jobs    map[string]*job // by the key of the first claim
+	begun   map[string]bool // of the latest executions, ended or not: a claim is executed once
+	latest  []string        // the same, oldest first
 	ledger  engine.Ledger   // nil while the warehouse is not open here
 	order   int             // of the last one
 	closing bool
@@ -45,7 +47,7 @@ type job struct {
 func key(c run.Claim) string { return fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt) }
 
 func newWorkshop(s *Service) *workshop {
-	return &workshop{Service: s, jobs: map[string]*job{}, looks: make(chan struct{}, 16), strays: &lines{Service: s}}
+	return &workshop{Service: s, jobs: map[string]*job{}, begun: map[string]bool{}, looks: make(chan struct{}, 16), strays: &lines{Service: s}}
 }
 
 // opened says that the warehouse is open in this process now.
@@ -68,12 +70,13 @@ func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.
 	j := &job{claims: work.Claims, cancel: cancel}
 	name := key(work.Claims[0])
 	w.mu.Lock()
-	if w.jobs[name] != nil || w.closing {
+	if w.jobs[name] != nil || w.begun[name] || w.closing {
 		w.mu.Unlock()
 		cancel(nil)
 		return false
 	}
 	w.jobs[name] = j
+	w.remember(name)
 	w.order++
 	j.order = w.order
 	w.idle.Add(1)
@@ -91,6 +94,25 @@ func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.
 	}()
 	return true
 }
+
+// remember keeps the names of the latest executions. The message that assigned one may come twice, when the answer of the
+// write that sent it was lost, and the second time after it has ended.
+func (w *workshop) remember(name string) {
+	if len(w.begun) >= 2*rememberJobs {
+		w.begun = map[string]bool{}
+		for _, kept := range w.latest {
+			w.begun[kept] = true
+		}
+	}
+	if len(w.latest) == rememberJobs {
+		w.latest = w.latest[1:]
+	}
+	w.latest = append(w.latest, name)
+	w.begun[name] = true
+}
+
+// rememberJobs is more than are assigned while a message can still come again.
+const rememberJobs = 5000
 
 // tell sends what a job came to, unless that is recorded or being sent.
 func (w *workshop) tell(name string, j *job) {
