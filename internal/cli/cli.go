@@ -55,15 +55,31 @@ var errSilent = errors.New("reported")
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	// A second Ctrl-C ends the process at once: the first one asked for an orderly end.
-	context.AfterFunc(ctx, stop)
 	a := &app{in: in, out: out, err: errOut, clock: clock.System{}}
 	a.terminal, a.width = terminal(out)
 	root := a.root()
 	root.SetArgs(args)
 	return a.exit(root.ExecuteContext(ctx))
+}
+
+// untilSignal gives a context that ends with the first Ctrl-C or SIGTERM, which asks for an orderly end. A second one ends the
+// process at once, however soon it follows.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		again := <-signals
+		signal.Reset(again)
+		if number, ok := again.(syscall.Signal); ok {
+			_ = syscall.Kill(os.Getpid(), number)
+		}
+	}()
+	return ctx, cancel
 }
 
 // exit reports err once and turns it into the exit code.

@@ -278,7 +278,7 @@ func (l *Loop) settleOne(x *execution, k int, e Ended) {
 	switch o := e.Outcome; {
 	case o.Skip != "":
 		l.move(r, i, run.EventSkipped, o.Skip)
-	case o.Again > 0 && r.timedOut:
+	case (o.Again > 0 || o.Items != nil) && r.timedOut:
 		l.move(r, i, run.EventRunTimedOut, r.Reason)
 	case o.Again > 0 && x.aside:
 		c.Reason = o.Waits
