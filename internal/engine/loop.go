@@ -178,9 +178,6 @@ func (l *Loop) deliver(x *execution) func(Ended) bool {
 	}
 }
 
-// Stopped reports why nothing more starts.
-func (l *Loop) Stopped() error { return l.stopped }
-
 // Now is the time of the present step.
 func (l *Loop) Now() time.Time { return l.now }
 

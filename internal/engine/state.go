@@ -213,9 +213,6 @@ func (l *Lane) paused(pipeline string) bool {
 	return l.Class != Manual && l.Class != Backfill && l.loop.o.Paused != nil && l.loop.o.Paused(pipeline)
 }
 
-// Report is where the lane's runs stand that have ended since it was made.
-func (l *Lane) Report() Report { return l.report }
-
 // Idle reports whether nothing of the lane is open.
 func (l *Lane) Idle() bool { return l.active == 0 && len(l.groups) == 0 }
 

@@ -62,7 +62,7 @@ func Unpack(archive []byte, dir string) error {
 	if err != nil {
 		return diag.Finding{
 			Summary: "Snapshot is damaged", Detail: fmt.Sprintf("The stored files of this project version cannot be unpacked: %v.", err), Cause: err,
-			Fix: "Clear the run without --keep-version: it moves to the present version.",
+			Fix: "Clear the run without --same-version: it moves to the present version.",
 		}
 	}
 	return b.write(dir, "")

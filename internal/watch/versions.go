@@ -98,7 +98,7 @@ func (v *Versions) Get(ctx context.Context, version string) (*project.Project, e
 		}
 		if !v.intact(version) {
 			return nil, diag.Finding{Summary: "Snapshot is damaged", Detail: fmt.Sprintf("What is stored as project version %s is something else.", version),
-				Fix: "Clear the run without --keep-version: it moves to the present version."}
+				Fix: "Clear the run without --same-version: it moves to the present version."}
 		}
 		saved = true
 	}
