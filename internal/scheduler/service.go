@@ -56,7 +56,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	opened := make(chan error, 1)
 	if s.o.Open != nil {
-		go s.open(ctx, opened)
+		s.running.Go(func() { s.open(ctx, opened) }) // waited for: what it opens is the caller's to close
 	}
 	err = s.attend(ctx, wake, opened)
 	if gone := s.store.Unregister(ended, s.o.ID); err == nil && gone != nil {
