@@ -24,7 +24,7 @@ type Version struct {
 	Hash        string          `json:"hash"`      // of the artifact: same data and seed, same hash
 	Report      json.RawMessage `json:"report"`    // the evaluation, a metric.Report
 	Gates       []Gate          `json:"gates"`     // as they were judged
-	Artifact    []byte          `json:"-"`         // the encoded forest
+	Artifact    []byte          `json:"-"`         // the encoded model
 	DecidedBy   string          `json:"decided_by,omitempty"`
 	DecidedWhy  string          `json:"decided_why,omitempty"`
 	DecidedTime time.Time       `json:"decided,omitzero"`
