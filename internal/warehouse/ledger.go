@@ -105,6 +105,9 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 		return finding(sqltext.Text{}, err)
 	}
 	committed = true
+	for _, do := range tx.after {
+		do(ctx)
+	}
 	return nil
 }
 
