@@ -20,6 +20,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/plot"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse"
 	"damson/internal/warehouse/duckdb"
 )
 

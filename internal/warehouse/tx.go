@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,8 +74,9 @@ var sqlTypes = map[driver.Type]string{
 	driver.Timestamp: "timestamp",
 }
 
-// CreateTable makes a table, and its schema when that is absent. Each column's Type decides; its Native is not looked at.
-// Storage.Native is not either: the table is not cut into partitions.
+// CreateTable makes a table that the transaction has found absent, and its schema when that is absent. When it is there all
+// the same, another transaction has made it meanwhile, and Do begins again. Each column's Type decides; its Native is not
+// looked at, and neither is Storage.Native: the table is not cut into partitions.
 func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Column, s pipeline.Storage) error {
 	n, err := parseName(name)
 	if err != nil {
@@ -113,10 +115,21 @@ func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.C
 	}
 	for _, sql := range statements {
 		if _, err := tx.tx.Exec(ctx, sql); err != nil {
-			return err
+			return madeMeanwhile(err)
 		}
 	}
 	return nil
+}
+
+// madeMeanwhile makes a conflict of the error that a table is there which this transaction has not seen.
+func madeMeanwhile(err error) error {
+	e := (*driver.Error)(nil)
+	if !errors.As(err, &e) || e.Class != driver.Exists {
+		return err
+	}
+	conflict := *e
+	conflict.Class = driver.Conflict
+	return &conflict
 }
 
 // Append adds the reader's rows to a table, matching columns by name, and gives their number.
