@@ -124,7 +124,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 		return in.replace(ctx)
 	}
 	in.tx.change()
-	staged, err := n.physical.Stage(ctx, in.tx.tx, in.name, n.layout, part)
+	staged, err := n.physical.Stage(ctx, in.tx.tx, in.name, n.layout, part, in.target.Storage)
 	if err != nil {
 		return finding(in.sel, err)
 	}

@@ -17,7 +17,7 @@ type Physical interface {
 	// AddPart makes an empty partition. Readers and writers of the table go on meanwhile where the database can.
 	AddPart(ctx context.Context, q Querier, table Name, l *Layout, p Part) error
 	// Stage makes an empty table that can take a partition's place.
-	Stage(ctx context.Context, q Querier, table Name, l *Layout, p Part) (Name, error)
+	Stage(ctx context.Context, q Querier, table Name, l *Layout, p Part, s pipeline.Storage) (Name, error)
 	// Exchange puts a staged table in the place of a partition, or makes it the partition that there was none of (p.Table is
 	// empty), and drops what made way. When somebody uses the table, so that this would wait, it does nothing and gives false.
 	Exchange(ctx context.Context, q Querier, table Name, l *Layout, p Part, staged Name) (bool, error)

@@ -48,6 +48,9 @@ type server struct {
 	statementTimeout, lockTimeout time.Duration
 }
 
+// oldGreenplum reports whether it is a Greenplum that keeps partitions in catalogs of its own.
+func (s server) oldGreenplum() bool { return s.kind == greenplum && s.number < 120000 }
+
 // Open opens the database of a URL (postgres://, postgresql:// or greenplum://USER:PASSWORD@HOST:PORT/DATABASE). What it
 // leaves out comes from PostgreSQL's usual environment variables and password file; its parameters are those of libpq,
 // pool_max_conns, and any setting of the server's, such as search_path. A database that cannot be reached, or is not what the
