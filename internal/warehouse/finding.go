@@ -42,6 +42,9 @@ func finding(text sqltext.Text, err error) error {
 		f.Summary = s
 	}
 	f.At, f.Detail, f.Fix = place(text, e.Position), sentence(e.Message)+calledFrom(text, e.Position), e.Hint
+	if e.InDoubt {
+		f.Detail += "\nIt is not known whether the statement or transaction has done its work before."
+	}
 	if e.Class == driver.Conflict && f.Fix == "" {
 		f.Fix = "Run it again. When it happens often, let the two tasks run one after the other."
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -70,13 +71,14 @@ func (w *Warehouse) Settle(ctx context.Context, claims []run.Claim) (map[run.Cla
 	for len(claims) > 0 {
 		some := claims[:min(claimsAtOnce, len(claims))]
 		claims = claims[len(some):]
-		for try := 1; ; try++ {
+		for try, wait := 1, 2*time.Millisecond; ; try, wait = try+1, 2*wait {
 			err := w.settle(ctx, some, done)
 			if err == nil {
 				break
 			}
 			// Another transaction has written one of the rows after this one looked: it is there now, or will be.
-			if try == maxTries || !isClass(err, driver.Constraint) || !wait(ctx, try) {
+			e := (*driver.Error)(nil)
+			if try == maxTries || !errors.As(err, &e) || e.Class != driver.Constraint || !pause(ctx, wait+rand.N(wait)) {
 				return nil, err
 			}
 		}
