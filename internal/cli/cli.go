@@ -203,7 +203,7 @@ var intents = map[string]intent{
 	"ps": {"runs"}, "scheduler": {"serve"}, "server": {"serve"}, "webserver": {"serve"}, "daemon": {"serve"}, "up": {"serve"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run", "serve"}, "exec": {"run"}, "train": {"run", "model"},
 	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
 	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate"}, "lint": {"validate"}, "parse": {"validate"},
-	"compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},
+	"migration": {"migrate"}, "migrations": {"migrate"}, "compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},
 }
 
 // text names the commands with what each does.

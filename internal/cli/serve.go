@@ -231,6 +231,9 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 		return nil, err
 	}
 	s.editions.warehouse.Store(w)
+	if text := warnOfMigrations(ctx, p, w); text != "" {
+		s.log.Warn(text)
+	}
 	if s.storeURL() == "" {
 		s.welcome(p)
 	}

@@ -123,6 +123,7 @@ func (l *loader) check(e declare.Declared) {
 		l.checkPools(d)
 		l.checkOthers(d)
 	}
+	l.checkMigrations()
 	l.findListeners(tables)
 	l.checkCircles()
 	if !l.incomplete {

@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/migrate"
 	"damson/internal/pipeline"
 	"damson/internal/project/source"
 )
@@ -63,6 +64,9 @@ type Project struct {
 	Vars map[string]any `json:"vars,omitempty"`
 	// Conns are the connections templates see as conn.NAME.
 	Conns map[string]Connection `json:"connections,omitempty"`
+
+	// Migrations are the versioned changes of the warehouse's schema, by number.
+	Migrations []migrate.Migration `json:"-"`
 
 	files     []string // that Load read, sorted
 	secrets   []string // values, longest first

@@ -123,6 +123,16 @@ var transactionWords = map[string]bool{
 	"begin": true, "start": true, "commit": true, "end": true, "rollback": true, "abort": true, "savepoint": true, "release": true,
 }
 
+// CheckScript refuses a script with a statement that would end the transaction around it, before any of it runs.
+func CheckScript(text sqltext.Text) error {
+	for _, statement := range text.Split() {
+		if err := noTransaction(statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // noTransaction refuses a statement that would end the transaction around it.
 func noTransaction(statement sqltext.Text) error {
 	sql := statement.SQL()
@@ -140,7 +150,7 @@ func noTransaction(statement sqltext.Text) error {
 			Severity: diag.Error,
 			At:       statement.Pos(tok.From),
 			Summary:  "A transaction inside a transaction",
-			Detail:   fmt.Sprintf("%s cannot stand here: all statements of a task already run in one transaction, which commits when the task has succeeded.", strings.ToUpper(word)),
+			Detail:   fmt.Sprintf("%s cannot stand here: all statements of a task, and of a migration, already run in one transaction, which commits when all have succeeded.", strings.ToUpper(word)),
 			Fix:      "Remove the statement.",
 		}
 	}
