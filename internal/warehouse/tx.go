@@ -147,10 +147,14 @@ type Progress func(i, n int, rows int64, d time.Duration)
 
 // Script runs the statements of a text one after the other and gives the number of rows they changed. progress may be nil.
 func (tx *Tx) Script(ctx context.Context, text sqltext.Text, progress Progress) (rows int64, err error) {
+	return script(text, progress, func(statement sqltext.Text) (int64, error) { return tx.run(ctx, statement) })
+}
+
+func script(text sqltext.Text, progress Progress, run func(statement sqltext.Text) (int64, error)) (rows int64, err error) {
 	statements := text.Split()
 	for i, statement := range statements {
 		began := time.Now()
-		n, err := tx.run(ctx, statement)
+		n, err := run(statement)
 		if err != nil {
 			return rows, err
 		}

@@ -412,7 +412,9 @@ func TestMarkedMeanwhile(t *testing.T) {
 func TestProgress(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		var told []string
-		h := b.told(func(e migrate.Entry, i, n int, rows int64, _ time.Duration) { told = append(told, fmt.Sprintf("%s %d/%d %d", e, i, n, max(rows, 0))) })
+		h := b.told(func(e migrate.Entry, i, n int, rows int64, _ time.Duration) {
+			told = append(told, fmt.Sprintf("%s %d/%d %d", e, i, n, max(rows, 0)))
+		})
 		if _, err := h.Up(t.Context(), b.migrations("CREATE TABLE t (a bigint); INSERT INTO t VALUES (1), (2)", "-- damson: transaction = none\nDELETE FROM t"), all); err != nil {
 			t.Fatal(err)
 		}

@@ -207,6 +207,39 @@ func (w *Warehouse) Begin(ctx context.Context) (driver.Tx, error) {
 	}
 }
 
+// session is a connection outside of a transaction. It implements driver.Session.
+type session struct {
+	w *Warehouse
+	c *conn
+}
+
+// Session implements driver.Warehouse.
+func (w *Warehouse) Session(ctx context.Context) (driver.Session, error) {
+	c, err := w.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &session{w, c}, nil
+}
+
+// Exec implements driver.Querier.
+func (s *session) Exec(ctx context.Context, sql string) (int64, error) {
+	n, err := s.c.exec(ctx, sql)
+	return n, doubted(err)
+}
+
+// Query implements driver.Querier.
+func (s *session) Query(ctx context.Context, sql string) (array.RecordReader, error) {
+	r, _, err := s.c.query(ctx, sql)
+	if err != nil {
+		return nil, doubted(err)
+	}
+	return r, nil
+}
+
+// Close ends the session.
+func (s *session) Close() { s.w.put(s.c) }
+
 // Describe implements driver.Warehouse.
 func (w *Warehouse) Describe(ctx context.Context, q driver.Querier, sql string) (columns []driver.Column, err error) {
 	err = w.with(ctx, q, func(c *conn) error {
