@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -211,12 +210,7 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if err != nil {
 				return err
 			}
-			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) (err error) {
-				lock, err := a.lockProject(p, cmd.CommandPath()+" "+args[0])
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, lock.Unlock()) }()
+			return a.withStore(cmd.Context(), func(_ *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}

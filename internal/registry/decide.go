@@ -104,9 +104,24 @@ func (r *Registry) move(ctx context.Context, v *model.Version, to model.State, d
 	if strings.TrimSpace(d.By) == "" {
 		return nil, diag.Finding{Summary: "Nobody decided", Detail: fmt.Sprintf("Version %d of model %q is to become %s, and no name is given for who decides.", v.Number, v.Model, to), Fix: "Give a name."}
 	}
+	champion := 0
+	if to == model.Champion {
+		present, err := r.Champion(ctx, v.Model)
+		if err != nil {
+			return nil, err
+		}
+		if present != nil {
+			champion = present.Number
+		}
+	}
 	at := r.clock.Now()
-	if err := r.store.SetState(ctx, v.Model, v.Number, to, d.By, d.Why, at); err != nil {
+	moved, err := r.store.MoveVersion(ctx, model.Move{Model: v.Model, Number: v.Number, From: v.State, To: to, Champion: champion, By: d.By, Why: d.Why, At: at})
+	if err != nil {
 		return nil, fmt.Errorf("make version %d of model %s %s: %w", v.Number, v.Model, to, err)
+	}
+	if !moved {
+		return nil, diag.Finding{Summary: "Somebody else decided meanwhile", Detail: fmt.Sprintf("Version %d of model %q or its champion is not what it was a moment ago. Nothing was changed.", v.Number, v.Model),
+			Fix: "Look at `damson model list " + v.Model + "` and decide again."}
 	}
 	v.State, v.DecidedBy, v.DecidedWhy, v.DecidedTime = to, d.By, d.Why, at
 	return v, nil
