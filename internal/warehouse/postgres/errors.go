@@ -54,6 +54,10 @@ func newError(sql string, said *pgconn.PgError) *driver.Error {
 	switch e.Class {
 	case driver.OutOfMemory:
 		e.Hint = "Give the statement less at a time, lower work_mem, or raise the server's memory."
+	case driver.Syntax:
+		if e.Code == "08P01" {
+			e.Message, e.Hint = "The statement has a parameter such as $1, and no value for it.", "Write the value into the SQL, for example with {{ … }}."
+		}
 	case driver.DiskFull:
 		e.Hint = "Make room on the disk of the database server, or raise temp_file_limit when that is what is full; then run again."
 	}
@@ -85,6 +89,12 @@ func classify(said *pgconn.PgError) driver.Class {
 	case said.Code == "XX000" && (strings.Contains(said.Message, "tuple concurrently updated") || strings.Contains(said.Message, "tuple concurrently deleted")):
 		return driver.Conflict // two changed one object of the catalog at once
 	}
+	if strings.HasPrefix(said.Code, "08") && severity(said) == "ERROR" {
+		if said.Code == "08P01" {
+			return driver.Syntax // a statement with a parameter, which nobody fills
+		}
+		return driver.Unclassified // a connection of the server's own, such as that of a foreign table
+	}
 	if class, ok := classes[said.Code]; ok {
 		return class
 	}
@@ -94,6 +104,14 @@ func classify(said *pgconn.PgError) driver.Class {
 		}
 	}
 	return driver.Unclassified
+}
+
+// severity of an error: ERROR ends a statement, FATAL the connection.
+func severity(said *pgconn.PgError) string {
+	if said.SeverityUnlocalized != "" {
+		return said.SeverityUnlocalized
+	}
+	return said.Severity // before PostgreSQL 9.6
 }
 
 // longestQuote bounds what is quoted of a statement inside a function.

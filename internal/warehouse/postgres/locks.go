@@ -162,13 +162,5 @@ func (w *Warehouse) aside(ctx context.Context, sql string) [][]string {
 	if result.Err != nil {
 		return nil
 	}
-	var rows [][]string
-	for _, r := range result.Rows {
-		row := make([]string, len(r))
-		for i, v := range r {
-			row[i] = string(v)
-		}
-		rows = append(rows, row)
-	}
-	return rows
+	return texts(result)
 }

@@ -159,11 +159,7 @@ func (w *Warehouse) ask(ctx context.Context) error {
 	if len(results) != 1 || len(results[0].Rows) != 1 {
 		return errors.New("the server does not tell its version")
 	}
-	row := make([]string, len(results[0].Rows[0]))
-	for i, v := range results[0].Rows[0] {
-		row[i] = string(v)
-	}
-	w.server = newServer(row, results[0].Rows[0][3] != nil)
+	w.server = newServer(texts(results[0])[0], results[0].Rows[0][3] != nil)
 	return nil
 }
 
