@@ -71,7 +71,7 @@ var classes = map[string]driver.Class{
 	"42P02": driver.UnknownName, "3F000": driver.UnknownName, "3D000": driver.UnknownName,
 	"42P07": driver.Exists, "42P06": driver.Exists, "42710": driver.Exists, "42723": driver.Exists, "42701": driver.Exists, "42P04": driver.Exists,
 	"23": driver.Constraint, "44": driver.Constraint, "27": driver.Constraint,
-	"22": driver.DataError, "21": driver.DataError, "P0002": driver.DataError, "P0003": driver.DataError,
+	"22": driver.DataError, "21": driver.DataError, "54000": driver.DataError, "P0002": driver.DataError, "P0003": driver.DataError,
 	"53100": driver.DiskFull, "53400": driver.DiskFull, "53200": driver.OutOfMemory, "53300": driver.Connection,
 	"40": driver.Conflict, "55P03": driver.Locked, "55006": driver.Locked,
 	"57014": driver.Cancelled, "57": driver.Connection, "08": driver.Connection, "25P03": driver.Connection, "25P04": driver.Connection,
@@ -176,17 +176,20 @@ func unknownTable(sql string, position int, message string) string {
 
 // nameAt gives the name with dots that stands at a byte of a statement.
 func nameAt(sql string, at int) string {
-	to := at
-	dot := true
-	for to < len(sql) {
-		tok := sqltext.Next(sql, to)
+	name, dot := "", true
+	for at < len(sql) {
+		tok := sqltext.Next(sql, at)
+		at = tok.To
+		if !tok.Significant() {
+			continue
+		}
 		text := sql[tok.From:tok.To]
 		if dot && tok.Kind != sqltext.Word && tok.Kind != sqltext.QuotedName || !dot && text != "." {
 			break
 		}
-		to, dot = tok.To, !dot
+		name, dot = name+text, !dot
 	}
-	return sql[at:to]
+	return name
 }
 
 // lost is the error of a connection that has failed. A statement outside of a transaction, and COMMIT, may have done their

@@ -128,6 +128,9 @@ func (w *Warehouse) connect(ctx context.Context, config *pgxpool.Config) (err er
 	}
 	aside := config.Copy()
 	aside.MaxConns, aside.MinConns, aside.MinIdleConns = 1, 0, 0
+	if w.server.lockTimeout > 0 {
+		aside.MinConns = 1 // ready when somebody waits
+	}
 	aside.MaxConnIdleTime = time.Minute
 	delete(aside.ConnConfig.RuntimeParams, "statement_timeout")
 	delete(aside.ConnConfig.RuntimeParams, "lock_timeout")
