@@ -89,7 +89,14 @@ func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Col
 func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column, partitionBy string, s pipeline.Storage, first driver.Part) error {
 	tx.change()
 	if n.Schema != "" {
-		if _, err := tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema)); err != nil {
+		missing, err := needsSchema(ctx, tx.tx, n.Schema)
+		if err != nil {
+			return err
+		}
+		if missing {
+			_, err = tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema))
+		}
+		if err != nil {
 			return err
 		}
 	}
