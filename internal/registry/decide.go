@@ -133,7 +133,7 @@ type Comparison struct {
 	B        model.Version `json:"b"`
 	SameData bool          `json:"same_data"` // trained from the same rows
 	SameSQL  bool          `json:"same_sql"`
-	Metrics  []Difference  `json:"metrics"` // those that one of them has, in the order of metric.Names
+	Metrics  []Difference  `json:"metrics"` // those that one of them has
 	Features []string      `json:"features_changed,omitempty"`
 	Spec     []string      `json:"parameters_changed,omitempty"` // "random_forest.trees: 20 → 50"
 }
@@ -164,19 +164,21 @@ func (r *Registry) Compare(ctx context.Context, name string, a, b int) (*Compari
 		return nil, fmt.Errorf("read the report of version %d of model %s: %w", vb.Number, name, err)
 	}
 	c := &Comparison{A: *va, B: *vb, SameData: va.Data == vb.Data, SameSQL: va.SQL == vb.SQL, Spec: specChanges(va.Spec, vb.Spec)}
-	for _, n := range metric.Names() {
-		x, inA := ra.Value(n)
-		y, inB := rb.Value(n)
+	names := ra.Names()
+	for _, n := range rb.Names() {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	for _, n := range names {
 		d := Difference{Metric: n}
-		if inA {
-			d.A = &x
+		if v, ok := ra.Value(n); ok {
+			d.A = &v
 		}
-		if inB {
-			d.B = &y
+		if v, ok := rb.Value(n); ok {
+			d.B = &v
 		}
-		if inA || inB {
-			c.Metrics = append(c.Metrics, d)
-		}
+		c.Metrics = append(c.Metrics, d)
 	}
 	for _, f := range va.Features {
 		if !slices.Contains(vb.Features, f) {
