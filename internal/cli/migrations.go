@@ -93,11 +93,7 @@ func embedded(p *project.Project) bool { return p.Environment.Kind() == "duckdb"
 
 // warehouseExists reports whether the embedded warehouse has been made yet.
 func warehouseExists(p *project.Project) bool {
-	_, path, _ := strings.Cut(p.Environment.Warehouse.Reveal(), ":")
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
-	_, err := os.Stat(path)
+	_, err := os.Stat(embeddedPath(p))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
