@@ -90,11 +90,7 @@ func (a *app) migrationState(s migrate.State) string {
 
 // warehouseExists reports whether the embedded warehouse has been made yet.
 func warehouseExists(p *project.Project) bool {
-	_, path, _ := strings.Cut(p.Environment.Warehouse.Reveal(), ":")
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
-	_, err := os.Stat(path)
+	_, err := os.Stat(embeddedPath(p))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 

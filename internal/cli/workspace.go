@@ -126,20 +126,16 @@ func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehous
 	}
 	w, err := warehouse.New(ctx, d)
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, errors.Join(atWarehouse(p, err), d.Close())
 	}
 	return w, nil
 }
 
 func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
-	url := p.Environment.Warehouse
 	if !p.Environment.Embedded() {
-		return pgwarehouse.Open(ctx, url.Reveal(), pgwarehouse.Options{})
+		return openServer(ctx, p, serverOptions(p))
 	}
-	_, path, _ := strings.Cut(url.Reveal(), ":")
-	if path != "" && !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
+	path := embeddedPath(p)
 	if path != "" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			return nil, diag.AsFinding("No place for the embedded warehouse", err)
@@ -150,6 +146,39 @@ func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, erro
 		opts.MemoryLimit = fmt.Sprintf("%dB", m)
 	}
 	return duckdb.Open(ctx, opts)
+}
+
+// embeddedPath is the file of the embedded warehouse, "" for one in memory.
+func embeddedPath(p *project.Project) string {
+	_, path, _ := strings.Cut(p.Environment.Warehouse.Reveal(), ":")
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(p.Dir, path)
+	}
+	return path
+}
+
+// serverOptions are what the environment asks of a warehouse in a server.
+func serverOptions(p *project.Project) pgwarehouse.Options {
+	l := p.Environment.Limits
+	return pgwarehouse.Options{MaxConns: l.MaxConnections, StatementTimeout: l.StatementTimeout, LockTimeout: l.LockTimeout}
+}
+
+func openServer(ctx context.Context, p *project.Project, o pgwarehouse.Options) (driver.Warehouse, error) {
+	w, err := pgwarehouse.Open(ctx, p.Environment.Warehouse.Reveal(), o)
+	if err != nil {
+		return nil, atWarehouse(p, err)
+	}
+	return w, nil
+}
+
+// atWarehouse puts the line of damson.yaml that names the warehouse to a finding about it that has no place of its own.
+func atWarehouse(p *project.Project, err error) error {
+	var f diag.Finding
+	if errors.As(err, &f) && f.At.File == "" && !p.Environment.Embedded() {
+		f.At = p.Environment.At
+		return f
+	}
+	return err
 }
 
 // workspace is a project opened for work: this process alone drives its runs, and has its embedded warehouse open.

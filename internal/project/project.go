@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"damson/internal/diag"
 	"damson/internal/migrate"
@@ -79,15 +80,21 @@ type Environment struct {
 	Name      string `json:"name"`
 	Warehouse Secret `json:"warehouse"` // URL, "duckdb:.damson/warehouse.duckdb" by default
 	Limits    Limits `json:"limits"`
+	// At is where damson.yaml names the warehouse.
+	At diag.Pos `json:"-"`
 }
 
 // Embedded reports whether the warehouse is a database in this process, which no other process can open meanwhile.
 func (e Environment) Embedded() bool { return e.Kind() == "duckdb" }
 
-// Limits bound what the embedded warehouse takes from the machine; zero values leave it to the warehouse.
+// Limits bound what is taken from the machine by the embedded warehouse (Memory, Threads), or asked of a server (the others);
+// zero values leave it to the warehouse.
 type Limits struct {
-	Memory  int64 `json:"memory,omitempty"` // bytes
-	Threads int   `json:"threads,omitempty"`
+	Memory           int64         `json:"memory,omitempty"` // bytes
+	Threads          int           `json:"threads,omitempty"`
+	StatementTimeout time.Duration `json:"statement_timeout,omitempty"` // of one statement
+	LockTimeout      time.Duration `json:"lock_timeout,omitempty"`      // of one wait for a lock
+	MaxConnections   int           `json:"max_connections,omitempty"`   // of one process
 }
 
 // Connection is an address with credentials, for templates.
