@@ -19,7 +19,8 @@ import (
 
 func (a *app) modelCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "list, show and decide on versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
-	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelApproveCommand(), a.modelRejectCommand(), a.modelRollbackCommand())
+	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelCompareCommand(), a.modelApproveCommand(), a.modelRejectCommand(),
+		a.modelRollbackCommand(), a.modelRescoreCommand())
 	return cmd
 }
 
@@ -165,16 +166,20 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if err != nil {
 				return err
 			}
-			return a.withStore(cmd.Context(), func(_ *project.Project, s *store.Store) error {
+			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}
-				v, err := move(cmd.Context(), registry.New(s, a.clock), args[0], number, d)
+				r := registry.New(s, a.clock)
+				v, err := move(cmd.Context(), r, args[0], number, d)
 				if err != nil {
 					return err
 				}
 				a.printf("%s version %d is %s, decided by %s.\n", v.Model, v.Number, a.state(string(v.State)), v.DecidedBy)
-				return nil
+				if v.State != model.Champion {
+					return nil
+				}
+				return a.tellOutdated(cmd.Context(), p, s, r, v.Model)
 			})
 		},
 	}

@@ -267,6 +267,19 @@ type Train struct {
 	Model  string `json:"model"`
 	Source string `json:"source"`         // schema.table; with File set, that file's name without folder and ending
 	File   string `json:"file,omitempty"` // the SQL file whose SELECT gives the rows, relative to the project
+	// Retrain says when a model that has a version is trained again; nil = in every run.
+	Retrain *Retrain `json:"retrain,omitempty"`
+}
+
+// Retrain says what makes a model due for training: any of its conditions, or a changed declaration. Else the task is skipped.
+type Retrain struct {
+	NewRows int64 `json:"new_rows,omitempty"` // labelled rows that the newest version did not know; 0 = does not count
+	// When is a condition on metrics of the champion's past predictions against labels that came later, such as
+	// "accuracy < 0.85" or "auc < champion.auc - 0.05"; "" = none. It needs MinRows such labels.
+	When        string `json:"when,omitempty"`
+	Predictions string `json:"predictions,omitempty"` // the table that a score task writes
+	Labels      string `json:"labels,omitempty"`      // a table with the model's id and target
+	MinRows     int64  `json:"min_rows,omitempty"`
 }
 
 // Score writes a model's predictions for the rows of a table or of a SQL file.

@@ -180,6 +180,18 @@ func (r *Registry) List(ctx context.Context, name string) ([]model.Version, erro
 	return versions, nil
 }
 
+// Newest gives the version that was registered last, without its artifact; nil when the model has none.
+func (r *Registry) Newest(ctx context.Context, name string) (*model.Version, error) {
+	versions, err := r.store.Versions(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("list the versions of model %s: %w", name, err)
+	}
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	return &versions[0], nil
+}
+
 // Show gives one version with its artifact; number 0 = the champion. A version that does not exist is a finding.
 func (r *Registry) Show(ctx context.Context, name string, number int) (*model.Version, error) {
 	v, err := r.store.Version(ctx, name, number)

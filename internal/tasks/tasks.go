@@ -184,13 +184,9 @@ func (s *Shop) source(ctx context.Context, w engine.Work) (sqltext.Text, error) 
 
 // tableRows is the SELECT that stands for a table that a task reads.
 func tableRows(t *pipeline.Task, table string) (sqltext.Text, error) {
-	schema, name, err := sqltext.ParseName(table)
+	quoted, err := quotedTable(table)
 	if err != nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Summary: "No table to read", Detail: err.Error(), Fix: "Correct the table's name in the pipeline's file."}
-	}
-	quoted := sqltext.QuoteIdent(name)
-	if schema != "" {
-		quoted = sqltext.QuoteIdent(schema) + "." + quoted
 	}
 	return sqltext.Plain(t.At.File, "select * from "+quoted), nil
 }

@@ -13,6 +13,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/project/source"
 	"damson/internal/schedule"
+	"damson/internal/sqltext"
 )
 
 // MinPriority is the lowest priority a task may have; the highest is its opposite.
@@ -23,7 +24,7 @@ func (e *evaluation) predeclared() starlark.StringDict {
 	dict := starlark.StringDict{}
 	for name, fn := range map[string]builtinFunc{
 		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest,
-		"holdout": e.holdout, "cross_validation": e.crossValidation, "chain": e.chain,
+		"holdout": e.holdout, "cross_validation": e.crossValidation, "retrain": e.retrain, "chain": e.chain,
 		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,
 	} {
 		dict[name] = starlark.NewBuiltin(name, fn)
@@ -268,17 +269,22 @@ func (c *call) checkModel(m *pipeline.Model) {
 			c.report(c.place("gates"), "Empty gate", `Write a condition such as "auc >= 0.85".`, "A gate of model %s is empty.", m.Name)
 			continue
 		}
-		if c.e.checkGate == nil {
-			continue
+		c.checkGateText("gates", gate)
+	}
+}
+
+// checkGateText judges a condition on metrics.
+func (c *call) checkGateText(key, gate string) {
+	if c.e.checkGate == nil {
+		return
+	}
+	if err := c.e.checkGate(gate); err != nil {
+		f := diag.AsFinding("Bad gate", err)
+		f.At, f.Severity = c.place(key), diag.Error
+		if f.Fix == "" {
+			f.Fix = `Write a metric, a comparison and a number, for example "auc >= 0.85".`
 		}
-		if err := c.e.checkGate(gate); err != nil {
-			f := diag.AsFinding("Bad gate", err)
-			f.At, f.Severity = c.place("gates"), diag.Error
-			if f.Fix == "" {
-				f.Fix = `Write a metric, a comparison and a number, for example "auc >= 0.85".`
-			}
-			c.e.findings = append(c.e.findings, f)
-		}
+		c.e.findings = append(c.e.findings, f)
 	}
 }
 
@@ -351,6 +357,36 @@ func (e *evaluation) holdout(t *starlark.Thread, _ *starlark.Builtin, args starl
 	}
 	c.finish()
 	return &record{what: "holdout", part: h}, nil
+}
+
+// retrain is retrain(…).
+func (e *evaluation) retrain(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	c := e.newCall(t, "retrain", args, kwargs)
+	r := pipeline.Retrain{
+		NewRows:     int64(c.whole("new_rows", 0, 1, math.MaxInt32)),
+		When:        c.text("when", "", "accuracy < 0.85"),
+		Predictions: c.text("predictions", "", "shop.churn_prediction"),
+		Labels:      c.text("labels", "", "shop.churned"),
+		MinRows:     int64(c.whole("min_rows", 100, 1, math.MaxInt32)),
+	}
+	c.finish()
+	if r.NewRows == 0 && r.When == "" && !c.has("new_rows") && !c.has("when") {
+		c.report(c.at, "Nothing to retrain for", `Write retrain(new_rows = 1000), or when = "accuracy < 0.85" with predictions and labels.`,
+			"retrain has no condition, so that the model would never be trained again.")
+	}
+	if (r.When != "") != (r.Predictions != "" && r.Labels != "") {
+		c.report(c.at, "Half a condition", `Give when, predictions and labels together, or none of them.`,
+			"A condition on past predictions compares the table of predictions with a table of labels.")
+	}
+	for _, table := range []struct{ key, name string }{{"predictions", r.Predictions}, {"labels", r.Labels}} {
+		if _, _, err := sqltext.ParseName(table.name); table.name != "" && err != nil {
+			c.report(c.place(table.key), "Not a table", `Write schema.table, for example "shop.churned".`, "%s.", err)
+		}
+	}
+	if r.When != "" {
+		c.checkGateText("when", r.When)
+	}
+	return &record{what: "retrain", part: r}, nil
 }
 
 // crossValidation is cross_validation(…).

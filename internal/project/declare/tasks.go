@@ -390,6 +390,10 @@ func (e *evaluation) trainTask(t *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	td.Task.Train = &pipeline.Train{Model: c.model("model"), Source: c.required("source", "customer_features")}
+	if r, ok := c.part("retrain", "retrain"); ok {
+		retrain := r.(pipeline.Retrain)
+		td.Task.Train.Retrain = &retrain
+	}
 	return e.add(c, td)
 }
 
