@@ -170,7 +170,7 @@ func (s *site) emptyDatabase(t *testing.T, url string) {
 	w := openSite(t, s.dir, url)
 	defer w.Close()
 	for _, schema := range []string{"geolife", "damson"} {
-		if _, err := w.Exec(t.Context(), sqltext.Plain("", "DROP SCHEMA IF EXISTS "+schema+" CASCADE")); err != nil {
+		if _, err := w.Loose(t.Context(), nil, sqltext.Plain("", "DROP SCHEMA IF EXISTS "+schema+" CASCADE"), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -123,16 +123,6 @@ var transactionWords = map[string]bool{
 	"begin": true, "start": true, "commit": true, "end": true, "rollback": true, "abort": true, "savepoint": true, "release": true,
 }
 
-// CheckScript refuses a script with a statement that would end the transaction around it, before any of it runs.
-func CheckScript(text sqltext.Text) error {
-	for _, statement := range text.Split() {
-		if err := noTransaction(statement); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // noTransaction refuses a statement that would end the transaction around it.
 func noTransaction(statement sqltext.Text) error {
 	sql := statement.SQL()

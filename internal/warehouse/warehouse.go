@@ -130,23 +130,6 @@ func (w *Warehouse) Query(ctx context.Context, text sqltext.Text) (array.RecordR
 	return &changingReader{RecordReader: r, end: end}, nil
 }
 
-// Exec runs one statement outside of any transaction, and perhaps on a connection of its own: what cannot run inside one, such as
-// VACUUM. It gives the number of rows it changed, -1 when the database does not say.
-func (w *Warehouse) Exec(ctx context.Context, text sqltext.Text) (int64, error) {
-	one, err := single(text)
-	if err == nil {
-		err = noTransaction(one)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if changesCatalog(one.SQL()) {
-		defer w.catalog.change()()
-	}
-	n, err := w.driver.Exec(ctx, one.SQL())
-	return n, finding(one, err)
-}
-
 // changingReader is the stream of a statement that changes the catalog, such as CREATE TABLE AS.
 type changingReader struct {
 	array.RecordReader

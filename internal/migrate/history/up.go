@@ -62,7 +62,7 @@ func (h *History) applyNext(ctx context.Context, migrations []migrate.Migration,
 			return nil
 		}
 		entry = &ahead[0]
-		text, err := h.script(*entry)
+		text, err := h.o.Render(*entry.Variant)
 		if err != nil {
 			return err
 		}
@@ -98,48 +98,29 @@ func outcome(e migrate.Entry, err error) string {
 	return fmt.Sprintf("Nothing of %s is in the warehouse.", e)
 }
 
-// script renders a migration, and refuses what would be noticed too late while it runs.
-func (h *History) script(e migrate.Entry) (sqltext.Text, error) {
-	text, err := h.o.Render(*e.Variant)
-	if err != nil {
-		return text, err
-	}
-	err = warehouse.CheckScript(text)
-	if e.Variant.Alone {
-		err = asFinding(err, func(f *diag.Finding) {
-			f.Detail = "Each statement of a migration with `transaction = none` runs by itself, perhaps on a connection of its own."
-		})
-	}
-	return text, err
-}
-
-// applyAlone runs the statements of a migration one by one, each on its own, after its row has been written.
+// applyAlone runs the statements of a migration in a session without a transaction, after its row has been written.
 func (h *History) applyAlone(ctx context.Context, e migrate.Entry, text sqltext.Text, row migrate.Row) (*migrate.Row, error) {
-	halfWay := func(err error) error {
-		return asFinding(err, func(f *diag.Finding) {
-			f.Detail += fmt.Sprintf("\n%s runs without a transaction: %d of %d statements had ended before, and stay.", e, row.Done, row.Statements)
-			f.Fix = strings.TrimSpace(f.Fix + "\n" + migrate.HalfWayFix(e.Label))
-		})
-	}
-	statements := text.Split()
-	for i, statement := range statements {
-		began := time.Now()
-		n, err := h.w.Exec(ctx, statement)
-		if err != nil {
-			return nil, halfWay(err)
-		}
-		row.Done = i + 1
-		h.o.Progress(e, row.Done, row.Statements, n, time.Since(began))
-		if row.Done == len(statements) {
-			break
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	_, err := h.w.Loose(ctx, nil, text, func(i, n int, rows int64, d time.Duration) {
+		row.Done = i
+		h.o.Progress(e, i, n, rows, d)
+		if i == n {
+			return // the end of the migration is saved with it
 		}
 		if err := h.save(ctx, row); err != nil {
-			return nil, halfWay(err)
+			cancel(err) // nobody would know what else has run
 		}
+	})
+	if unsaved := context.Cause(ctx); unsaved != nil && !errors.Is(unsaved, context.Canceled) {
+		err = unsaved
 	}
-	row.State, row.Took = migrate.RowApplied, h.o.Clock.Now().Sub(row.At)
-	if err := h.save(ctx, row); err != nil {
-		return nil, halfWay(err)
+	if err == nil {
+		row.State, row.Took = migrate.RowApplied, h.o.Clock.Now().Sub(row.At)
+		err = h.save(ctx, row)
+	}
+	if err != nil {
+		return nil, asFinding(err, func(f *diag.Finding) { f.Fix = strings.TrimSpace(f.Fix + "\n" + migrate.HalfWayFix(e.Label)) })
 	}
 	return &row, nil
 }
