@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-load bench-project clean toolchain test-tools
+.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-project clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: build ## the GeoLife project end to end in ./damson-demo, then its report
 	$(BIN) demo --no-serve
 
 test: check ## everything CI runs: format, vet, staticcheck, all tests with the race detector
+
+parity: toolchain test-tools ## the GeoLife project on DuckDB and PostgreSQL, and on DAMSON_TEST_GREENPLUM_URL, compared row by row; DATA=dir for real files
+	$(GO) test ./internal/cli -run 'TestParity$$' -v -count=1 -timeout 60m -parity-days 0 $(if $(DATA),-parity-data $(abspath $(DATA)))
 
 simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine, with crashes at every step; SEEDS=n for others
 	$(GO) test ./internal/engine -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
@@ -45,7 +48,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-ml bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-ml bench-linear bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -55,6 +58,9 @@ bench-load: toolchain ## load files against DuckDB's own read_csv
 
 bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
 	$(GO) run ./bench/ml
+
+bench-linear: toolchain ## fit logistic and linear regressions against scikit-learn (when python3 has it)
+	$(GO) run ./bench/linear
 
 bench-geolife: toolchain build ## the example's backfill and 25 million points against bare DuckDB; some 6 minutes
 	$(GO) run ./bench/geolife overhead

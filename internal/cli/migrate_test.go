@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"damson/internal/pgtest"
 )
 
 // migrateProject has a migration that waits at two gates, between its first and its last statement.
@@ -80,6 +82,48 @@ func TestKilledMigrationAlone(t *testing.T) {
 		t.Errorf("the table has\n%s", out)
 	}
 	damson(t, dir, "migrate", "check")
+}
+
+// TestMigratePostgres applies from two processes at once, while a server runs on the project: each migration once, in its form for
+// PostgreSQL.
+func TestMigratePostgres(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir, "damson.yaml", "name: pg\nenvironments: {dev: {warehouse: \""+pgtest.Start(t).Database(t)+"\"}}\n")
+	writeFile(t, dir, "pipelines/p.star", "p = pipeline(name = \"p\")\n")
+	writeFile(t, dir, "migrations/V1__rows.sql", "create table no_rows (a int)\n")
+	writeFile(t, dir, "migrations/V1__rows.postgres.sql", "create table {{ warehouse.kind }}_rows (a int);\nselect pg_sleep(0.2);\n")
+	writeFile(t, dir, "migrations/V2__more.sql", "insert into postgres_rows values (1), (2)\n")
+	writeFile(t, dir, "migrations/V3__index.sql", "-- damson: transaction = none\ncreate index concurrently on postgres_rows (a);\nvacuum postgres_rows;\n")
+	if out, err := exec.Command("damson", "--project", dir, "migrate", "check").CombinedOutput(); err == nil || !strings.Contains(string(out), "3 not in order") {
+		t.Errorf("check says %v\n%s", err, out)
+	}
+	server := serve(t, dir)
+	server.await(t, "migrations are not in order: V1__rows (pending)")
+	outputs := make(chan string, 2)
+	for range 2 {
+		go func() {
+			out, err := exec.Command("damson", "--project", dir, "migrate", "up", "--to", "V2").CombinedOutput()
+			if err != nil {
+				out = append(out, "\n"+err.Error()...)
+			}
+			outputs <- string(out)
+		}()
+	}
+	both := <-outputs + <-outputs
+	for _, want := range []string{"V1__rows.postgres.sql: applied, 2 statements", "V2__more.sql: applied, 1 statement"} {
+		if strings.Count(both, want) != 1 {
+			t.Errorf("want %q once in what both say:\n%s", want, both)
+		}
+	}
+	if strings.Contains(both, "error") {
+		t.Errorf("one has failed:\n%s", both)
+	}
+	damson(t, dir, "migrate", "up")
+	damson(t, dir, "migrate", "check")
+	if out := damson(t, dir, "query", "select count(*) as n from postgres_rows", "--format", "csv"); out != "n\n2\n" {
+		t.Errorf("the table has\n%s", out)
+	}
 }
 
 // TestMigrateSecrets shows no secret that a migration is rendered with.

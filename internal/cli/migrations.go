@@ -88,9 +88,6 @@ func (a *app) migrationState(s migrate.State) string {
 	return a.style(styleBad, string(s))
 }
 
-// embedded reports whether the project's warehouse is a file that one process at a time can open.
-func embedded(p *project.Project) bool { return p.Environment.Kind() == "duckdb" }
-
 // warehouseExists reports whether the embedded warehouse has been made yet.
 func warehouseExists(p *project.Project) bool {
 	_, err := os.Stat(embeddedPath(p))
@@ -99,7 +96,7 @@ func warehouseExists(p *project.Project) bool {
 
 // withHistory opens the warehouse for changing its history around f; applied is told of each migration.
 func (a *app) withHistory(ctx context.Context, p *project.Project, purpose string, applied func(migrate.Row), f func(h *history.History) error) (err error) {
-	if embedded(p) {
+	if p.Environment.Embedded() {
 		unlock, err := a.lockForMigrate(p, purpose)
 		if err != nil {
 			return err
@@ -156,7 +153,7 @@ func (a *app) migrationPlan(ctx context.Context, p *project.Project, purpose str
 }
 
 func (a *app) readHistory(ctx context.Context, p *project.Project, purpose string) (rows []migrate.Row, err error) {
-	if embedded(p) {
+	if p.Environment.Embedded() {
 		if !warehouseExists(p) {
 			return nil, nil
 		}

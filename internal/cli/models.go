@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -88,6 +87,7 @@ func metricText(metrics map[string]float64, name string) string {
 
 func (a *app) modelShowCommand() *cobra.Command {
 	var asJSON bool
+	var picture, out string
 	cmd := &cobra.Command{
 		Use:   "show MODEL [VERSION]",
 		Short: "show one version: how it was made and judged (default: the champion)",
@@ -102,7 +102,12 @@ func (a *app) modelShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
+				switch {
+				case picture == "" && out != "" || picture != "" && asJSON:
+					return usage("--out and --plot", "--out names the file of a picture, and a picture is not JSON.", "Write --plot roc --out walk.png, or --json alone.")
+				case picture != "":
+					return a.drawVersion(*v, picture, out)
+				case asJSON:
 					return a.printJSON(v)
 				}
 				return a.printVersion(*v)
@@ -110,6 +115,8 @@ func (a *app) modelShowCommand() *cobra.Command {
 		},
 	}
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
+	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
 	return cmd
 }
 
@@ -144,59 +151,6 @@ func (a *app) printVersion(v model.Version) error {
 	return nil
 }
 
-// printJudgement shows a report: held-out rows, segments, cross-validation, the confusion matrix, what mattered.
-func (a *app) printJudgement(r metric.Report) {
-	a.printf("\n")
-	g := newGrid("judged on", ">rows", ">auc", ">accuracy", ">by weight", ">f1", ">log loss")
-	add := func(name string, rows int64, m map[string]float64) {
-		g.add(name, count(rows), metricText(m, "auc"), metricText(m, "accuracy"), metricText(m, "weighted_accuracy"), metricText(m, "f1"), metricText(m, "log_loss"))
-	}
-	add("held-out rows", r.Rows, r.Metrics)
-	if s := r.Segments; s != nil {
-		add("held-out segments", s.Segments, s.Metrics)
-	}
-	if f := r.Folds; f != nil {
-		add(fmt.Sprintf("%d folds, rows", f.K), f.Rows, f.Metrics)
-		if s := f.Segments; s != nil {
-			add(fmt.Sprintf("%d folds, segments", f.K), s.Segments, s.Metrics)
-		}
-	}
-	g.print(a)
-	a.printf("\n")
-	a.printConfusion(r.Confusion)
-	if len(r.Importance) > 0 {
-		a.printf("\n")
-		a.printImportance(r.Importance, 8)
-	}
-	for _, w := range r.Warnings {
-		a.printf("%s %s\n", a.style(styleBad, "warning:"), w)
-	}
-}
-
-func (a *app) printConfusion(c metric.Confusion) {
-	g := newGrid("held-out rows", ">predicted 1", ">predicted 0")
-	g.add("are 1", count(c.TruePositives), count(c.FalseNegatives))
-	g.add("are 0", count(c.FalsePositives), count(c.TrueNegatives))
-	g.print(a)
-}
-
-// printImportance shows the features whose loss hurts most.
-func (a *app) printImportance(all []metric.Importance, most int) {
-	g := newGrid("feature", ">AUC lost without it", ">share of gain")
-	total := 0.0
-	for _, f := range all {
-		total += f.Gain
-	}
-	for _, f := range all[:min(most, len(all))] {
-		share := "–"
-		if total > 0 {
-			share = fmt.Sprintf("%.0f %%", 100*f.Gain/total)
-		}
-		g.add(f.Feature, fmt.Sprintf("%.4f", f.Permutation), share)
-	}
-	g.print(a)
-}
-
 // decide is a command that moves a version by a person's word.
 func (a *app) decide(use, short string, needVersion bool, move func(ctx context.Context, r *registry.Registry, name string, number int, d registry.Decision) (*model.Version, error), flags func(*cobra.Command, *registry.Decision)) *cobra.Command {
 	var d registry.Decision
@@ -211,12 +165,7 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if err != nil {
 				return err
 			}
-			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) (err error) {
-				lock, err := a.lockProject(p, cmd.CommandPath()+" "+args[0])
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, lock.Unlock()) }()
+			return a.withStore(cmd.Context(), func(_ *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}

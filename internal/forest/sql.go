@@ -3,8 +3,9 @@ package forest
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
+
+	"damson/internal/sqltext"
 )
 
 // MaxSQLNodes bounds the forests that are worth scoring as SQL: beyond it a database takes longer to plan and run the
@@ -34,18 +35,8 @@ func SQLValue(expression string) string {
 	return fmt.Sprintf("nullif(cast(%s as double precision), float8 'NaN')", expression)
 }
 
-// SQLDouble writes a double precision literal that reads back as exactly v. A bare decimal would be a numeric, slower and,
-// once rounded, another number.
-func SQLDouble(v float64) string {
-	text := strconv.FormatFloat(v, 'g', -1, 64)
-	switch {
-	case math.IsInf(v, 1):
-		text = "Infinity"
-	case math.IsInf(v, -1):
-		text = "-Infinity"
-	}
-	return "float8 '" + text + "'"
-}
+// SQLDouble writes a double precision literal that reads back as exactly v.
+func SQLDouble(v float64) string { return sqltext.Double(v) }
 
 type sqlWriter struct {
 	strings.Builder

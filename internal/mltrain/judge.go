@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"slices"
 
 	"damson/internal/forest"
@@ -27,7 +25,11 @@ func (t *training) judge(ctx context.Context, f *forest.Forest, train, test []in
 	if err != nil {
 		return nil, err
 	}
-	report := metric.Judge(t.judged(test, probabilities, &t.rows.groups), t.model.Threshold)
+	judged := t.judged(test, probabilities, &t.rows.groups)
+	report := metric.Judge(judged, t.model.Threshold)
+	if report.Intervals, err = judged.Intervals(ctx, t.model.Threshold, metric.Bootstrap{Seed: t.model.Split.Seed, Threads: t.options.Threads}); err != nil {
+		return nil, err
+	}
 	report.Training = metric.Training{Rows: int64(len(train)), Positives: int64(t.rows.classes(train)[1]), Groups: int64(len(train)), Skipped: t.rows.skipped}
 	if t.rows.groups.used {
 		report.Training.Groups = int64(t.rows.groups.distinct(train))
@@ -58,7 +60,7 @@ func (t *training) judged(rows []int32, probabilities []float64, groups *codes) 
 }
 
 // importance gives each feature's gain in training, and the AUC lost on held-out rows when the feature's values are
-// shuffled among them (A. Fisher, C. Rudin, F. Dominici 2019). Features that no split uses lose nothing.
+// shuffled among them. Features that no split uses lose nothing.
 func (t *training) importance(ctx context.Context, f *forest.Forest, test []int32) ([]metric.Importance, error) {
 	rows := test[:min(len(test), permutationRows, max(1000, permutationVisits/f.Trees()))]
 	columns := make([][]float64, len(t.rows.columns))
@@ -69,39 +71,22 @@ func (t *training) importance(ctx context.Context, f *forest.Forest, test []int3
 		}
 	}
 	labels := t.judged(rows, nil, &codes{}).Labels
-	auc := func() (float64, error) {
+	auc := func(columns [][]float64) (float64, error) {
 		p, err := f.PredictRows(ctx, columns, nil, t.options.Threads)
 		if err != nil {
 			return 0, err
 		}
 		return metric.NewCurve(p, labels).AUC(), nil
 	}
-	base, err := auc()
+	gain := f.Importance()
+	lost, err := metric.Permutation(ctx, columns, auc, metric.Shuffle{Seed: t.model.Split.Seed, Stream: streamPermutation,
+		Repeats: permutationRepeats, Skip: func(c int) bool { return gain[c] == 0 }})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]metric.Importance, len(columns))
-	for c, gain := range f.Importance() {
-		out[c] = metric.Importance{Feature: t.rows.features[c], Gain: gain}
-		if gain == 0 || math.IsNaN(base) {
-			continue
-		}
-		own, lost := columns[c], 0.0
-		random := rand.NewPCG(uint64(t.model.Split.Seed), streamPermutation<<32+uint64(c))
-		columns[c] = slices.Clone(own)
-		for range permutationRepeats {
-			for i := len(rows) - 1; i > 0; i-- {
-				j := random.Uint64() % uint64(i+1)
-				columns[c][i], columns[c][j] = columns[c][j], columns[c][i]
-			}
-			shuffled, err := auc()
-			if err != nil {
-				return nil, err
-			}
-			lost += base - shuffled
-		}
-		columns[c] = own
-		out[c].Permutation = lost / permutationRepeats
+	for c := range columns {
+		out[c] = metric.Importance{Feature: t.rows.features[c], Gain: gain[c], Permutation: lost[c]}
 	}
 	slices.SortStableFunc(out, func(a, b metric.Importance) int {
 		return cmp.Or(cmp.Compare(b.Permutation, a.Permutation), cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))

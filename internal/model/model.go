@@ -40,6 +40,16 @@ const (
 	Rejected  State = "rejected"  // refused by a gate or a person
 )
 
+// Move takes a version from one state to another by somebody's word.
+type Move struct {
+	Model    string
+	Number   int
+	From, To State
+	Champion int // the champion that a new one was compared with and replaces; 0 = there is none
+	By, Why  string
+	At       time.Time
+}
+
 // Gate is one condition and how it was judged.
 type Gate struct {
 	Expr   string `json:"expr"`

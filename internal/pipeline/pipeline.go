@@ -231,6 +231,8 @@ const Randomly = "randomly"
 type SQL struct {
 	File   string  `json:"file"` // relative to the project, "sql/x.sql"
 	Target *Target `json:"target,omitempty"`
+	// Loose runs a script outside of a transaction, statement by statement: what has run stays when a later one fails.
+	Loose bool `json:"loose,omitempty"`
 }
 
 // Column is a declared column of a loaded file: Name, and Type as one of Load's portable types.

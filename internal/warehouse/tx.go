@@ -89,7 +89,14 @@ func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Col
 func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column, partitionBy string, s pipeline.Storage, first driver.Part) error {
 	tx.change()
 	if n.Schema != "" {
-		if _, err := tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema)); err != nil {
+		missing, err := needsSchema(ctx, tx.tx, n.Schema)
+		if err != nil {
+			return err
+		}
+		if missing {
+			_, err = tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -147,10 +154,14 @@ type Progress func(i, n int, rows int64, d time.Duration)
 
 // Script runs the statements of a text one after the other and gives the number of rows they changed. progress may be nil.
 func (tx *Tx) Script(ctx context.Context, text sqltext.Text, progress Progress) (rows int64, err error) {
+	return script(text, progress, func(statement sqltext.Text) (int64, error) { return tx.run(ctx, statement) })
+}
+
+func script(text sqltext.Text, progress Progress, run func(statement sqltext.Text) (int64, error)) (rows int64, err error) {
 	statements := text.Split()
 	for i, statement := range statements {
 		began := time.Now()
-		n, err := tx.run(ctx, statement)
+		n, err := run(statement)
 		if err != nil {
 			return rows, err
 		}

@@ -25,6 +25,7 @@ import (
 	"damson/internal/migrate"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
 	"damson/internal/warehouse/rows"
 )
 
@@ -157,11 +158,26 @@ func (h *History) Mark(ctx context.Context, migrations []migrate.Migration, vers
 	})
 }
 
-// locked runs f in a transaction that holds the lock, with the plan as it is then. Whoever holds the lock is waited for.
+// locked runs f in a transaction that holds the lock, with the plan as it is then. Whoever holds the lock is waited for, however
+// many there are: one that has waited sees an older state than the lock's, which is a conflict, and begins again.
 func (h *History) locked(ctx context.Context, migrations []migrate.Migration, f func(tx *warehouse.Tx, entries []migrate.Entry) error) error {
 	if err := h.ensure(ctx); err != nil {
 		return err
 	}
+	for {
+		got := false
+		err := h.underLock(ctx, migrations, func(tx *warehouse.Tx, entries []migrate.Entry) error {
+			got = true
+			return f(tx, entries)
+		})
+		if e := (*driver.Error)(nil); got || !errors.As(err, &e) || e.Class != driver.Conflict || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// underLock does what locked does as long as warehouse.Do tries.
+func (h *History) underLock(ctx context.Context, migrations []migrate.Migration, f func(tx *warehouse.Tx, entries []migrate.Entry) error) error {
 	return h.w.Do(ctx, nil, func(tx *warehouse.Tx) (any, error) {
 		lock := fmt.Sprintf("UPDATE damson.migrations_lock SET holder = %s, since = %s", sqltext.QuoteLiteral(h.o.By), timestamp(h.o.Clock.Now()))
 		if err := exec(ctx, tx, lock); err != nil {

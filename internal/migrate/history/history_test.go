@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,12 +18,20 @@ import (
 	"damson/internal/diag"
 	"damson/internal/migrate"
 	"damson/internal/migrate/history"
+	"damson/internal/pgtest"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
 	"damson/internal/warehouse/duckdb"
+	"damson/internal/warehouse/postgres"
 	"damson/internal/warehouse/rows"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.Stop()
+	os.Exit(code)
+}
 
 // engines open an empty warehouse of each kind.
 var engines = map[string]func(t *testing.T) driver.Warehouse{
@@ -33,6 +42,16 @@ var engines = map[string]func(t *testing.T) driver.Warehouse{
 		}
 		return d
 	},
+	"postgres": func(t *testing.T) driver.Warehouse { return openPostgres(t, pgtest.Database(t)) },
+}
+
+func openPostgres(t *testing.T, url string) driver.Warehouse {
+	t.Helper()
+	d, err := postgres.Open(t.Context(), url, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // onEach runs a test in a warehouse of each kind.
@@ -41,18 +60,23 @@ func onEach(t *testing.T, f func(t *testing.T, b *bench)) {
 	for kind, open := range engines {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			w, err := warehouse.New(t.Context(), open(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := w.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			f(t, &bench{T: t, w: w, kind: kind})
+			f(t, newBench(t, kind, open(t)))
 		})
 	}
+}
+
+func newBench(t *testing.T, kind string, d driver.Warehouse) *bench {
+	t.Helper()
+	w, err := warehouse.New(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &bench{T: t, w: w, kind: kind}
 }
 
 // bench is one warehouse with a history.
@@ -323,35 +347,117 @@ func TestBaseline(t *testing.T) {
 
 // TestAtOnce lets several apply the same migrations: each is applied once, and nobody fails.
 func TestAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, b *bench) {
-		texts := []string{"CREATE TABLE t (a bigint)"}
-		for i := range 6 {
-			texts = append(texts, fmt.Sprintf("INSERT INTO t VALUES (%d)", i))
+	onEach(t, func(t *testing.T, b *bench) { atOnce(t, b, b, b, b) })
+}
+
+// TestProcessesAtOnce does the same with a pool of connections each, as processes have, and more of them than there are tries.
+func TestProcessesAtOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	benches := make([]*bench, 12)
+	for i := range benches {
+		benches[i] = newBench(t, "postgres", openPostgres(t, url))
+	}
+	atOnce(t, benches...)
+}
+
+func atOnce(t *testing.T, benches ...*bench) {
+	texts := []string{"CREATE TABLE t (a bigint)"}
+	want := map[int64]int{1: 1}
+	for i := range 20 {
+		texts = append(texts, fmt.Sprintf("INSERT INTO t VALUES (%d)", i))
+		want[int64(i+2)] = 1
+	}
+	b := benches[0]
+	migrations := b.migrations(texts...)
+	var mu sync.Mutex
+	times := map[int64]int{}
+	var g errgroup.Group
+	for _, b := range benches {
+		g.Go(func() error {
+			applied, err := b.history().Up(t.Context(), migrations, all)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range applied {
+				times[r.Version]++
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, times); d != "" {
+		t.Errorf("how often each was applied (-want +got)\n%s", d)
+	}
+	if got := b.ask("SELECT count(*), count(DISTINCT a) FROM t"); got != "[[20 20]]" {
+		t.Errorf("the table has %s rows and values", got)
+	}
+}
+
+// TestLockIsWaitedFor: who loses the lock to others again and again, more often than a transaction is tried, still gets it.
+func TestLockIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	b, others := newBench(t, "postgres", openPostgres(t, url)), newBench(t, "postgres", openPostgres(t, url))
+	b.mustUp(b.migrations("CREATE TABLE t (a bigint)"), "[1]")
+	migrations := b.migrations("CREATE TABLE t (a bigint)", "INSERT INTO t VALUES (2)")
+	ended := make(chan error, 1)
+	waits := func() bool {
+		for others.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == "[[0]]" {
+			select {
+			case err := <-ended:
+				ended <- err
+				return false
+			default:
+				others.ask("SELECT count(*) FROM pg_sleep(0.002)")
+			}
 		}
-		migrations := b.migrations(texts...)
-		var mu sync.Mutex
-		times := map[int64]int{}
-		var g errgroup.Group
-		for range 4 {
-			g.Go(func() error {
-				applied, err := b.history().Up(t.Context(), migrations, all)
-				mu.Lock()
-				defer mu.Unlock()
-				for _, r := range applied {
-					times[r.Version]++
-				}
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
+		return true
+	}
+	lost := 0
+	for round, goes := 0, true; round < 12 && goes; round++ {
+		err := others.w.Do(t.Context(), nil, func(tx *warehouse.Tx) (any, error) {
+			_, err := tx.Exec(t.Context(), sqltext.Plain("test", "UPDATE damson.migrations_lock SET holder = 'another'"))
+			if round == 0 {
+				go func() {
+					_, err := b.history().Up(t.Context(), migrations, all)
+					ended <- err
+				}()
+			}
+			if goes = err == nil && waits(); goes {
+				lost++
+			}
+			return nil, err
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[int64]int{1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
-		if d := cmp.Diff(want, times); d != "" {
-			t.Errorf("how often each was applied (-want +got)\n%s", d)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("after losing %d times: %v", lost, err)
+	}
+	if got := b.ask("SELECT count(*) FROM t"); got != "[[1]]" {
+		t.Errorf("the table has %s rows", got)
+	}
+}
+
+// TestAloneAtOnce: who comes while a migration runs without a transaction is told that it may still run.
+func TestAloneAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		migrations := b.migrations("-- damson: transaction = none\nCREATE TABLE t (a bigint);\nINSERT INTO t VALUES (1);")
+		second := errors.New("not asked")
+		h := b.told(func(_ migrate.Entry, i, _ int, _ int64, _ time.Duration) {
+			if i == 1 {
+				_, second = b.history().Up(t.Context(), migrations, all)
+			}
+		})
+		if applied, err := h.Up(t.Context(), migrations, all); len(applied) != 1 || err != nil {
+			t.Errorf("the first one: %v, %v", applied, err)
 		}
-		if got := b.ask("SELECT count(*), count(DISTINCT a) FROM t"); got != "[[6 6]]" {
-			t.Errorf("the table has %s rows and values", got)
+		says(t, second, "A migration stands half-way", "or still runs in another process")
+		if got := b.ask("SELECT count(*) FROM t"); got != "[[1]]" {
+			t.Errorf("the table has %s rows", got)
 		}
 	})
 }
@@ -412,7 +518,9 @@ func TestMarkedMeanwhile(t *testing.T) {
 func TestProgress(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		var told []string
-		h := b.told(func(e migrate.Entry, i, n int, rows int64, _ time.Duration) { told = append(told, fmt.Sprintf("%s %d/%d %d", e, i, n, max(rows, 0))) })
+		h := b.told(func(e migrate.Entry, i, n int, rows int64, _ time.Duration) {
+			told = append(told, fmt.Sprintf("%s %d/%d %d", e, i, n, max(rows, 0)))
+		})
 		if _, err := h.Up(t.Context(), b.migrations("CREATE TABLE t (a bigint); INSERT INTO t VALUES (1), (2)", "-- damson: transaction = none\nDELETE FROM t"), all); err != nil {
 			t.Fatal(err)
 		}
@@ -434,5 +542,45 @@ func TestReadFails(t *testing.T) {
 	_, err := history.Read(t.Context(), func(context.Context, string) (array.RecordReader, error) { return nil, broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("Read gives %v", err)
+	}
+}
+
+// TestServerKilled kills the database in the middle of a migration: in a transaction nothing of it is there afterwards; without one
+// it stands half-way.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	b := newBench(t, "postgres", openPostgres(t, server.Database(t)))
+	migrations := b.migrations("CREATE TABLE t (a bigint);\nINSERT INTO t VALUES (1);", "-- damson: transaction = none\nINSERT INTO t VALUES (2);\nCREATE INDEX CONCURRENTLY i ON t (a);")
+	for _, test := range []struct {
+		goal   int64
+		after  string
+		mended string
+	}{{1, "pending pending", "[1]"}, {2, "applied half_way", "[2]"}} {
+		h := b.told(func(_ migrate.Entry, i, _ int, _ int64, _ time.Duration) {
+			if i == 1 {
+				server.Kill()
+			}
+		})
+		if applied, err := h.Up(t.Context(), migrations, history.Goal{To: test.goal}); err == nil {
+			t.Fatalf("with the database gone: %v", applied)
+		}
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.states(migrations); got != test.after {
+			t.Errorf("after the kill: %s, want %s", got, test.after)
+		}
+		if test.goal == 2 {
+			if err := b.history().Mark(t.Context(), migrations, 2, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := b.up(migrations, history.Goal{To: test.goal}); got != test.mended || err != nil {
+			t.Errorf("again: %s, %v", got, err)
+		}
+	}
+	if got := b.ask("SELECT a, count(*) FROM t GROUP BY a ORDER BY a"); got != "[[1 1] [2 2]]" {
+		t.Errorf("the table has %s", got)
 	}
 }

@@ -92,8 +92,7 @@ func (h *History) applyNext(ctx context.Context, migrations []migrate.Migration,
 
 // outcome says what is in the warehouse of a migration whose transaction has failed.
 func outcome(e migrate.Entry, err error) string {
-	cause := (*driver.Error)(nil)
-	if errors.As(err, &cause) && cause.Class == driver.Connection { // perhaps while it committed
+	if cause := (*driver.Error)(nil); errors.As(err, &cause) && cause.InDoubt {
 		return fmt.Sprintf("Whether %s was applied is to be seen with `damson migrate status`.", e)
 	}
 	return fmt.Sprintf("Nothing of %s is in the warehouse.", e)

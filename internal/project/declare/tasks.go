@@ -92,7 +92,12 @@ func (e *evaluation) sqlTask(t *starlark.Thread, b *starlark.Builtin, args starl
 	}
 	td.Task.SQL = &pipeline.SQL{File: c.text("file", "", "sql/clean_orders.sql")}
 	td.Task.Batch = c.boolean("batch", false)
+	td.Task.SQL.Loose = c.choice("transaction", "task", []string{"task", "none"}) == "none"
 	into := c.text("into", "", "shop.orders")
+	if td.Task.SQL.Loose && into != "" {
+		c.report(c.place("transaction"), "A table needs the transaction", "Remove transaction, or remove into and write a script.",
+			"Task %s writes into %s, which is one transaction always.", td.Task.Name, into)
+	}
 	target := c.target(into, td.Task.Name)
 	if into != "" {
 		td.Task.SQL.Target = &target

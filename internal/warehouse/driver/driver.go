@@ -67,12 +67,20 @@ type Tx interface {
 	Rollback(ctx context.Context) error
 }
 
+// Session is a session outside of a transaction, for one goroutine. What it was set to ends with it.
+type Session interface {
+	Querier
+	Close()
+}
+
 // Warehouse is one open database. All methods may be called at the same time. When a context ends, the statement it was
 // given is stopped in the database.
 type Warehouse interface {
 	Querier
 	Capabilities() Capabilities
 	Begin(ctx context.Context) (Tx, error)
+	// Session gives a session of its own, in which every statement commits by itself.
+	Session(ctx context.Context) (Session, error)
 	// Describe gives the columns of a SELECT without running it.
 	Describe(ctx context.Context, q Querier, sql string) ([]Column, error)
 	// Table gives the columns of a table or view as q sees it, nil when there is none.

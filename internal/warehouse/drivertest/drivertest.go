@@ -29,6 +29,7 @@ func Run(t *testing.T, open Open) {
 		{"into", intoTests},
 		{"ledger", ledgerTests},
 		{"settle", settleTests},
+		{"loose", looseTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {

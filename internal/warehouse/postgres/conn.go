@@ -138,34 +138,62 @@ type found struct {
 }
 
 // tableSQL asks the catalog rather than preparing a SELECT: a statement that fails would end the transaction. %s is the
-// table's name as a literal. The recursion leads from domains to the types beneath.
-const tableSQL = `WITH RECURSIVE damson_columns AS (
-	SELECT a.attnum, a.attname, a.atttypid AS typ, pg_catalog.format_type(a.atttypid, a.atttypmod) AS native
-	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-	WHERE c.oid = pg_catalog.to_regclass(%s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND a.attnum > 0 AND NOT a.attisdropped
-	UNION ALL
-	SELECT d.attnum, d.attname, t.typbasetype, d.native FROM damson_columns d JOIN pg_catalog.pg_type t ON t.oid = d.typ WHERE t.typtype = 'd')
-SELECT d.attname, d.typ, d.native FROM damson_columns d JOIN pg_catalog.pg_type t ON t.oid = d.typ WHERE t.typtype <> 'd' ORDER BY d.attnum`
+// table's name as a literal.
+const tableSQL = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype, t.typbasetype
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE c.oid = pg_catalog.to_regclass(%s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 func (c *conn) table(ctx context.Context, name driver.Name) ([]found, error) {
+	rows, err := c.catalog(ctx, strings.Replace(tableSQL, "%s", sqltext.QuoteLiteral(quote(name)), 1))
+	if err != nil {
+		return nil, err
+	}
+	var columns []found
+	for _, row := range rows {
+		oid, kind, base := row[1], row[3], row[4]
+		for kind == "d" { // a domain may stand on a domain
+			oid = base
+			below, err := c.catalog(ctx, "SELECT typtype, typbasetype FROM pg_catalog.pg_type WHERE oid = "+oid)
+			if err != nil {
+				return nil, err
+			}
+			if len(below) == 0 {
+				break // dropped meanwhile
+			}
+			kind, base = below[0][0], below[0][1]
+		}
+		number, err := strconv.ParseUint(oid, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, found{Column: driver.Column{Name: row[0], Type: portable(uint32(number)), Native: row[2]}, oid: uint32(number)})
+	}
+	return columns, nil
+}
+
+// catalog asks the catalog something and gives the rows as texts.
+func (c *conn) catalog(ctx context.Context, sql string) ([][]string, error) {
 	if c.reading != nil {
 		return nil, errStreamOpen
 	}
 	began := time.Now()
-	sql := strings.Replace(tableSQL, "%s", sqltext.QuoteLiteral(quote(name)), 1)
 	result := c.pg.ExecParams(ctx, sql, nil, nil, nil, nil).Read()
 	if result.Err != nil {
 		return nil, c.failure(ctx, "", result.Err, began, nil)
 	}
-	var columns []found
-	for _, row := range result.Rows {
-		oid, err := strconv.ParseUint(string(row[1]), 10, 32)
-		if err != nil {
-			return nil, err
+	return texts(result), nil
+}
+
+// texts gives the rows of a result, NULL as the empty text.
+func texts(result *pgconn.Result) [][]string {
+	rows := make([][]string, len(result.Rows))
+	for i, r := range result.Rows {
+		rows[i] = make([]string, len(r))
+		for k, v := range r {
+			rows[i][k] = string(v)
 		}
-		columns = append(columns, found{Column: driver.Column{Name: string(row[0]), Type: portable(uint32(oid)), Native: string(row[2])}, oid: uint32(oid)})
 	}
-	return columns, nil
+	return rows
 }
 
 // quote gives a table's name as SQL.

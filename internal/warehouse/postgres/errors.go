@@ -54,6 +54,10 @@ func newError(sql string, said *pgconn.PgError) *driver.Error {
 	switch e.Class {
 	case driver.OutOfMemory:
 		e.Hint = "Give the statement less at a time, lower work_mem, or raise the server's memory."
+	case driver.Syntax:
+		if e.Code == "08P01" {
+			e.Message, e.Hint = "The statement has a parameter such as $1, and no value for it.", "Write the value into the SQL, for example with {{ … }}."
+		}
 	case driver.DiskFull:
 		e.Hint = "Make room on the disk of the database server, or raise temp_file_limit when that is what is full; then run again."
 	}
@@ -67,7 +71,7 @@ var classes = map[string]driver.Class{
 	"42P02": driver.UnknownName, "3F000": driver.UnknownName, "3D000": driver.UnknownName,
 	"42P07": driver.Exists, "42P06": driver.Exists, "42710": driver.Exists, "42723": driver.Exists, "42701": driver.Exists, "42P04": driver.Exists,
 	"23": driver.Constraint, "44": driver.Constraint, "27": driver.Constraint,
-	"22": driver.DataError, "21": driver.DataError, "P0002": driver.DataError, "P0003": driver.DataError,
+	"22": driver.DataError, "21": driver.DataError, "54000": driver.DataError, "P0002": driver.DataError, "P0003": driver.DataError,
 	"53100": driver.DiskFull, "53400": driver.DiskFull, "53200": driver.OutOfMemory, "53300": driver.Connection,
 	"40": driver.Conflict, "55P03": driver.Locked, "55006": driver.Locked,
 	"57014": driver.Cancelled, "57": driver.Connection, "08": driver.Connection, "25P03": driver.Connection, "25P04": driver.Connection,
@@ -85,6 +89,12 @@ func classify(said *pgconn.PgError) driver.Class {
 	case said.Code == "XX000" && (strings.Contains(said.Message, "tuple concurrently updated") || strings.Contains(said.Message, "tuple concurrently deleted")):
 		return driver.Conflict // two changed one object of the catalog at once
 	}
+	if strings.HasPrefix(said.Code, "08") && severity(said) == "ERROR" {
+		if said.Code == "08P01" {
+			return driver.Syntax // a statement with a parameter, which nobody fills
+		}
+		return driver.Unclassified // a connection of the server's own, such as that of a foreign table
+	}
 	if class, ok := classes[said.Code]; ok {
 		return class
 	}
@@ -94,6 +104,14 @@ func classify(said *pgconn.PgError) driver.Class {
 		}
 	}
 	return driver.Unclassified
+}
+
+// severity of an error: ERROR ends a statement, FATAL the connection.
+func severity(said *pgconn.PgError) string {
+	if said.SeverityUnlocalized != "" {
+		return said.SeverityUnlocalized
+	}
+	return said.Severity // before PostgreSQL 9.6
 }
 
 // longestQuote bounds what is quoted of a statement inside a function.
@@ -158,17 +176,20 @@ func unknownTable(sql string, position int, message string) string {
 
 // nameAt gives the name with dots that stands at a byte of a statement.
 func nameAt(sql string, at int) string {
-	to := at
-	dot := true
-	for to < len(sql) {
-		tok := sqltext.Next(sql, to)
+	name, dot := "", true
+	for at < len(sql) {
+		tok := sqltext.Next(sql, at)
+		at = tok.To
+		if !tok.Significant() {
+			continue
+		}
 		text := sql[tok.From:tok.To]
 		if dot && tok.Kind != sqltext.Word && tok.Kind != sqltext.QuotedName || !dot && text != "." {
 			break
 		}
-		to, dot = tok.To, !dot
+		name, dot = name+text, !dot
 	}
-	return sql[at:to]
+	return name
 }
 
 // lost is the error of a connection that has failed. A statement outside of a transaction, and COMMIT, may have done their

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,10 +18,13 @@ const advicePatience = 2 * time.Second
 
 // adviseName gives the hint for a name that is not known: the extension that would bring it, else what the server says.
 func (w *Warehouse) adviseName(sql string, e *driver.Error, said *pgconn.PgError) string {
+	name := nameAt(sql, e.Position)
+	if said.Code == "3F000" && strings.HasPrefix(strings.ToLower(name), "madlib.") {
+		return "MADlib is not installed in this database (madpack -p … install)."
+	}
 	if said.Code != "42883" && said.Code != "42704" {
 		return e.Hint
 	}
-	name := nameAt(sql, e.Position)
 	if _, last, err := sqltext.ParseName(name); err == nil {
 		name = last
 	}

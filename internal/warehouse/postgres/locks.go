@@ -106,7 +106,7 @@ func (l *lockWatch) look() {
 	}
 	l.busy.Add(1)
 	l.mu.Unlock()
-	held := l.w.holders(l.ctx, l.pid, l.every)
+	held := l.w.holders(l.ctx, l.pid)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held = held
@@ -138,8 +138,8 @@ const holdersSQL = `SELECT a.pid, COALESCE(a.usename, ''), COALESCE(a.applicatio
 FROM pg_catalog.pg_stat_activity a WHERE a.pid = ANY (pg_catalog.pg_blocking_pids(%d)) ORDER BY a.xact_start, a.pid LIMIT 3`
 
 // holders asks who makes a process of the server wait; nothing when nobody does or the question fails.
-func (w *Warehouse) holders(ctx context.Context, pid uint32, patience time.Duration) []holder {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (w *Warehouse) holders(ctx context.Context, pid uint32) []holder {
+	ctx, cancel := context.WithTimeout(ctx, advicePatience)
 	defer cancel()
 	var held []holder
 	for _, row := range w.aside(ctx, fmt.Sprintf(holdersSQL, pid)) {
@@ -162,13 +162,5 @@ func (w *Warehouse) aside(ctx context.Context, sql string) [][]string {
 	if result.Err != nil {
 		return nil
 	}
-	var rows [][]string
-	for _, r := range result.Rows {
-		row := make([]string, len(r))
-		for i, v := range r {
-			row[i] = string(v)
-		}
-		rows = append(rows, row)
-	}
-	return rows
+	return texts(result)
 }

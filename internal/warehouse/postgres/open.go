@@ -131,6 +131,9 @@ func (w *Warehouse) connect(ctx context.Context, config *pgxpool.Config) (err er
 	}
 	aside := config.Copy()
 	aside.MaxConns, aside.MinConns, aside.MinIdleConns = 1, 0, 0
+	if w.server.lockTimeout > 0 {
+		aside.MinConns = 1 // ready when somebody waits
+	}
 	aside.MaxConnIdleTime = time.Minute
 	delete(aside.ConnConfig.RuntimeParams, "statement_timeout")
 	delete(aside.ConnConfig.RuntimeParams, "lock_timeout")
@@ -162,11 +165,7 @@ func (w *Warehouse) ask(ctx context.Context) error {
 	if len(results) != 1 || len(results[0].Rows) != 1 {
 		return errors.New("the server does not tell its version")
 	}
-	row := make([]string, len(results[0].Rows[0]))
-	for i, v := range results[0].Rows[0] {
-		row[i] = string(v)
-	}
-	w.server = newServer(row, results[0].Rows[0][3] != nil)
+	w.server = newServer(texts(results[0])[0], results[0].Rows[0][3] != nil)
 	return nil
 }
 

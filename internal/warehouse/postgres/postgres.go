@@ -131,8 +131,28 @@ func (w *Warehouse) put(c *conn) {
 // maxStale bounds how many connections that the server has closed behind this process's back are tried in turn.
 const maxStale = 3
 
-// with runs f on a connection: q's, when that is a transaction. What f does must change nothing when its connection turns
-// out to be lost, for it is then run again on another.
+// fresh runs f on a connection of the pool, and again on another when the connection turns out to be lost. f keeps the
+// connection by returning true, and tells by sent that it may have changed something.
+func (w *Warehouse) fresh(ctx context.Context, f func(c *conn) (keep, sent bool, err error)) error {
+	for try := 1; ; try++ {
+		c, err := w.take(ctx)
+		if err != nil {
+			return err
+		}
+		keep, sent, err := f(c)
+		if keep {
+			return err
+		}
+		stale := c.pg.IsClosed() && !sent && try < maxStale
+		w.put(c)
+		e := (*driver.Error)(nil)
+		if !stale || !errors.As(err, &e) || e.Class != driver.Connection {
+			return err
+		}
+	}
+}
+
+// with runs f, which changes nothing, on a connection: q's, when that is a transaction.
 func (w *Warehouse) with(ctx context.Context, q driver.Querier, f func(c *conn) error) error {
 	if t, ok := q.(*tx); ok {
 		if err := t.usable(); err != nil {
@@ -140,19 +160,7 @@ func (w *Warehouse) with(ctx context.Context, q driver.Querier, f func(c *conn) 
 		}
 		return f(t.c)
 	}
-	for try := 1; ; try++ {
-		c, err := w.take(ctx)
-		if err != nil {
-			return err
-		}
-		err = f(c)
-		lost := c.pg.IsClosed()
-		w.put(c)
-		e := (*driver.Error)(nil)
-		if !lost || try == maxStale || !errors.As(err, &e) || e.Class != driver.Connection {
-			return err
-		}
-	}
+	return w.fresh(ctx, func(c *conn) (keep, sent bool, err error) { return false, false, f(c) })
 }
 
 // Exec implements driver.Querier.
@@ -168,44 +176,66 @@ func (w *Warehouse) Exec(ctx context.Context, sql string) (int64, error) {
 
 // Query implements driver.Querier.
 func (w *Warehouse) Query(ctx context.Context, sql string) (array.RecordReader, error) {
-	for try := 1; ; try++ {
-		c, err := w.take(ctx)
-		if err != nil {
-			return nil, err
+	var r *reader
+	err := w.fresh(ctx, func(c *conn) (keep, sent bool, err error) {
+		if r, sent, err = c.query(ctx, sql); err != nil {
+			return false, sent, err
 		}
-		r, sent, err := c.query(ctx, sql)
-		if err == nil {
-			r.onEnd(func() { w.put(c) })
-			return r, nil
-		}
-		lost := c.pg.IsClosed()
-		w.put(c)
-		e := (*driver.Error)(nil)
-		if !lost || sent || try == maxStale || !errors.As(err, &e) || e.Class != driver.Connection {
-			return nil, doubted(err)
-		}
+		r.onEnd(func() { w.put(c) })
+		return true, sent, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return r, nil
 }
 
 // Begin implements driver.Warehouse.
 func (w *Warehouse) Begin(ctx context.Context) (driver.Tx, error) {
-	for try := 1; ; try++ {
-		c, err := w.take(ctx)
-		if err != nil {
-			return nil, err
-		}
+	var t *tx
+	err := w.fresh(ctx, func(c *conn) (keep, sent bool, err error) {
+		t = &tx{w: w, c: c}
 		err = c.begin(ctx)
-		if err == nil {
-			return &tx{w: w, c: c}, nil
-		}
-		lost := c.pg.IsClosed()
-		w.put(c)
-		e := (*driver.Error)(nil)
-		if !lost || try == maxStale || !errors.As(err, &e) || e.Class != driver.Connection {
-			return nil, err
-		}
+		return err == nil, false, err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return t, nil
 }
+
+// session is a connection outside of a transaction. It implements driver.Session.
+type session struct {
+	w *Warehouse
+	c *conn
+}
+
+// Session implements driver.Warehouse.
+func (w *Warehouse) Session(ctx context.Context) (driver.Session, error) {
+	c, err := w.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &session{w, c}, nil
+}
+
+// Exec implements driver.Querier.
+func (s *session) Exec(ctx context.Context, sql string) (int64, error) {
+	n, err := s.c.exec(ctx, sql)
+	return n, doubted(err)
+}
+
+// Query implements driver.Querier.
+func (s *session) Query(ctx context.Context, sql string) (array.RecordReader, error) {
+	r, _, err := s.c.query(ctx, sql)
+	if err != nil {
+		return nil, doubted(err)
+	}
+	return r, nil
+}
+
+// Close ends the session.
+func (s *session) Close() { s.w.put(s.c) }
 
 // Describe implements driver.Warehouse.
 func (w *Warehouse) Describe(ctx context.Context, q driver.Querier, sql string) (columns []driver.Column, err error) {

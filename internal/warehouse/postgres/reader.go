@@ -103,6 +103,9 @@ func (r *reader) end() {
 	held := r.watch.end(err != nil)
 	if err != nil && r.err == nil {
 		r.err = r.c.failure(r.ctx, r.sql, err, r.began, held)
+		if r.writes && r.c.pg.TxStatus() != 'T' {
+			r.err = doubted(r.err)
+		}
 	}
 	r.stop()
 	r.c.reading = nil

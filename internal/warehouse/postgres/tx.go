@@ -71,7 +71,8 @@ func (t *tx) end(ctx context.Context, sql string) error {
 		defer close(bounded)
 		_ = c.pg.Conn().SetDeadline(time.Now().Add(endPatience))
 	})
-	result, err := c.pg.Exec(context.WithoutCancel(ctx), sql).ReadAll()
+	// Not by Exec, whose error after a lost connection says that nothing was sent.
+	tag, err := c.pg.ExecParams(context.WithoutCancel(ctx), sql, nil, nil, nil, nil).Close()
 	if !stop() {
 		<-bounded
 		_ = c.pg.Conn().SetDeadline(time.Time{})
@@ -79,7 +80,7 @@ func (t *tx) end(ctx context.Context, sql string) error {
 	if err != nil {
 		return c.failure(context.WithoutCancel(ctx), "", err, time.Now(), nil)
 	}
-	if sql == commit && len(result) > 0 && result[0].CommandTag.String() == "ROLLBACK" {
+	if sql == commit && tag.String() == "ROLLBACK" {
 		return &driver.Error{Class: driver.Internal, Code: "25P02", Position: -1,
 			Message: "A statement of the transaction had failed, so nothing was committed."}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -68,18 +67,16 @@ func (c *conn) columns(ctx context.Context, fields []pgconn.FieldDescription) ([
 		}
 	}
 	if len(unknown) > 0 {
-		began := time.Now()
-		sql := "SELECT t, m, pg_catalog.format_type(CAST(t AS oid), m) FROM (VALUES " + strings.Join(unknown, ", ") + ") AS v(t, m)"
-		result := c.pg.ExecParams(ctx, sql, nil, nil, nil, nil).Read()
-		if result.Err != nil {
-			return nil, c.failure(ctx, "", result.Err, began, nil)
+		names, err := c.catalog(ctx, "SELECT t, m, pg_catalog.format_type(CAST(t AS oid), m) FROM (VALUES "+strings.Join(unknown, ", ")+") AS v(t, m)")
+		if err != nil {
+			return nil, err
 		}
-		for _, row := range result.Rows {
+		for _, row := range names {
 			var key nativeKey
-			if _, err := fmt.Sscan(string(row[0])+" "+string(row[1]), &key.oid, &key.modifier); err != nil {
+			if _, err := fmt.Sscan(row[0]+" "+row[1], &key.oid, &key.modifier); err != nil {
 				return nil, err
 			}
-			c.w.natives.Store(key, string(row[2]))
+			c.w.natives.Store(key, row[2])
 		}
 	}
 	for i, f := range fields {
