@@ -2,6 +2,7 @@ package project
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 
 	"damson/internal/diag"
@@ -13,6 +14,8 @@ type SQLFile struct {
 	Path  string
 	SQL   string // with blanks where Jinja computes something, so that every other byte stays where it is
 	Reads []TableRead
+	// Decides says that the file's template leaves some of it out, depending on the warehouse or anything else.
+	Decides bool
 }
 
 // TableRead is a place that reads a table with its schema.
@@ -42,7 +45,7 @@ func (p *Project) SQLFiles() []SQLFile {
 		if !f.used && !migrations[path] {
 			continue
 		}
-		out := SQLFile{Path: path, SQL: withoutJinja(f.Text)}
+		out := SQLFile{Path: path, SQL: withoutJinja(f.Text), Decides: decides(f.Text)}
 		for _, r := range f.reads {
 			out.Reads = append(out.Reads, TableRead{r.table, out.Pos(r.offset)})
 		}
@@ -50,8 +53,12 @@ func (p *Project) SQLFiles() []SQLFile {
 	}
 	for _, m := range p.templates.macros {
 		if m.used {
-			files = append(files, SQLFile{Path: m.Path, SQL: withoutJinja(m.Text)})
+			files = append(files, SQLFile{Path: m.Path, SQL: withoutJinja(m.Text), Decides: decides(m.Text)})
 		}
 	}
 	return files
 }
+
+var ifHead = regexp.MustCompile(`\{%[-+]?\s*if\b`)
+
+func decides(text string) bool { return ifHead.MatchString(text) }
