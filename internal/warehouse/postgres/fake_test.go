@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -91,12 +92,22 @@ var (
 	pg17       = []string{"PostgreSQL 17.2 (Debian 17.2-1) on x86_64", "17.2 (Debian 17.2-1)", "170002", ""}
 )
 
-// noJIT refuses, as Greenplum 6 does, a session that sets what it has not.
-func noJIT(parameters map[string]string) *pgproto3.ErrorResponse {
-	if _, ok := parameters["jit"]; !ok {
+// bare refuses, as Greenplum 6 does, a session that sets what it has not.
+func bare(parameters map[string]string) *pgproto3.ErrorResponse {
+	for _, name := range []string{"jit", "client_connection_check_interval"} {
+		if _, ok := parameters[name]; ok {
+			return &pgproto3.ErrorResponse{Severity: "FATAL", Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
+		}
+	}
+	return nil
+}
+
+// blind refuses, as PostgreSQL does on systems that do not tell, to look whether its client is there.
+func blind(parameters map[string]string) *pgproto3.ErrorResponse {
+	if _, ok := parameters["client_connection_check_interval"]; !ok {
 		return nil
 	}
-	return &pgproto3.ErrorResponse{Severity: "FATAL", Code: "42704", Message: `unrecognized configuration parameter "jit"`}
+	return &pgproto3.ErrorResponse{Severity: "FATAL", Code: "22023", Message: `invalid value for parameter "client_connection_check_interval": 2000`}
 }
 
 func TestKindsAndVersions(t *testing.T) {
@@ -107,9 +118,10 @@ func TestKindsAndVersions(t *testing.T) {
 		kind, version string // "" = refused
 		part          string
 	}{
-		{scheme: "greenplum", server: fake{row: gp6, refuse: noJIT}, kind: "greenplum", version: "6.24.3 (PostgreSQL 9.4.26)"},
+		{scheme: "greenplum", server: fake{row: gp6, refuse: bare}, kind: "greenplum", version: "6.24.3 (PostgreSQL 9.4.26)"},
 		{scheme: "greenplum", server: fake{row: gp7}, kind: "greenplum", version: "7.0.0 (PostgreSQL 12.12)"},
 		{scheme: "greenplum", server: fake{row: cloudberry}, kind: "greenplum", version: "Cloudberry 2.0.0-incubating (PostgreSQL 14.4)"},
+		{scheme: "postgres", server: fake{row: pg17, refuse: blind}, kind: "postgres", version: "17.2"},
 		{scheme: "postgres", server: fake{row: pg17}, kind: "postgres", version: "17.2"},
 		{scheme: "greenplum", server: fake{row: gp5}, part: "needs Greenplum 6 or later"},
 		{scheme: "postgres", server: fake{row: pg12}, part: "needs PostgreSQL 13 or later"},

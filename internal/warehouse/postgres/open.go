@@ -69,9 +69,7 @@ func Open(ctx context.Context, url string, o Options) (*Warehouse, error) {
 		database: config.ConnConfig.Database, user: config.ConnConfig.User, host: config.ConnConfig.Host, port: config.ConnConfig.Port,
 	}}
 	err = w.connect(ctx, config)
-	var said *pgconn.PgError
-	if errors.As(err, &said) && said.Code == "42704" && strings.Contains(said.Message, "jit") { // Greenplum 6 has none
-		delete(config.ConnConfig.RuntimeParams, "jit")
+	for err != nil && giveUpWish(config.ConnConfig.RuntimeParams, err) {
 		err = w.connect(ctx, config)
 	}
 	if err != nil {
@@ -82,6 +80,29 @@ func Open(ctx context.Context, url string, o Options) (*Warehouse, error) {
 	}
 	return w, nil
 }
+
+// wishes are settings that some servers have not, and that all can be used without: Greenplum 6 has no jit, a server before
+// PostgreSQL 14, or on some systems, no client_connection_check_interval.
+var wishes = []string{"jit", "client_connection_check_interval"}
+
+// giveUpWish removes the wish that a server has refused a session for, and reports whether there was one.
+func giveUpWish(settings map[string]string, err error) bool {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) || said.Code != "42704" && said.Code != "22023" {
+		return false
+	}
+	for _, name := range wishes {
+		if _, wished := settings[name]; wished && strings.Contains(said.Message, `"`+name+`"`) {
+			delete(settings, name)
+			return true
+		}
+	}
+	return false
+}
+
+// checkClient is how often the server looks, while a statement runs, whether its client is still there. Of a process that was
+// killed nothing else tells before the statement has rows to send.
+const checkClient = 2 * time.Second
 
 // configure bounds the pool and makes every session alike, whatever the server's defaults.
 func configure(config *pgxpool.Config, o Options) {
@@ -105,7 +126,11 @@ func configure(config *pgxpool.Config, o Options) {
 		}
 	}
 	set("application_name", "damson", false)
-	set("jit", "off", false)               // compiling a scoring statement takes 30 times as long as running it
+	set("jit", "off", false) // compiling a scoring statement takes 30 times as long as running it
+	set("client_connection_check_interval", strconv.FormatInt(checkClient.Milliseconds(), 10), false)
+	set("tcp_keepalives_idle", "30", false) // s; a client whose machine is gone is missed after a minute, not after two hours
+	set("tcp_keepalives_interval", "10", false)
+	set("tcp_keepalives_count", "3", false)
 	set("TimeZone", "UTC", true)           // a timestamp with time zone is read in UTC, also inside of texts
 	set("DateStyle", "ISO, MDY", true)     // as are dates
 	set("IntervalStyle", "postgres", true) // and intervals
