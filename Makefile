@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-project clean toolchain test-tools
+.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-warehouse bench-project clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,13 +48,16 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-ml bench-linear bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-warehouse bench-ml bench-linear bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
 
 bench-load: toolchain ## load files against DuckDB's own read_csv
 	$(GO) run ./bench/load
+
+bench-warehouse: toolchain test-tools ## load into PostgreSQL and read from it against psql and COPY
+	$(GO) run ./bench/warehouse
 
 bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
 	$(GO) run ./bench/ml

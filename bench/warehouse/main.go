@@ -159,7 +159,7 @@ func benchLoad(ctx context.Context, d *postgres.Warehouse, url, dir string) erro
 			return exec(`DROP TABLE IF EXISTS theirs`,
 				`CREATE TABLE theirs (`+strings.ReplaceAll(pointColumns, "double", "double precision")+`, src text DEFAULT 'points.tsv')`, `CHECKPOINT`)
 		}, func() error {
-			out, err := exec2("psql", url, "-X", "-q", "-c", fmt.Sprintf(`\copy theirs (uid, lat, lon, altitude, tdate, moment) from '%s'`, file))
+			out, err := command("psql", url, "-X", "-q", "-c", fmt.Sprintf(`\copy theirs (uid, lat, lon, altitude, tdate, moment) from '%s'`, file))
 			if err != nil {
 				return fmt.Errorf("%w\n%s", err, out)
 			}
@@ -171,7 +171,7 @@ func benchLoad(ctx context.Context, d *postgres.Warehouse, url, dir string) erro
 	return same(ctx, wh)
 }
 
-func exec2(name string, arguments ...string) ([]byte, error) {
+func command(name string, arguments ...string) ([]byte, error) {
 	return exec.Command(name, arguments...).CombinedOutput()
 }
 
@@ -245,7 +245,7 @@ func benchStream(ctx context.Context, d *postgres.Warehouse, url string) error {
 			return r.Err()
 		}},
 		side{name: "psql, COPY binary to /dev/null", do: func() error {
-			_, err := exec2("psql", url, "-X", "-q", "-c", `\copy (SELECT * FROM wide) to '/dev/null' (format binary)`)
+			_, err := command("psql", url, "-X", "-q", "-c", `\copy (SELECT * FROM wide) to '/dev/null' (format binary)`)
 			return err
 		}},
 		side{name: "COPY binary, thrown away", do: func() error {

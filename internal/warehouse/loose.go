@@ -45,6 +45,10 @@ func halfDone(err error, done int) error {
 		return err
 	}
 	f := diag.AsFinding("", err)
-	f.Detail += fmt.Sprintf("\n%s before it ran outside of a transaction and stays.", map[bool]string{true: "The statement", false: fmt.Sprintf("The %d statements", done)}[done == 1])
+	stay := "The statement before it ran outside of a transaction and stays."
+	if done > 1 {
+		stay = fmt.Sprintf("The %d statements before it ran outside of a transaction and stay.", done)
+	}
+	f.Detail += "\n" + stay
 	return f
 }

@@ -9,6 +9,49 @@ import (
 	"damson/internal/warehouse/postgres"
 )
 
+// failures are statements that fail; at is the text at the position that the error tells, "" = it tells none.
+var failures = []struct {
+	sql     string
+	class   driver.Class
+	code    string
+	at      string // the text at the position; "" = not told
+	table   string
+	message []string
+	hint    string
+}{
+	{sql: `SELECT 'ü🍑' AS "漢" FROM geo.pointz`, class: driver.UnknownName, code: "42P01", at: "geo.pointz", table: "geo.pointz"},
+	{sql: `SELECT * FROM "Geo" . "Pointz" p`, class: driver.UnknownName, code: "42P01", at: `"Geo" .`, table: "Geo.Pointz"},
+	{sql: `SELECT p.id FROM geo.points`, class: driver.UnknownName, code: "42P01", at: "p.id", table: "", message: []string{`missing FROM-clause entry for table "p"`}},
+	{sql: `DROP TABLE nothing`, class: driver.UnknownName, code: "42P01", table: "nothing"},
+	{sql: `SELECT speedd FROM geo.points`, class: driver.UnknownName, code: "42703", at: "speedd", hint: `"points.speed"`},
+	{sql: `SELECT * FROM nowhere.t`, class: driver.UnknownName, code: "42P01", at: "nowhere.t", table: "nowhere.t"},
+	{sql: `SELECT CAST(1 AS nothing)`, class: driver.UnknownName, code: "42704", at: "nothing"},
+	{sql: `SELECT id FROM geo.points p, child c`, class: driver.Syntax, code: "42702", at: "id"},
+	{sql: `SELECT 1 WHERE`, class: driver.Syntax, code: "42601"},
+	{sql: `SELECT 1; SELECT 2`, class: driver.Syntax, code: "42601"},
+	{sql: `SELECT $1::integer`, class: driver.Syntax, code: "08P01", message: []string{"a parameter such as $1"}},
+	{sql: `INSERT INTO geo.points VALUES (1, 3)`, class: driver.Constraint, code: "23505",
+		message: []string{`violates unique constraint "points_pkey"`, "Key (id)=(1) already exists."}},
+	{sql: `INSERT INTO child VALUES (2)`, class: driver.Constraint, code: "23503", message: []string{"Key (id)=(2) is not present"}},
+	{sql: `INSERT INTO geo.points VALUES (NULL, 3)`, class: driver.Constraint, code: "23502", message: []string{"Failing row contains (null, 3)."}},
+	{sql: `SELECT 1 / (id - 1) FROM geo.points`, class: driver.DataError, code: "22012", message: []string{"division by zero"}},
+	{sql: `SELECT date '2007-02-30'`, class: driver.DataError, code: "22008", at: "'2007-02-30'"},
+	{sql: `SELECT (SELECT x FROM generate_series(1, 2) AS g(x))`, class: driver.DataError, code: "21000"},
+	{sql: `CREATE TABLE child (x bigint)`, class: driver.Exists, code: "42P07"},
+	{sql: `CREATE SCHEMA geo`, class: driver.Exists, code: "42P06"},
+	{sql: `SELECT ratio(0)`, class: driver.DataError, code: "22012",
+		message: []string{"division by zero", "PL/pgSQL function ratio(integer) line 1 at RETURN", "SELECT 1 / x + count(*) FROM geo.points"}},
+	{sql: `SELECT broken()`, class: driver.UnknownName, code: "42P01", table: "nowhere",
+		message: []string{`relation "nowhere" does not exist`, "In the statement: (SELECT count(*) FROM nowhere)", "PL/pgSQL function broken() line 1 at RETURN"}},
+	{sql: `SELECT angry()`, class: driver.Unclassified, code: "P0001", message: []string{"no tea today", "The pot is empty.", "PL/pgSQL function angry() line 1 at RAISE"}, hint: "Have coffee."},
+	{sql: `COPY child FROM STDIN`, class: driver.Syntax, at: "STDIN", hint: "load task"},
+	{sql: `COPY (SELECT 1) TO STDOUT`, class: driver.Syntax, at: "STDOUT"},
+	{sql: `SELECT similarity('a', 'b')`, class: driver.UnknownName, code: "42883", at: "similarity", hint: `CREATE EXTENSION "pg_trgm"`},
+	{sql: `SELECT ST_Distance(a, b) FROM (SELECT 1 AS a, 2 AS b) q`, class: driver.UnknownName, code: "42883", at: "ST_Distance", hint: "extension postgis"},
+	{sql: `SELECT CAST('POINT(1 2)' AS geometry)`, class: driver.UnknownName, code: "42704", at: "geometry", hint: "extension postgis"},
+	{sql: `SELECT madlib.forest_train('a')`, class: driver.UnknownName, code: "3F000", at: "madlib.forest_train", hint: "MADlib is not installed"},
+}
+
 func TestErrorsSayWhatAndWhere(t *testing.T) {
 	t.Parallel()
 	w := open(t, pgtest.Database(t), postgres.Options{})
@@ -17,47 +60,7 @@ func TestErrorsSayWhatAndWhere(t *testing.T) {
 		`CREATE FUNCTION ratio(x integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT 1 / x + count(*) FROM geo.points); END $$`,
 		`CREATE FUNCTION broken() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM nowhere); END $$`,
 		`CREATE FUNCTION angry() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no % today', 'tea' USING HINT = 'Have coffee.', DETAIL = 'The pot is empty.'; END $$`)
-	for _, c := range []struct {
-		sql     string
-		class   driver.Class
-		code    string
-		at      string // the text at the position; "" = not told
-		table   string
-		message []string
-		hint    string
-	}{
-		{sql: `SELECT 'ü🍑' AS "漢" FROM geo.pointz`, class: driver.UnknownName, code: "42P01", at: "geo.pointz", table: "geo.pointz"},
-		{sql: `SELECT * FROM "Geo" . "Pointz" p`, class: driver.UnknownName, code: "42P01", at: `"Geo" .`, table: "Geo.Pointz"},
-		{sql: `SELECT p.id FROM geo.points`, class: driver.UnknownName, code: "42P01", at: "p.id", table: "", message: []string{`missing FROM-clause entry for table "p"`}},
-		{sql: `DROP TABLE nothing`, class: driver.UnknownName, code: "42P01", table: "nothing"},
-		{sql: `SELECT speedd FROM geo.points`, class: driver.UnknownName, code: "42703", at: "speedd", hint: `"points.speed"`},
-		{sql: `SELECT * FROM nowhere.t`, class: driver.UnknownName, code: "42P01", at: "nowhere.t", table: "nowhere.t"},
-		{sql: `SELECT CAST(1 AS nothing)`, class: driver.UnknownName, code: "42704", at: "nothing"},
-		{sql: `SELECT id FROM geo.points p, child c`, class: driver.Syntax, code: "42702", at: "id"},
-		{sql: `SELECT 1 WHERE`, class: driver.Syntax, code: "42601"},
-		{sql: `SELECT 1; SELECT 2`, class: driver.Syntax, code: "42601"},
-		{sql: `SELECT $1::integer`, class: driver.Syntax, code: "08P01", message: []string{"a parameter such as $1"}},
-		{sql: `INSERT INTO geo.points VALUES (1, 3)`, class: driver.Constraint, code: "23505",
-			message: []string{`violates unique constraint "points_pkey"`, "Key (id)=(1) already exists."}},
-		{sql: `INSERT INTO child VALUES (2)`, class: driver.Constraint, code: "23503", message: []string{"Key (id)=(2) is not present"}},
-		{sql: `INSERT INTO geo.points VALUES (NULL, 3)`, class: driver.Constraint, code: "23502", message: []string{"Failing row contains (null, 3)."}},
-		{sql: `SELECT 1 / (id - 1) FROM geo.points`, class: driver.DataError, code: "22012", message: []string{"division by zero"}},
-		{sql: `SELECT date '2007-02-30'`, class: driver.DataError, code: "22008", at: "'2007-02-30'"},
-		{sql: `SELECT (SELECT x FROM generate_series(1, 2) AS g(x))`, class: driver.DataError, code: "21000"},
-		{sql: `CREATE TABLE child (x bigint)`, class: driver.Exists, code: "42P07"},
-		{sql: `CREATE SCHEMA geo`, class: driver.Exists, code: "42P06"},
-		{sql: `SELECT ratio(0)`, class: driver.DataError, code: "22012",
-			message: []string{"division by zero", "PL/pgSQL function ratio(integer) line 1 at RETURN", "SELECT 1 / x + count(*) FROM geo.points"}},
-		{sql: `SELECT broken()`, class: driver.UnknownName, code: "42P01", table: "nowhere",
-			message: []string{`relation "nowhere" does not exist`, "In the statement: (SELECT count(*) FROM nowhere)", "PL/pgSQL function broken() line 1 at RETURN"}},
-		{sql: `SELECT angry()`, class: driver.Unclassified, code: "P0001", message: []string{"no tea today", "The pot is empty.", "PL/pgSQL function angry() line 1 at RAISE"}, hint: "Have coffee."},
-		{sql: `COPY child FROM STDIN`, class: driver.Syntax, at: "STDIN", hint: "load task"},
-		{sql: `COPY (SELECT 1) TO STDOUT`, class: driver.Syntax, at: "STDOUT"},
-		{sql: `SELECT similarity('a', 'b')`, class: driver.UnknownName, code: "42883", at: "similarity", hint: `CREATE EXTENSION "pg_trgm"`},
-		{sql: `SELECT ST_Distance(a, b) FROM (SELECT 1 AS a, 2 AS b) q`, class: driver.UnknownName, code: "42883", at: "ST_Distance", hint: "extension postgis"},
-		{sql: `SELECT CAST('POINT(1 2)' AS geometry)`, class: driver.UnknownName, code: "42704", at: "geometry", hint: "extension postgis"},
-		{sql: `SELECT madlib.forest_train('a')`, class: driver.UnknownName, code: "3F000", at: "madlib.forest_train", hint: "MADlib is not installed"},
-	} {
+	for _, c := range failures {
 		e := failure(t, w, c.sql)
 		if e.Class != c.class || e.Code != c.code || e.Table != c.table {
 			t.Errorf("%s: class %q, code %q, table %q; want %q, %q, %q (%v)", c.sql, e.Class, e.Code, e.Table, c.class, c.code, c.table, e)

@@ -258,7 +258,7 @@ func TestReleaseStopsTheServer(t *testing.T) {
 
 	// A statement that writes is not stopped: its rows may be what nobody wants, its work is.
 	exec(t, w, `CREATE TABLE x (x bigint)`)
-	r, err := w.Query(t.Context(), `INSERT INTO x SELECT g FROM generate_series(1, 50000) AS g RETURNING x`)
+	r, err := w.Query(t.Context(), `INSERT INTO x SELECT g FROM generate_series(1, 50000) AS g, pg_sleep(0.5) RETURNING x`)
 	if err != nil {
 		t.Fatal(err)
 	}

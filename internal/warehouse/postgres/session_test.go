@@ -26,7 +26,7 @@ func TestSessionsAreAlike(t *testing.T) {
 		`standard_conforming_strings = off`, `client_encoding = 'LATIN1'`} {
 		exec(t, w, fmt.Sprintf(`ALTER DATABASE %s SET %s`, name, setting))
 	}
-	w = open(t, parameter(t, url, "search_path", "s, public"), postgres.Options{})
+	w = open(t, parameter(t, parameter(t, url, "search_path", "s, public"), "TimeZone", "Asia/Shanghai"), postgres.Options{})
 	want := [][]any{{"UTC", "off", "damson", "3", "ISO, MDY", "on", "s, public", "4MB", "off"}}
 	if d := cmp.Diff(want, ask(t, w, settings)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
