@@ -344,7 +344,7 @@ func TestManyClasses(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 3))
 	d := linear.Data{Classes: 40, Columns: make([]linear.Column, 30)}
-	for i := range 1_600 {
+	for i := range 800 {
 		class := i % 40
 		for c := range d.Columns {
 			d.Columns[c].Name = strconv.Itoa(c)
@@ -353,7 +353,7 @@ func TestManyClasses(t *testing.T) {
 		d.Target = append(d.Target, float64(class))
 	}
 	for _, l1 := range []float64{0, 0.5} {
-		m, fit := mustTrain(t, d, linear.Params{Penalty: 0.001, L1Ratio: l1, Tolerance: 1e-6}, 2)
+		m, fit := mustTrain(t, d, linear.Params{Penalty: 0.003, L1Ratio: l1, Tolerance: 1e-5}, 2)
 		if !fit.Converged || fit.Iterations > 200 {
 			t.Errorf("%+v", fit)
 		}
@@ -375,8 +375,8 @@ func TestManyClasses(t *testing.T) {
 				right++
 			}
 		}
-		if math.Abs(sums-1_600) > 1e-6 || right < 400 {
-			t.Errorf("probabilities add up to %v in 1600 rows; %d right", sums, right)
+		if math.Abs(sums-800) > 1e-6 || right < 200 {
+			t.Errorf("probabilities add up to %v in 800 rows; %d right", sums, right)
 		}
 	}
 }
