@@ -172,8 +172,8 @@ func TestAgreesWithScikitLearn(t *testing.T) {
 // TestSameRowsSameBytes is invariant 1, above and below the size from which derivatives come from a sample.
 func TestSameRowsSameBytes(t *testing.T) {
 	t.Parallel()
-	for _, rows := range []int{1_000, 30_000} {
-		for _, classes := range []int{0, 2, 4} {
+	for _, rows := range []int{1_000, 25_000} {
+		for _, classes := range []int{0, 2, 3} {
 			p := linear.Params{Penalty: 0.01, L1Ratio: 0.3, MissingIndicators: true}
 			d := sample(rows, classes, 5)
 			m, fit := mustTrain(t, d, p, 1)
@@ -201,7 +201,7 @@ func TestASampleLeadsToTheSameMinimum(t *testing.T) {
 		few := sample(2_000, classes, 9)
 		few.Keys = nil
 		many := few
-		for range 60 {
+		for range 15 {
 			many.Rows = append(many.Rows, rangeOf(2_000)...)
 		}
 		p := linear.Params{Penalty: 0.003, L1Ratio: 0.5, Tolerance: 1e-10}
@@ -344,7 +344,7 @@ func TestManyClasses(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 3))
 	d := linear.Data{Classes: 40, Columns: make([]linear.Column, 30)}
-	for i := range 4_000 {
+	for i := range 800 {
 		class := i % 40
 		for c := range d.Columns {
 			d.Columns[c].Name = strconv.Itoa(c)
@@ -353,7 +353,7 @@ func TestManyClasses(t *testing.T) {
 		d.Target = append(d.Target, float64(class))
 	}
 	for _, l1 := range []float64{0, 0.5} {
-		m, fit := mustTrain(t, d, linear.Params{Penalty: 0.001, L1Ratio: l1, Tolerance: 1e-6}, 2)
+		m, fit := mustTrain(t, d, linear.Params{Penalty: 0.003, L1Ratio: l1, Tolerance: 1e-5}, 2)
 		if !fit.Converged || fit.Iterations > 200 {
 			t.Errorf("%+v", fit)
 		}
@@ -375,8 +375,8 @@ func TestManyClasses(t *testing.T) {
 				right++
 			}
 		}
-		if math.Abs(sums-4_000) > 1e-6 || right < 1_000 {
-			t.Errorf("probabilities add up to %v in 4000 rows; %d right", sums, right)
+		if math.Abs(sums-800) > 1e-6 || right < 200 {
+			t.Errorf("probabilities add up to %v in 800 rows; %d right", sums, right)
 		}
 	}
 }

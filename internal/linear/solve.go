@@ -36,7 +36,9 @@ func (m matrix) mirror(block int) {
 const (
 	gramWork      = 3e7 // products that second derivatives of a sample may take
 	leastSample   = 10_000
+	mostSample    = 20_000
 	longest       = 10.0 // step of a coefficient
+	refresh       = 10   // steps after which second derivatives within the classes alone are computed again
 	enoughDescent = 1e-4
 )
 
@@ -70,7 +72,7 @@ func (p *problem) newton(ctx context.Context, beta []float64, most int, toleranc
 	last, scale, recent := math.Inf(1), 1.0, []float64{loss}
 	for f.iterations < most {
 		f.iterations++
-		if second == nil || small == p {
+		if second == nil || small == p && (p.coupled() || f.iterations%refresh == 0) {
 			if second, err = small.hessian(ctx, f.beta); err != nil {
 				return f, err
 			}
@@ -159,7 +161,7 @@ func (p *problem) sampleRows() int {
 	if p.coupled() {
 		pairs = p.outputs * (p.outputs + 1) / 2
 	}
-	return max(int(gramWork/float64(columns*columns*pairs/2+1)), leastSample, 20*p.stride())
+	return max(min(int(gramWork/float64(columns*columns*pairs/2+1)), mostSample), leastSample, 20*p.stride())
 }
 
 // search goes along the step until the loss has sunk enough, and gives nil when it does not.
