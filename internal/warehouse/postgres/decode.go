@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -37,8 +36,8 @@ type decoder struct {
 	put     func(v []byte) error // v is not NULL
 }
 
-// newDecoder gives the decoder of a column. checked: the database does not promise that its texts are UTF-8.
-func newDecoder(f pgconn.FieldDescription, checked bool) decoder {
+// newDecoder gives the decoder of a column. Texts are UTF-8: the server makes sure of it, whatever the database's encoding.
+func newDecoder(f pgconn.FieldDescription) decoder {
 	d := decoder{name: f.Name, builder: array.NewBuilder(memory.DefaultAllocator, arrowTypes[portable(f.DataTypeOID)])}
 	switch b := d.builder.(type) {
 	case *array.Int64Builder:
@@ -61,9 +60,6 @@ func newDecoder(f pgconn.FieldDescription, checked bool) decoder {
 		d.put = func(v []byte) error { return putTimestamp(b, v) }
 	case *array.StringBuilder:
 		d.put = func(v []byte) error {
-			if checked && !utf8.Valid(v) {
-				return fmt.Errorf("the text %q is not UTF-8", v)
-			}
 			b.BinaryBuilder.Append(v)
 			return nil
 		}

@@ -44,7 +44,6 @@ type server struct {
 	kind, version                 string
 	number                        int // of the version of PostgreSQL, or of the one that Greenplum stands on, as 150018
 	asyncCommit                   bool
-	anyBytes                      bool // the database promises no encoding
 	statementTimeout, lockTimeout time.Duration
 }
 
@@ -171,10 +170,8 @@ func (w *Warehouse) connect(ctx context.Context, config *pgxpool.Config) (err er
 // serverSQL gives one row; a setting that a server does not have is NULL. Timeouts are in milliseconds.
 const serverSQL = `SELECT version(), max(CASE name WHEN 'server_version' THEN setting END), max(CASE name WHEN 'server_version_num' THEN setting END),
 	max(CASE name WHEN 'gp_server_version' THEN setting END), max(CASE name WHEN 'synchronous_commit' THEN setting END),
-	max(CASE name WHEN 'server_encoding' THEN setting END), max(CASE name WHEN 'statement_timeout' THEN setting END),
-	max(CASE name WHEN 'lock_timeout' THEN setting END)
-FROM pg_catalog.pg_settings WHERE name IN ('server_version', 'server_version_num', 'gp_server_version', 'synchronous_commit', 'server_encoding',
-	'statement_timeout', 'lock_timeout')`
+	max(CASE name WHEN 'statement_timeout' THEN setting END), max(CASE name WHEN 'lock_timeout' THEN setting END)
+FROM pg_catalog.pg_settings WHERE name IN ('server_version', 'server_version_num', 'gp_server_version', 'synchronous_commit', 'statement_timeout', 'lock_timeout')`
 
 // ask fills server.
 func (w *Warehouse) ask(ctx context.Context) error {
@@ -200,8 +197,7 @@ func newServer(row []string, isGreenplum bool) server {
 		n, _ := strconv.Atoi(s) // a server without the setting has no such timeout
 		return time.Duration(n) * time.Millisecond
 	}
-	s := server{kind: postgres, asyncCommit: row[4] == "off", anyBytes: row[5] == "SQL_ASCII",
-		statementTimeout: milliseconds(row[6]), lockTimeout: milliseconds(row[7])}
+	s := server{kind: postgres, asyncCommit: row[4] == "off", statementTimeout: milliseconds(row[5]), lockTimeout: milliseconds(row[6])}
 	s.version, _, _ = strings.Cut(row[1], " ")
 	s.number, _ = strconv.Atoi(row[2]) // 0 is refused as too old
 	if isGreenplum {

@@ -62,7 +62,7 @@ func (c *conn) query(ctx context.Context, sql string) (r *reader, sent bool, err
 	r.decoders = make([]decoder, len(s.Fields))
 	for i, f := range s.Fields {
 		fields[i] = rows.Field(f.Name, arrowTypes[portable(f.DataTypeOID)])
-		r.decoders[i] = newDecoder(f, c.w.server.anyBytes)
+		r.decoders[i] = newDecoder(f)
 		if binaryForm(f.DataTypeOID) {
 			formats[i] = 1
 		}
