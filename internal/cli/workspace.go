@@ -24,6 +24,7 @@ import (
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
 	"damson/internal/warehouse/duckdb"
+	pgwarehouse "damson/internal/warehouse/postgres"
 )
 
 // stateDir holds a project's local state: store, embedded warehouse, lock. Git ignores it.
@@ -132,15 +133,10 @@ func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehous
 
 func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
 	url := p.Environment.Warehouse
-	scheme, path, _ := strings.Cut(url.Reveal(), ":")
-	if scheme != "duckdb" {
-		return nil, diag.Finding{
-			At:      diag.Pos{File: project.ConfigFile},
-			Summary: "Unknown kind of warehouse",
-			Detail:  fmt.Sprintf("Environment %q names the warehouse %s; this version of Damson knows duckdb only.", p.Environment.Name, url),
-			Fix:     "Write for example: warehouse: duckdb:.damson/warehouse.duckdb",
-		}
+	if !p.Environment.Embedded() {
+		return pgwarehouse.Open(ctx, url.Reveal(), pgwarehouse.Options{})
 	}
+	_, path, _ := strings.Cut(url.Reveal(), ":")
 	if path != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(p.Dir, path)
 	}
@@ -156,7 +152,7 @@ func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, erro
 	return duckdb.Open(ctx, opts)
 }
 
-// workspace is a project opened for work: this process alone changes its store and its embedded warehouse.
+// workspace is a project opened for work: this process alone drives its runs, and has its embedded warehouse open.
 type workspace struct {
 	project   *project.Project
 	store     *store.Store
@@ -214,13 +210,17 @@ func (a *app) lockProject(p *project.Project, purpose string) (*flock.Flock, err
 		return nil, diag.AsFinding("The project cannot be locked", err)
 	}
 	if !got {
+		why := "One process at a time drives its runs."
+		if p.Environment.Embedded() {
+			why = "The embedded warehouse takes one process at a time."
+		}
 		who, readErr := os.ReadFile(holder)
 		if readErr != nil {
 			who = []byte("another damson")
 		}
 		return nil, lockedError{diag.Finding{
 			Summary: "Another process works on this project",
-			Detail:  fmt.Sprintf("%s holds %s. The embedded warehouse takes one process at a time.", strings.TrimSpace(string(who)), path),
+			Detail:  fmt.Sprintf("%s holds %s. %s", strings.TrimSpace(string(who)), path, why),
 			Fix:     "Wait until it has ended, or stop it with Ctrl-C. `damson runs`, `tasks` and `logs` work meanwhile.",
 		}}
 	}
@@ -258,6 +258,19 @@ func (a *app) withStore(ctx context.Context, f func(p *project.Project, s *store
 // withWorkspace opens a workspace around f.
 func (a *app) withWorkspace(ctx context.Context, purpose string, f func(w *workspace) error) (err error) {
 	w, err := a.openWorkspace(ctx, purpose)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return f(w)
+}
+
+// withWarehouse opens the warehouse alone around f, an embedded one under the project's lock.
+func (a *app) withWarehouse(ctx context.Context, p *project.Project, purpose string, f func(w *warehouse.Warehouse) error) (err error) {
+	if p.Environment.Embedded() {
+		return a.withWorkspace(ctx, purpose, func(w *workspace) error { return f(w.warehouse) })
+	}
+	w, err := openWarehouse(ctx, p)
 	if err != nil {
 		return err
 	}

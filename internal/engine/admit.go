@@ -209,7 +209,7 @@ func (a *admission) recover(ctx context.Context) error {
 	}
 	committed := map[run.Claim]json.RawMessage{}
 	for part := range slices.Chunk(claims, chunk) {
-		found, err := a.question(false).ask(ctx, part)
+		found, err := a.question(false).settle(ctx, part)
 		if err != nil {
 			return diag.Finding{Summary: "The warehouse does not say which tasks have committed", Cause: err,
 				Detail: fmt.Sprintf("%d tasks were running when their process ended; the ledger answered: %v", len(lost), err),

@@ -309,7 +309,7 @@ func (l *Loop) inquire(ctx context.Context, x *execution) {
 	asking, claims := l.question(true), x.work.Claims
 	go func() {
 		e := Ended{Err: errLost}
-		e.Committed, e.Doubt = asking.ask(ctx, claims)
+		e.Committed, e.Doubt = asking.settle(ctx, claims)
 		if e.Doubt == nil {
 			l.deliver(x)(e)
 		}

@@ -245,6 +245,16 @@ func (w *world) Committed(ctx context.Context, claims []run.Claim) (rows map[run
 	return rows, err
 }
 
+func (w *world) Settle(ctx context.Context, claims []run.Claim) (rows map[run.Claim]json.RawMessage, err error) {
+	err = w.call(func() (err error) { rows, err = w.books.Settle(ctx, claims); return err })
+	return rows, err
+}
+
+func (w *world) Taken(ctx context.Context, claims []run.Claim) (taken map[run.Claim]bool, err error) {
+	err = w.call(func() (err error) { taken, err = w.books.Taken(ctx, claims); return err })
+	return taken, err
+}
+
 func (w *world) isDead() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

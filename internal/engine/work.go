@@ -162,6 +162,7 @@ func (l *Loop) lookAt(r *runState, i int, at time.Time) {
 		}
 		x := &execution{unit: unit{[]*runState{r}, r.nodes[i]}, aside: true}
 		x.work = l.workOf(x.unit)
+		x.work.Look = true
 		l.take(x)
 		l.starts = append(l.starts, x)
 	}

@@ -205,7 +205,27 @@ type Target struct {
 	Mode        Mode     `json:"mode"`
 	Keys        []string `json:"keys,omitempty"`        // for Merge
 	NewColumns  bool     `json:"new_columns,omitempty"` // allow the SELECT to add columns to an existing table
+	Storage     Storage  `json:"storage,omitzero"`
 }
+
+// Storage says how a table is stored that Damson makes, on databases that give a choice; others do not look at it.
+type Storage struct {
+	Native        Native     `json:"native,omitempty"`         // of PartitionBy; "" = the table has no partitions of the database's own
+	DistributedBy []string   `json:"distributed_by,omitempty"` // Greenplum: the columns whose hash spreads the rows over the segments
+	Indexes       [][]string `json:"indexes,omitempty"`        // PostgreSQL: the columns of each index
+	Format        string     `json:"format,omitempty"`         // Greenplum: "column" (the default), "row" or "heap"
+}
+
+// Native is the size of a native partition.
+type Native string
+
+const (
+	NativeDay   Native = "day"
+	NativeMonth Native = "month"
+)
+
+// Randomly, as the only name in Storage.DistributedBy, spreads the rows without regard to their values.
+const Randomly = "randomly"
 
 // SQL is a SELECT with a target, or (Target nil) a script of statements.
 type SQL struct {
@@ -237,6 +257,7 @@ type Load struct {
 	Delimiter      string   `json:"delimiter,omitempty"`
 	Nulls          []string `json:"nulls,omitempty"` // texts that mean NULL
 	MaxRejects     int      `json:"max_rejects"`     // -1 = no bound
+	Storage        Storage  `json:"storage,omitzero"`
 }
 
 // Train makes a new version of a model from the rows of a table or of a SQL file.

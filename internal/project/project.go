@@ -77,6 +77,9 @@ type Environment struct {
 	Limits    Limits `json:"limits"`
 }
 
+// Embedded reports whether the warehouse is a database in this process, which no other process can open meanwhile.
+func (e Environment) Embedded() bool { return e.Kind() == "duckdb" }
+
 // Limits bound what the embedded warehouse takes from the machine; zero values leave it to the warehouse.
 type Limits struct {
 	Memory  int64 `json:"memory,omitempty"` // bytes

@@ -39,8 +39,7 @@ var (
 //  7. Pools and max_active_tasks hold over what is recorded as running.
 //  8. Once nothing goes wrong any more, every run ends.
 //
-// The warehouse of the simulation refuses a commit of an attempt that is not recorded as running; see the package's
-// documentation.
+// The warehouse of the simulation is one that all processes write, however late they are.
 func TestSimulation(t *testing.T) {
 	from, to := uint64(1), *seedsFlag
 	if testing.Short() {
@@ -88,6 +87,7 @@ type world struct {
 	mu      sync.Mutex
 	calm    bool
 	rows    map[run.Claim]json.RawMessage
+	sealed  map[run.Claim]bool
 	commits map[string]int // by run, task and number of clears
 	tries   map[string]int
 }
@@ -102,7 +102,7 @@ type process struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{T: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), pipelines: map[string]*pipeline.Pipeline{},
-		rows: map[run.Claim]json.RawMessage{}, commits: map[string]int{}, tries: map[string]int{}, offset: time.Until(begin)}
+		rows: map[run.Claim]json.RawMessage{}, sealed: map[run.Claim]bool{}, commits: map[string]int{}, tries: map[string]int{}, offset: time.Until(begin)}
 	w.asks = w.rng.IntN(2) == 0
 	w.store = newMemory(w.wrong)
 	w.store.check = w.mayStart
@@ -442,6 +442,35 @@ func (p *process) Committed(_ context.Context, claims []run.Claim) (map[run.Clai
 	return found, nil
 }
 
+func (p *process) Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	found, err := p.Committed(ctx, claims)
+	w := p.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range claims {
+		if _, ok := w.rows[c]; !ok {
+			w.sealed[c] = true
+			delete(found, c)
+		} else {
+			found[c] = w.rows[c]
+		}
+	}
+	return found, err
+}
+
+func (p *process) Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error) {
+	found, err := p.Committed(ctx, claims)
+	w := p.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := map[run.Claim]bool{}
+	for _, c := range claims {
+		_, committed := found[c]
+		taken[c] = committed || w.sealed[c]
+	}
+	return taken, err
+}
+
 // Execute checks that this execution may be, and then behaves as the seed says, in each process alike.
 func (p *process) Execute(ctx context.Context, work engine.Work) (engine.Outcome, error) {
 	w := p.world
@@ -496,7 +525,7 @@ func hash(text string) (h uint64) {
 	return h
 }
 
-// commit writes the ledger, for attempts that are still the ones recorded as running.
+// commit writes the ledger, which refuses attempts that were settled before.
 func (w *world) commit(work engine.Work, o engine.Outcome) (engine.Outcome, error) {
 	if !work.Task.NeedsWarehouse() {
 		return o, nil
@@ -506,8 +535,7 @@ func (w *world) commit(work engine.Work, o engine.Outcome) (engine.Outcome, erro
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range work.Claims {
-		t := w.store.tasks[c.RunID][c.Task]
-		if t.Attempt != c.Attempt || t.State != run.Running && t.State != run.Deferred {
+		if w.sealed[c] {
 			return o, errors.New("this attempt was given up")
 		}
 		if _, there := w.rows[c]; there { // the ledger's primary key refuses it

@@ -9,12 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"damson/internal/run"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/rows"
 )
 
 // maxTries bounds how often Do begins again when another transaction is in its way; with the waits between them that is
@@ -26,22 +23,30 @@ const maxTries = 8
 // is written. When another transaction is in the way, f runs again from the start: what it does outside of tx must bear
 // being done twice.
 func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
-	wait := 2 * time.Millisecond
 	for try := 1; ; try++ {
 		err := w.turn(ctx, claims, f, try > 1)
-		e := (*driver.Error)(nil)
-		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict {
+		if try == maxTries || !isClass(err, driver.Conflict) || !wait(ctx, try) {
 			return err
 		}
-		// Two that met once would meet again if both waited equally long.
-		timer := time.NewTimer(wait + rand.N(wait))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-		wait *= 2
+	}
+}
+
+func isClass(err error, class driver.Class) bool {
+	e := (*driver.Error)(nil)
+	return errors.As(err, &e) && e.Class == class
+}
+
+// wait waits before the next try, twice as long as before the last one. Two that met once would meet again if both waited
+// equally long. It is false when ctx ends.
+func wait(ctx context.Context, try int) bool {
+	d := time.Millisecond << try
+	timer := time.NewTimer(d + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -67,7 +72,7 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 		return finding(sqltext.Text{}, err)
 	}
 	tx.tx = t
-	committed := false
+	committed, worked := false, false
 	defer func() { // also when f panics
 		if tx.changed != nil {
 			defer tx.changed()
@@ -75,7 +80,7 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 		if !committed {
 			rollback := t.Rollback(context.WithoutCancel(ctx))
 			if err != nil {
-				err = w.whyNot(ctx, claims, err)
+				err = w.whyNot(ctx, claims, worked, err)
 			}
 			if rollback != nil && err == nil {
 				err = finding(sqltext.Text{}, rollback)
@@ -86,6 +91,7 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 	if err != nil {
 		return err
 	}
+	worked = true
 	sql, err := ledgerInsert(claims, result)
 	if err != nil {
 		return err
@@ -99,20 +105,33 @@ func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) 
 		return finding(sqltext.Text{}, err)
 	}
 	committed = true
+	for _, do := range tx.after {
+		do(ctx)
+	}
 	return nil
 }
 
-// whyNot gives ErrCommitted when that is why a transaction failed: the ledger refused a claim that it has, or f met its
-// own earlier work, as a CREATE TABLE does.
-func (w *Warehouse) whyNot(ctx context.Context, claims []run.Claim, err error) error {
+// whyNot gives ErrCommitted or ErrSettled when that is why a transaction failed: the ledger refused a claim that it has, or f
+// met its own earlier work, as a CREATE TABLE does. worked says that f itself did not fail.
+func (w *Warehouse) whyNot(ctx context.Context, claims []run.Claim, worked bool, err error) error {
 	if len(claims) == 0 || ctx.Err() != nil {
 		return err
 	}
-	done, asked := w.Committed(ctx, claims)
-	if asked == nil && len(done) > 0 {
-		return ErrCommitted
+	for try := 1; ; try++ {
+		found, asked := w.recorded(ctx, w.driver, claims)
+		switch {
+		case asked != nil:
+			return err
+		case len(committed(found)) > 0:
+			return ErrCommitted
+		case len(found) > 0:
+			return ErrSettled
+		}
+		// The ledger's row that refuses this one may belong to a transaction that has not committed yet.
+		if !worked || try == maxTries || !isClass(err, driver.Constraint) || !wait(ctx, try) {
+			return err
+		}
 	}
-	return err
 }
 
 // ledgerInsert gives the statement that records the claims; "" when there are none.
@@ -124,8 +143,7 @@ func ledgerInsert(claims []run.Claim, result any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the result of task %s as JSON: %w", claims[0].Task, err)
 	}
-	// The time is for people and decides nothing. As a literal it costs half of what the database's own clock does.
-	now := time.Now().UTC().Format("2006-01-02 15:04:05.999999")
+	now := time.Now().UTC().Format(ledgerTime)
 	var sql strings.Builder
 	sql.WriteString("INSERT INTO damson.ledger (run_id, task, attempt, committed_at, result) VALUES ")
 	for i, c := range claims {
@@ -161,48 +179,4 @@ func resultTexts(claims []run.Claim, result any) ([]string, error) {
 		texts[i] = string(text)
 	}
 	return texts, nil
-}
-
-// claimsAtOnce bounds the length of one question to the ledger.
-const claimsAtOnce = 500
-
-// Committed gives the results of those of the claims that the ledger has.
-func (w *Warehouse) Committed(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	done := map[run.Claim]json.RawMessage{}
-	for len(claims) > 0 {
-		some := claims[:min(claimsAtOnce, len(claims))]
-		claims = claims[len(some):]
-		var sql strings.Builder
-		sql.WriteString("SELECT run_id, task, attempt, result FROM damson.ledger WHERE (run_id, task, attempt) IN (VALUES ")
-		for i, c := range some {
-			if i > 0 {
-				sql.WriteString(", ")
-			}
-			fmt.Fprintf(&sql, "(%s, %s, %d)", sqltext.QuoteLiteral(c.RunID), sqltext.QuoteLiteral(c.Task), c.Attempt)
-		}
-		sql.WriteString(")")
-		r, err := w.driver.Query(ctx, sql.String())
-		if err == nil {
-			err = readClaims(r, done)
-		}
-		if err != nil {
-			return nil, finding(sqltext.Text{}, err)
-		}
-	}
-	return done, nil
-}
-
-func readClaims(r array.RecordReader, into map[run.Claim]json.RawMessage) error {
-	defer r.Release()
-	for r.Next() {
-		b := r.RecordBatch()
-		for i := range int(b.NumRows()) {
-			id, _ := rows.Text(b.Column(0), i)
-			task, _ := rows.Text(b.Column(1), i)
-			attempt, _ := rows.Int(b.Column(2), i)
-			result, _ := rows.Text(b.Column(3), i)
-			into[run.Claim{RunID: id, Task: task, Attempt: int(attempt)}] = json.RawMessage(result)
-		}
-	}
-	return r.Err()
 }

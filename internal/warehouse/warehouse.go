@@ -4,7 +4,7 @@
 //
 // Invariants:
 //  1. What Do's function writes and the ledger rows of its claims commit together or not at all.
-//  2. A claim commits at most once.
+//  2. A claim commits at most once, and never after it was settled that it has not.
 //  3. Into leaves every row outside its data interval as it was.
 //  4. Every error of the database leads to a line of the user's file: where the database says, else where the statement
 //     begins.

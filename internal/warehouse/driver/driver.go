@@ -82,6 +82,9 @@ type Warehouse interface {
 
 // Error is what a database says of a statement. Position is the place in the statement's text, in bytes from 0; -1 when
 // the database does not tell.
+//
+// When a Connection is lost inside of a transaction, nothing of it was or will be committed, save when InDoubt says that
+// COMMIT, or a statement outside of transactions, was under way: it may have done its work, then or a little later.
 type Error struct {
 	Class    Class
 	Code     string // SQLSTATE, or the engine's own error type
@@ -89,6 +92,7 @@ type Error struct {
 	Hint     string
 	Table    string // the table that an UnknownName is about, as the database names it, if it is about one and tells
 	Position int
+	InDoubt  bool
 	Cause    error
 }
 
@@ -98,12 +102,13 @@ type Class string
 const (
 	Syntax       Class = "syntax"
 	UnknownName  Class = "unknown name" // no such table, column or function
+	Exists       Class = "exists"       // what is to be made is there already
 	Constraint   Class = "constraint"
 	DataError    Class = "data" // a value that a conversion or computation refuses
 	OutOfMemory  Class = "out of memory"
 	DiskFull     Class = "disk full"
 	Conflict     Class = "conflict" // with another transaction; safe to try again
-	Locked       Class = "locked"   // another process holds the database
+	Locked       Class = "locked"   // another process or session holds the database, or a lock in it for too long
 	Cancelled    Class = "cancelled"
 	Connection   Class = "connection"
 	Permission   Class = "permission"
