@@ -99,17 +99,22 @@ type Choice struct {
 func Select(choices []Choice) ([]Feature, error) {
 	var all []Feature
 	var wrong diag.Findings
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	put := func(f Feature) {
-		if key := f.Column(""); !seen[key] {
-			seen[key] = true
+		column := f.Column("")
+		switch before, again := seen[column]; {
+		case !again:
+			seen[column] = f.name
 			all = append(all, f)
+		case before != f.name:
+			wrong = append(wrong, diag.Finding{Severity: diag.Error, Summary: "Two features of one name",
+				Detail: fmt.Sprintf("%s and %s are both to be called %q.", before, f.name, strings.TrimPrefix(column, "__")), Fix: "Give one of them another name."})
 		}
 	}
 	for _, choice := range choices {
 		if set, isSet := setOf(choice.Name); isSet {
 			if choice.As != "" {
-				wrong = append(wrong, diag.Finding{Summary: "A set has no name of its own", Detail: fmt.Sprintf("%q is a set of calculators and is to be called %q.", choice.Name, choice.As),
+				wrong = append(wrong, diag.Finding{Severity: diag.Error, Summary: "A set has no name of its own", Detail: fmt.Sprintf("%q is a set of calculators and is to be called %q.", choice.Name, choice.As),
 					Fix: "Give names to single calculators, or list the set without."})
 			}
 			for _, f := range set {

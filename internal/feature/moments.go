@@ -61,13 +61,15 @@ var _ = add(
 		sql: func(v string, _ arguments) string {
 			return "case when var_pop(" + v + ") > stddev_pop(" + v + ") then float8 '1' else float8 '0' end"
 		}},
-	calculator{name: "large_standard_deviation", params: []parameter{numberFrom0("r")}, formula: "standard_deviation > r · (maximum − minimum)",
+	calculator{name: "large_standard_deviation", params: []parameter{numberFrom0("r")}, formula: "standard_deviation > r · (maximum − minimum); 0 of a constant (in tsfresh rounding errors decide)",
 		usual: each("r", steps(1, 0.05)...),
 		compute: func(s *series, p arguments) float64 {
-			return truth(s.stats().deviation > p.number(0)*(s.stats().high-s.stats().low))
+			width := s.stats().high - s.stats().low
+			return truth(width > 0 && s.stats().deviation > p.number(0)*width)
 		},
 		sql: func(v string, p arguments) string {
-			return sqlTruth("stddev_pop("+v+")", ">", sqlNumber(p[0])+" * (max("+v+") - min("+v+"))")
+			width := "(max(" + v + ") - min(" + v + "))"
+			return "case when " + width + " > 0 and stddev_pop(" + v + ") > " + sqlNumber(p[0]) + " * " + width + " then float8 '1' when " + width + " >= 0 then float8 '0' end"
 		}},
 	calculator{name: "symmetry_looking", params: []parameter{numberFrom0("r")}, formula: "|mean − median| < r · (maximum − minimum)",
 		usual: each("r", steps(0, 0.05)...),

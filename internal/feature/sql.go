@@ -5,31 +5,24 @@ import (
 	"strconv"
 
 	"damson/internal/diag"
-	"damson/internal/sqltext"
 )
 
-// SQL gives SELECT items that compute the features of a column of numbers over the rows of a group, in SQL that DuckDB,
-// PostgreSQL and the Greenplum family read alike: `avg(…) as "speed__mean"`. Features that need the order of the rows have
-// no such form; the error holds a finding for each.
+// SQL gives for each feature an expression that computes it of a column of numbers over the rows of a group, in SQL that
+// DuckDB, PostgreSQL and the Greenplum family read alike: avg(…). column is the column as SQL writes it, in quotes where
+// needed. Features that need the order of the rows have no such form; the error holds a finding for each.
 func SQL(column string, features []Feature) ([]string, error) {
 	var wrong diag.Findings
-	items := make([]string, 0, len(features))
-	v := finite(column)
+	expressions := make([]string, 0, len(features))
+	v := "case when " + column + " - " + column + " = 0 then cast(" + column + " as double precision) end" // NULL unless finite: NaN and ∞ − ∞ are NaN
 	for _, f := range features {
 		if f.calculator.sql == nil {
 			wrong = append(wrong, diag.Finding{Severity: diag.Error, Summary: "No aggregate of SQL", Detail: fmt.Sprintf("%s cannot be computed by GROUP BY.", f.name),
 				Fix: "Compute it in a features task: p.features(…). docs/features.md says which calculators there are in SQL."})
 			continue
 		}
-		items = append(items, f.calculator.sql(v, f.args)+" as "+sqltext.QuoteIdent(f.Column(column)))
+		expressions = append(expressions, f.calculator.sql(v, f.args))
 	}
-	return items, wrong.Err()
-}
-
-// finite is a column's value as a double precision, NULL unless it is finite: NaN and the infinities less themselves are NaN.
-func finite(column string) string {
-	name := sqltext.QuoteIdent(column)
-	return "case when " + name + " - " + name + " = 0 then cast(" + name + " as double precision) end"
+	return expressions, wrong.Err()
 }
 
 func sqlQuantile(v, q string) string {
