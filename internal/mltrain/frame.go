@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"damson/internal/forest"
+	"damson/internal/tree"
 )
 
 // frame holds the rows to learn from, by column.
@@ -18,8 +18,8 @@ type frame struct {
 	features []string
 	columns  [][]float64 // NaN = missing
 	target   []uint8
-	keys     []forest.Key // of the ids
-	weights  []float64    // nil = no weight column
+	keys     []tree.Key // of the ids
+	weights  []float64  // nil = no weight column
 	segments codes
 	groups   codes // of the split
 	folds    codes // of the cross-validation
@@ -106,7 +106,7 @@ func (f *frame) addID(text string) [md5.Size]byte {
 		f.twice++
 	}
 	f.ids[sum] = struct{}{}
-	f.keys = append(f.keys, forest.KeyOfMD5(sum))
+	f.keys = append(f.keys, tree.KeyOfMD5(sum))
 	return sum
 }
 

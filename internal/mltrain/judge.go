@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"damson/internal/forest"
 	"damson/internal/metric"
+	"damson/internal/tree"
 )
 
 // Bounds of permutation importance: at most so many held-out rows, fewer when the forest is large, and so many shuffles.
@@ -18,14 +18,14 @@ const (
 )
 
 // judge evaluates the forest on the held-out rows and cross-validates when asked to.
-func (t *training) judge(ctx context.Context, f *forest.Forest, train, test []int32) (*metric.Report, error) {
+func (t *training) judge(ctx context.Context, f *tree.Model, train, test []int32) (*metric.Report, error) {
 	t.progress(StageEvaluate, 0, int64(len(test)))
 	test = t.rows.shuffled(test) // sums of floating-point numbers depend on the order, which must not depend on the reader's
-	probabilities, err := f.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
+	predicted, err := f.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
 	if err != nil {
 		return nil, err
 	}
-	judged := t.judged(test, probabilities, &t.rows.groups)
+	judged := t.judged(test, predicted[0], &t.rows.groups)
 	report := metric.Judge(judged, t.model.Threshold)
 	if report.Intervals, err = judged.Intervals(ctx, t.model.Threshold, metric.Bootstrap{Seed: t.model.Split.Seed, Threads: t.options.Threads}); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func (t *training) judged(rows []int32, probabilities []float64, groups *codes) 
 }
 
 // importance gives each feature's gain in training, and the AUC lost on held-out rows when the feature's values are
-// shuffled among them. Features that no split uses lose nothing.
-func (t *training) importance(ctx context.Context, f *forest.Forest, test []int32) ([]metric.Importance, error) {
+// shuffled among them (A. Fisher, C. Rudin, F. Dominici 2019). Features that no split uses lose nothing.
+func (t *training) importance(ctx context.Context, f *tree.Model, test []int32) ([]metric.Importance, error) {
 	rows := test[:min(len(test), permutationRows, max(1000, permutationVisits/f.Trees()))]
 	columns := make([][]float64, len(t.rows.columns))
 	for c, column := range t.rows.columns {
@@ -76,7 +76,7 @@ func (t *training) importance(ctx context.Context, f *forest.Forest, test []int3
 		if err != nil {
 			return 0, err
 		}
-		return metric.NewCurve(p, labels).AUC(), nil
+		return metric.NewCurve(p[0], labels).AUC(), nil
 	}
 	gain := f.Importance()
 	lost, err := metric.Permutation(ctx, columns, auc, metric.Shuffle{Seed: t.model.Split.Seed, Stream: streamPermutation,
@@ -127,7 +127,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 			return nil, err
 		}
 		for i, r := range test {
-			pooled[r] = p[i]
+			pooled[r] = p[0][i]
 		}
 	}
 	order := make([]int32, n)
@@ -146,7 +146,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 // order of their hash. Without groups each row is one.
 func (t *training) folds() ([]int, error) {
 	k := t.model.Folds.K
-	draw := forest.NewDraw(t.model.Folds.Seed, streamFolds)
+	draw := tree.NewDraw(t.model.Folds.Seed, streamFolds)
 	c := &t.rows.folds
 	type group struct {
 		code, rows int
@@ -156,7 +156,7 @@ func (t *training) folds() ([]int, error) {
 	var groups []group
 	if c.used {
 		for code, name := range c.names {
-			groups = append(groups, group{code: code, number: draw.Number(forest.KeyOf(name)), name: name})
+			groups = append(groups, group{code: code, number: draw.Number(tree.KeyOf(name)), name: name})
 		}
 		for _, code := range c.codes {
 			groups[code].rows++

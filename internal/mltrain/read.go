@@ -11,8 +11,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // layout says which column of the query plays which part; -1 = none does.
@@ -93,9 +93,9 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 			all = append(all, t.notANumber(f))
 		}
 	}
-	if len(l.features) > forest.MaxFeatures || len(all) == 0 && len(l.features) == 0 {
+	if len(l.features) > tree.MaxFeatures || len(all) == 0 && len(l.features) == 0 {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; a forest reads 1 to %d.",
-			m.Name, len(l.features), forest.MaxFeatures), "Change the source's SELECT."))
+			m.Name, len(l.features), tree.MaxFeatures), "Change the source's SELECT."))
 	}
 	if l.weight >= 0 && !isNumber(schema.Field(l.weight).Type) {
 		all = append(all, t.fail("Weight is not a number", fmt.Sprintf("Column %q of model %q is %s.", m.Weight, m.Name, schema.Field(l.weight).Type), "Name a column of numbers."))

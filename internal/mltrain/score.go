@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 	"damson/internal/warehouse/driver"
 )
 
@@ -23,7 +23,7 @@ func ScoresInSQL(v model.Version) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return s.forest.Nodes() <= forest.MaxSQLNodes, nil
+	return s.trees.SQLNodes() <= tree.MaxSQLNodes, nil
 }
 
 // ScoreSQL gives a SELECT that scores the rows of source inside the warehouse. Its columns are the id, the kept columns,
@@ -35,9 +35,9 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 	if err != nil {
 		return sqltext.Text{}, err
 	}
-	if nodes := s.forest.Nodes(); nodes > forest.MaxSQLNodes {
+	if nodes := s.trees.SQLNodes(); nodes > tree.MaxSQLNodes {
 		return sqltext.Text{}, diag.Finding{At: source.Pos(0), Summary: "Model too large for SQL",
-			Detail: fmt.Sprintf("Version %d of model %q has %d nodes in %d trees; up to %d are scored as SQL.", v.Number, v.Model, nodes, s.forest.Trees(), forest.MaxSQLNodes),
+			Detail: fmt.Sprintf("Version %d of model %q has %d nodes in %d trees; up to %d are scored as SQL.", v.Number, v.Model, nodes, s.trees.Trees(), tree.MaxSQLNodes),
 			Fix:    "Score it by streaming the rows."}
 	}
 	if err := s.bind(columns, score, source.Pos(0)); err != nil {
@@ -52,25 +52,37 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 	for i, c := range s.outputs {
 		outputs[i] = sqltext.QuoteIdent(columns[c].Name)
 	}
-	names, ready := s.sqlFeatures(columns)
+	names, ready, prefix := s.sqlFeatures(columns)
 	kept := strings.Join(outputs, ", ")
+	scoring := s.trees.SQL(names, prefix+"_")
 	var b sqltext.Builder
 	b.Add(fmt.Sprintf("select %s, probability, cast(case when probability >= %s then 1 else 0 end as bigint) as prediction, cast(%s as text) as model, cast(%d as bigint) as model_version\n",
-		kept, forest.SQLDouble(s.threshold), sqltext.QuoteLiteral(v.Model), v.Number))
-	b.Add(fmt.Sprintf("from (select %s, %s as probability\n", kept, s.forest.SQL(names)))
+		kept, sqltext.Double(s.threshold), sqltext.QuoteLiteral(v.Model), v.Number))
+	b.Add(fmt.Sprintf("from (select %s, %s as probability\n", kept, scoring.Outputs[0]))
+	for i := len(scoring.Steps) - 1; i >= 0; i-- {
+		items := make([]string, len(scoring.Steps[i]))
+		for n, item := range scoring.Steps[i] {
+			items[n] = item.Expression + " as " + item.Name
+		}
+		b.Add(fmt.Sprintf("from (select *, %s\n", strings.Join(items, ", ")))
+	}
 	b.Add(fmt.Sprintf("from (select %s, %s\nfrom (\n", kept, strings.Join(ready, ", ")))
 	b.Append(source)
-	b.Add("\n) as source" + fence + ") as features" + fence + ") as scored")
+	b.Add("\n) as source" + fence + ") as features" + fence)
+	for range scoring.Steps {
+		b.Add(") as step" + fence)
+	}
+	b.Add(") as scored")
 	return b.Text(), nil
 }
 
 // scorer is a version made ready to be applied.
 type scorer struct {
 	version   model.Version
-	forest    *forest.Forest
+	trees     *tree.Model
 	id        string
 	threshold float64
-	features  []int // where the forest's features stand in the source
+	features  []int // where the model's features stand in the source
 	outputs   []int // where the columns to carry over stand
 }
 
@@ -79,12 +91,12 @@ func newScorer(v model.Version) (*scorer, error) {
 		return diag.Finding{Summary: "Model version cannot be read", Detail: fmt.Sprintf("Version %d of model %q: %v.", v.Number, v.Model, err),
 			Fix: "Train a new version, or roll back to an older one.", Cause: err}
 	}
-	f, err := forest.Decode(v.Artifact)
+	f, err := tree.Decode(v.Artifact)
 	if err != nil {
 		return nil, broken(err)
 	}
 	if f.Features() != len(v.Features) {
-		return nil, broken(fmt.Errorf("its forest reads %d features and it names %d", f.Features(), len(v.Features)))
+		return nil, broken(fmt.Errorf("it reads %d features and it names %d", f.Features(), len(v.Features)))
 	}
 	var m pipeline.Model
 	if err := json.Unmarshal(v.Spec, &m); err != nil {
@@ -96,7 +108,7 @@ func newScorer(v model.Version) (*scorer, error) {
 	if m.Threshold == 0 {
 		m.Threshold = 0.5
 	}
-	return &scorer{version: v, forest: f, id: m.ID, threshold: m.Threshold}, nil
+	return &scorer{version: v, trees: f, id: m.ID, threshold: m.Threshold}, nil
 }
 
 // bind finds the columns that the version and the task need in the source, collecting all that are missing or unfit.
@@ -144,20 +156,20 @@ func fits(t driver.Type) bool {
 	return t == driver.Bigint || t == driver.Double || t == driver.Boolean
 }
 
-// sqlFeatures gives short names for the features, distinct from the columns carried over, and the SELECT items that make
-// them double precision with NULL for every missing value.
-func (s *scorer) sqlFeatures(columns []driver.Column) (names, ready []string) {
-	prefix := "f"
+// sqlFeatures gives short names for the features, distinct from the columns carried over, the SELECT items that make them
+// double precision with NULL for every missing value, and the letters that the names begin with.
+func (s *scorer) sqlFeatures(columns []driver.Column) (names, ready []string, prefix string) {
+	prefix = "f"
 	for slices.ContainsFunc(s.outputs, func(i int) bool { return strings.HasPrefix(strings.ToLower(columns[i].Name), prefix) }) {
 		prefix += "_"
 	}
 	for n, i := range s.features {
 		name, column := fmt.Sprintf("%s%d", prefix, n), sqltext.QuoteIdent(columns[i].Name)
-		value := forest.SQLValue(column)
+		value := tree.SQLValue(column)
 		if columns[i].Type == driver.Boolean {
 			value = fmt.Sprintf("case when %s then float8 '1' when not %s then float8 '0' end", column, column)
 		}
 		names, ready = append(names, name), append(ready, value+" as "+name)
 	}
-	return names, ready
+	return names, ready, prefix
 }

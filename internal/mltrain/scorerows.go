@@ -108,13 +108,13 @@ func (s *scorer) score(ctx context.Context, batch arrow.RecordBatch, schema *arr
 	for f, c := range s.features {
 		values[f] = appendNumbers(make([]float64, 0, n), batch.Column(c), rows)
 	}
-	probabilities, err := s.forest.PredictRows(ctx, values, nil, threads)
+	predicted, err := s.trees.PredictRows(ctx, values, nil, threads)
 	if err != nil {
 		return nil, fmt.Errorf("score with version %d of model %s: %w", s.version.Number, s.version.Model, err)
 	}
 	probability, prediction := array.NewFloat64Builder(memory.DefaultAllocator), array.NewInt64Builder(memory.DefaultAllocator)
 	name, version := array.NewStringBuilder(memory.DefaultAllocator), array.NewInt64Builder(memory.DefaultAllocator)
-	for _, p := range probabilities {
+	for _, p := range predicted[0] {
 		probability.Append(p)
 		if p >= s.threshold {
 			prediction.Append(1)

@@ -26,6 +26,7 @@ import (
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // Source runs a query in the warehouse.
@@ -171,11 +172,11 @@ func (t *training) progress(stage string, done, total int64) {
 // split gives the rows of both sides. A group's side depends on the seed and its own text alone, so that a group that was
 // once held out stays held out as others come.
 func (t *training) split() (train, test []int32, err error) {
-	draw := forest.NewDraw(t.model.Split.Seed, streamSplit)
-	side := func(k forest.Key) bool { return draw.Below(k, t.model.Split.Test) }
+	draw := tree.NewDraw(t.model.Split.Seed, streamSplit)
+	side := func(k tree.Key) bool { return draw.Below(k, t.model.Split.Test) }
 	held := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		held[g] = side(forest.KeyOf(name))
+		held[g] = side(tree.KeyOf(name))
 	}
 	for i := range t.rows.target {
 		out := false
@@ -223,7 +224,7 @@ func (t *training) checkSides(train, test []int32) error {
 }
 
 // grow trains a forest on some rows and counts its trees into the stage's progress.
-func (t *training) grow(ctx context.Context, rows []int32, stage string, before, total int64) (*forest.Forest, error) {
+func (t *training) grow(ctx context.Context, rows []int32, stage string, before, total int64) (*tree.Model, error) {
 	done := make(chan int, 1)
 	counted := make(chan struct{})
 	go func() { // so that the caller's function is never called from two goroutines at once
@@ -238,12 +239,12 @@ func (t *training) grow(ctx context.Context, rows []int32, stage string, before,
 	}()
 	defer func() { <-counted }()
 	defer close(done)
-	d := forest.Data{Columns: t.rows.columns, Target: t.rows.target, Keys: t.rows.keys, Rows: rows}
+	d := tree.Data{Columns: t.rows.columns, Classes: 2, Class: t.rows.target, Keys: t.rows.keys, Rows: rows}
 	return forest.Train(ctx, d, t.params, forest.Options{Threads: t.options.Threads, Progress: func(n, _ int) { done <- n }})
 }
 
 // trained puts the version together.
-func (t *training) trained(f *forest.Forest, report metric.Report, rows int, sql sqltext.Text) (*Trained, error) {
+func (t *training) trained(f *tree.Model, report metric.Report, rows int, sql sqltext.Text) (*Trained, error) {
 	for _, w := range t.warnings {
 		report.Warnings = append(report.Warnings, w.Summary+": "+w.Detail)
 	}

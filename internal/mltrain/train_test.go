@@ -15,11 +15,11 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // duck is an embedded database as a mltrain.Source.
@@ -162,7 +162,7 @@ func TestVersionSaysWhatItWasMadeOf(t *testing.T) {
 	if want := "x0 x1 x2 x3 x4 x5"; strings.Join(v.Features, " ") != want {
 		t.Errorf("features %v", v.Features)
 	}
-	f, err := forest.Decode(v.Artifact)
+	f, err := tree.Decode(v.Artifact)
 	if err != nil || f.Hash() != v.Hash || f.Features() != 6 {
 		t.Errorf("artifact: %v", err)
 	}
