@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-load bench-project clean toolchain test-tools
+.PHONY: help build demo test chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-load bench-features bench-project clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-ml bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-ml bench-features bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -55,6 +55,10 @@ bench-load: toolchain ## load files against DuckDB's own read_csv
 
 bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
 	$(GO) run ./bench/ml
+
+bench-features: toolchain ## features of time series against tsfresh (when python3, or DAMSON_PYTHON, has it)
+	$(GO) run ./bench/features -set minimal -series 5000
+	$(GO) run ./bench/features -set comprehensive -series 400
 
 bench-geolife: toolchain build ## the example's backfill and 25 million points against bare DuckDB; some 6 minutes
 	$(GO) run ./bench/geolife overhead
