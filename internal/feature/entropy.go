@@ -30,6 +30,9 @@ func binsFrom1(name string) parameter {
 
 // entropy is −Σ p log p over the shares that the counts have of n.
 func entropy(counts []int, n int) float64 {
+	if len(counts) == 0 {
+		return math.NaN()
+	}
 	total := 0.0
 	for _, c := range counts {
 		if c > 0 {

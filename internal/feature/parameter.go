@@ -101,9 +101,9 @@ func (p parameter) what() string {
 	}
 	switch {
 	case p.high < far && p.low > -far:
-		return fmt.Sprintf("%s from %g to %g", kind, p.low, p.high)
+		return fmt.Sprintf("%s from %.0f to %.0f", kind, p.low, p.high)
 	case p.low > -far:
-		return fmt.Sprintf("%s from %g", kind, p.low)
+		return fmt.Sprintf("%s from %.0f", kind, p.low)
 	}
 	return kind
 }

@@ -160,20 +160,22 @@ func linspace(low, high float64, n int) []float64 {
 	return edges
 }
 
-// binned counts the values in bins of equal width from the smallest to the largest, as numpy's histogram does.
+// binned counts the values in bins of equal width from the smallest to the largest, as numpy's histogram does. It gives
+// nil where doubles cannot hold such bins.
 func binned(x []float64, low, high float64, bins int) []int {
 	if low == high {
 		low, high = low-0.5, high+0.5
+	}
+	if width := high - low; width == 0 || math.IsInf(width, 0) {
+		return nil
 	}
 	edges := linspace(low, high, bins)
 	counts := make([]int, bins)
 	for _, v := range x {
 		i := int((v - low) / (high - low) * float64(bins))
-		if i == bins {
-			i--
-		}
+		i = min(i, bins-1)
 		if v < edges[i] {
-			i--
+			i = max(i-1, 0)
 		} else if i < bins-1 && v >= edges[i+1] {
 			i++
 		}

@@ -121,7 +121,7 @@ func (s *series) welch() []float64 {
 func spectralEntropy(s *series, p arguments) float64 {
 	power := s.welch()
 	highest := slices.Max(power)
-	if highest == 0 {
+	if !(highest > 0) || math.IsInf(highest, 1) {
 		return math.NaN()
 	}
 	shares := make([]float64, len(power))

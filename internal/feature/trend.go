@@ -138,16 +138,16 @@ func partial(s *series, p arguments) float64 {
 	if lag == 0 {
 		return 1
 	}
-	upTo := min(max(lag, 10), most)
-	if lag > 10 {
-		upTo = lag
-	}
+	upTo := max(lag, min(10, most)) // one recursion for all usual lags
 	return once(s, key{what: "partial", a: float64(upTo)}, func() []float64 { return s.partials(upTo) })[lag]
 }
 
 func (s *series) partials(order int) []float64 {
 	c := make([]float64, order+1)
 	for i := range c {
+		if i%256 == 0 && s.of.cancelled() {
+			break
+		}
 		c[i] = s.autocovariance(i)
 	}
 	all := make([]float64, order+1)
@@ -156,6 +156,9 @@ func (s *series) partials(order int) []float64 {
 	all[0], all[1] = 1, phi[1]
 	rest := c[0] - phi[1]*c[1]
 	for k := 2; k <= order; k++ {
+		if k%256 == 0 && s.of.cancelled() {
+			break
+		}
 		phi, before = before, phi
 		top := c[k]
 		for j := 1; j < k; j++ {
