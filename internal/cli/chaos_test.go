@@ -135,6 +135,7 @@ func TestChaos(t *testing.T) {
 		c.shareStore(c.postgres[0].Database(t))
 		c.roles = [][]string{{"serve", "--listen", "", "--lease", "1s", "--parallel", "2"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "1"},
 			{"serve", "--listen", "", "--lease", "1s", "--no-worker"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "2", "--no-scheduler"}}
+		c.freezes, c.longest = 3, 4*time.Second // long enough for others to do its work while its transaction stands open
 		c.wreak(*kills)
 		want.compare(t, c.outcome())
 	})
@@ -164,6 +165,8 @@ type chaos struct {
 	env      []string         // of all processes
 	roles    [][]string       // the command of each process
 	servers  []*server        // one for each role
+	freezes  int              // one of so many kills comes with a process that is stopped for a while
+	longest  time.Duration    // that
 
 	began                            time.Time
 	busy, frozen, outages, restarted int // for the summary; busy are the kills while there was work
@@ -171,7 +174,8 @@ type chaos struct {
 
 func newChaos(t *testing.T, warehouse string, seed uint64, days int) *chaos {
 	t.Logf("again with: -chaos-seed %d", seed)
-	return &chaos{t: t, dir: writeChaos(t, warehouse, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
+	return &chaos{t: t, dir: writeChaos(t, warehouse, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)),
+		began: time.Now(), freezes: 5, longest: 2500 * time.Millisecond}
 }
 
 // openStore opens the store for the test itself.
@@ -208,7 +212,7 @@ func (c *chaos) wreak(n int) {
 	mend := c.breakStore(n)
 	for k := 1; k <= n; k++ {
 		sleep(c.rng, 200*time.Millisecond, 1500*time.Millisecond)
-		if c.rng.IntN(5) == 0 {
+		if c.rng.IntN(c.freezes) == 0 {
 			c.freeze(c.rng.IntN(len(c.servers)))
 		}
 		if c.missing() != "" {
@@ -240,7 +244,7 @@ func (c *chaos) start(i int) { c.servers[i] = startServer(c.t, c.dir, c.env, c.r
 func (c *chaos) freeze(i int) {
 	c.frozen++
 	c.servers[i].signal(syscall.SIGSTOP)
-	sleep(c.rng, 1100*time.Millisecond, 2500*time.Millisecond)
+	sleep(c.rng, 1100*time.Millisecond, c.longest)
 	c.servers[i].signal(syscall.SIGCONT)
 }
 
