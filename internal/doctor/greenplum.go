@@ -32,7 +32,7 @@ FROM tree AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.oid ORDER BY 1, 2, 6`
 // segment there. Counting rows would read the tables.
 const spreadSQL = `SELECT CAST(g.oid AS bigint), CAST(g.segment AS bigint), CAST(g.bytes AS bigint)
 FROM (SELECT CAST(CAST(c.oid AS text) AS bigint) AS oid, c.gp_segment_id AS segment, pg_relation_size(c.oid) AS bytes
-	FROM gp_dist_random('pg_catalog.pg_class') AS c WHERE c.oid IN ($oids)) AS g ORDER BY 1, 2`
+	FROM gp_dist_random('pg_class') AS c WHERE c.oid IN ($oids)) AS g ORDER BY 1, 2`
 
 // segmentSQL gives the processes of the cluster; content -1 is the coordinator.
 const segmentSQL = `SELECT CAST(content AS bigint), CAST(role AS text), CAST(preferred_role AS text), CAST(mode AS text), CAST(status AS text),
