@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-features bench-warehouse bench-project clean toolchain test-tools
+.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-features bench-warehouse bench-project bench-day clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engi
 	$(GO) test ./internal/engine -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
 	$(GO) test ./internal/scheduler -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
 
-chaos: toolchain test-tools ## kill servers 100 times on each store, stop and cut off others, and compare what comes out; some 5 minutes
+chaos: toolchain test-tools ## kill servers 100 times over SQLite, a PostgreSQL store, and store and warehouse in PostgreSQL; some 6 minutes
 	$(GO) test ./internal/cli -run 'TestChaos' -v -timeout 60m -kills $(or $(KILLS),100)
 
 check: toolchain test-tools fmt vet lint ## format, vet, staticcheck and race tests
@@ -48,7 +48,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-warehouse bench-ml bench-features bench-linear bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-warehouse bench-ml bench-features bench-linear bench-geolife bench-day bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -72,6 +72,9 @@ bench-features: toolchain ## features of time series against tsfresh (when pytho
 bench-geolife: toolchain build ## the example's backfill and 25 million points against bare DuckDB; some 6 minutes
 	$(GO) run ./bench/geolife overhead
 	$(GO) run ./bench/geolife scale
+
+bench-day: toolchain test-tools build ## the example's days on PostgreSQL against the same SQL by psql; some 5 minutes
+	$(GO) run ./bench/day
 
 bench-engine: toolchain test-tools build ## chains, backfills and starts over SQLite and PostgreSQL; some 25 minutes
 	$(GO) build -o bin/bench-engine ./bench/engine

@@ -224,7 +224,7 @@ type Storage struct {
 	Native        Native     `json:"native,omitempty"`         // of PartitionBy; "" = the table has no partitions of the database's own
 	DistributedBy []string   `json:"distributed_by,omitempty"` // Greenplum: the columns whose hash spreads the rows over the segments
 	Indexes       [][]string `json:"indexes,omitempty"`        // PostgreSQL: the columns of each index
-	Format        string     `json:"format,omitempty"`         // Greenplum: "column" (the default), "row" or "heap"
+	Format        string     `json:"format,omitempty"`         // Greenplum: "column", "row" or "heap"; "" = as the database has it
 }
 
 // Native is the size of a native partition.
