@@ -103,7 +103,7 @@ func judgeLeader(l *Leader, byClock bool) []Check {
 func (p *Patient) storeSteps(ctx context.Context) []Check {
 	const area = "store"
 	opening := step{area: area, name: "store"}
-	server := step{area, "server", 0, func(ctx context.Context) ([]Check, error) {
+	server := step{area, "server", reachPatience, func(ctx context.Context) ([]Check, error) {
 		l, err := p.Leader(ctx)
 		if err != nil {
 			return nil, err

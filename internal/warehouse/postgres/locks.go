@@ -57,10 +57,10 @@ func waitedFor(held []holder) string {
 func (w *Warehouse) explainLock(e *driver.Error, held []holder) {
 	e.Message += waitedFor(held)
 	if len(held) == 0 {
-		e.Hint = "Look at pg_locks for who holds it, and run again when that is done; lock_timeout in the warehouse's URL says how long to wait."
+		e.Hint = "Look at pg_locks for who holds it, and run again when that is done; lock_timeout of the environment in damson.yaml says how long to wait."
 		return
 	}
-	e.Hint = fmt.Sprintf("Run again when that is done, or end it: SELECT pg_terminate_backend(%d). lock_timeout in the warehouse's URL says how long to wait.", held[0].pid)
+	e.Hint = fmt.Sprintf("Run again when that is done, or end it: SELECT pg_terminate_backend(%d). lock_timeout of the environment in damson.yaml says how long to wait.", held[0].pid)
 }
 
 // watchEvery is how often a long statement is looked at when the server has no lock_timeout.
