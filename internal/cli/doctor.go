@@ -136,13 +136,17 @@ func poolOf(address string) int {
 	return pgwarehouse.DefaultMaxConns
 }
 
-// connectPatience is how long doctor waits for each address of a server.
-const connectPatience = 4 * time.Second
+// What doctor's own sessions may take. Their statements end in the server soon after nobody waits for them any more.
+const (
+	doctorConnections = 4
+	connectPatience   = 4 * time.Second // for each address of a server
+	lockPatience      = 2 * time.Second
+	statementPatience = 6 * time.Second
+)
 
 // lookAtServer opens a warehouse in a server.
 func lookAtServer(ctx context.Context, p *project.Project) (o doctor.Opened, err error) {
-	options := serverOptions(p)
-	options.ConnectTimeout = connectPatience
+	options := pgwarehouse.Options{MaxConns: doctorConnections, ConnectTimeout: connectPatience, LockTimeout: lockPatience, StatementTimeout: statementPatience}
 	d, err := openServer(ctx, p, options)
 	if err != nil {
 		return o, err

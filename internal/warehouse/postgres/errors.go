@@ -33,7 +33,7 @@ func (c *conn) failure(ctx context.Context, sql string, err error, began time.Ti
 	case said.Code == "57014":
 		c.w.explainStop(e, said, time.Since(began), held)
 	case said.Code == "55P03":
-		c.w.explainLock(e, held)
+		c.w.explainLock(e, said, held)
 	case said.Code == "42501":
 		e.Hint = c.w.adviseRights(e, said)
 	case e.Class == driver.UnknownName && e.Position >= 0:

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"damson/internal/warehouse/driver"
 )
 
@@ -54,7 +56,10 @@ func waitedFor(held []holder) string {
 }
 
 // explainLock tells who holds the lock that a statement did not get.
-func (w *Warehouse) explainLock(e *driver.Error, held []holder) {
+func (w *Warehouse) explainLock(e *driver.Error, said *pgconn.PgError, held []holder) {
+	if limit := w.server.lockTimeout; limit > 0 && strings.Contains(said.Message, "lock timeout") {
+		e.Message = fmt.Sprintf("The statement waited %s for a lock, its lock_timeout, and gave up.", limit)
+	}
 	e.Message += waitedFor(held)
 	if len(held) == 0 {
 		e.Hint = "Look at pg_locks for who holds it, and run again when that is done; lock_timeout of the environment in damson.yaml says how long to wait."
