@@ -162,18 +162,12 @@ func (p *Patient) serverQuestions(o Opened, s server) []step {
 		r, err := askRights(ctx, o.Query, n)
 		return judgeRights(s, n, r), err
 	})
-	var b brought
-	brings := func(ctx context.Context) error {
-		var err error
-		b, err = askBrought(ctx, o.Query, s, kind, n.Uses)
-		return err
-	}
 	add("extensions", func(ctx context.Context) ([]Check, error) {
-		err := brings(ctx)
+		b, err := askBrought(ctx, o.Query, s, kind, n.Uses)
 		return judgeExtensions(s, n.Uses, b), err
 	})
 	add("languages", func(ctx context.Context) ([]Check, error) {
-		err := brings(ctx)
+		b, err := askBrought(ctx, o.Query, s, kind, n.Uses)
 		return judgeLanguages(s, n.Uses, b), err
 	})
 	add("partitions", func(ctx context.Context) ([]Check, error) {
@@ -227,15 +221,18 @@ func (p *Patient) migrationStep(o Opened) step {
 func judgeMigrations(entries []migrate.Entry) []Check {
 	var checks []Check
 	var pending []string
+	findings := migrate.Check(entries) // of those that are not in order, in the order of the entries
 	for _, e := range entries {
+		if e.State.InOrder() {
+			continue
+		}
+		f := findings[0]
+		findings = findings[1:]
 		if e.State == migrate.Pending {
 			pending = append(pending, e.String())
+			continue
 		}
-	}
-	for _, f := range migrate.Check(entries) {
-		if f.Summary != "Pending migration" {
-			checks = append(checks, Check{Status: Problem, At: f.At, What: f.Summary, Why: f.Detail, Fix: f.Fix})
-		}
+		checks = append(checks, Check{Status: Problem, At: f.At, What: f.Summary, Why: f.Detail, Fix: f.Fix})
 	}
 	if len(pending) > 0 {
 		checks = append(checks, Check{Status: Warning, What: plural(len(pending), "migration") + " pending", Why: "Not applied yet: " + list(pending) + ".",

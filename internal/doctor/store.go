@@ -103,7 +103,7 @@ func judgeLeader(l *Leader, byClock bool) []Check {
 func (p *Patient) storeSteps(ctx context.Context) []Check {
 	const area = "store"
 	opening := step{area: area, name: "store"}
-	server := step{area, "server", 0, func(ctx context.Context) ([]Check, error) {
+	server := step{area, "server", reachPatience, func(ctx context.Context) ([]Check, error) {
 		l, err := p.Leader(ctx)
 		if err != nil {
 			return nil, err
@@ -125,8 +125,12 @@ func (p *Patient) storeSteps(ctx context.Context) []Check {
 			step{area, "clock", 0, func(context.Context) ([]Check, error) { return judgeClock(drift{v.Ahead, v.Doubt}), nil }},
 			step{area, "connections", 0, func(context.Context) ([]Check, error) { return judgeStoreConnections(*v), nil }})
 	}
-	if s.Absent || s.Has != s.Knows {
-		return append(append(checks, take(ctx, width, steps)...), notChecked([]step{server}, "There is no store of this version yet.")...)
+	checks = append(checks, take(ctx, width, steps)...)
+	switch {
+	case s.Absent:
+		return append(checks, server.named(judgeLeader(nil, p.needs.ToClock))...)
+	case s.Has != s.Knows: // opening it would bring it to this version
+		return append(checks, notChecked([]step{server}, "The store is not of this version.")...)
 	}
-	return append(checks, take(ctx, width, append(steps, server))...)
+	return append(checks, server.run(ctx)...)
 }

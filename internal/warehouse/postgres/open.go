@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ const (
 )
 
 const (
-	maxConns       = 32
+	// DefaultMaxConns is how many connections a process has at a time when nobody says.
+	DefaultMaxConns = 32
+
 	connectTimeout = 10 * time.Second
 	idleTimeout    = 5 * time.Minute
 	// pingAfter is how long a connection may lie idle before it is asked whether it still lives.
@@ -67,6 +70,7 @@ func Open(ctx context.Context, url string, o Options) (*Warehouse, error) {
 	w := &Warehouse{place: place{
 		database: config.ConnConfig.Database, user: config.ConnConfig.User, host: config.ConnConfig.Host, port: config.ConnConfig.Port,
 	}}
+	w.patience = config.ConnConfig.ConnectTimeout
 	err = w.connect(ctx, config)
 	for err != nil && giveUpWish(config.ConnConfig.RuntimeParams, err) {
 		err = w.connect(ctx, config)
@@ -107,7 +111,7 @@ const checkClient = 2 * time.Second
 func configure(config *pgxpool.Config, o Options) {
 	c := config.ConnConfig
 	if _, given := c.RuntimeParams["pool_max_conns"]; !given && !strings.Contains(c.ConnString(), "pool_max_conns") {
-		config.MaxConns = maxConns
+		config.MaxConns = DefaultMaxConns
 	}
 	if o.MaxConns > 0 {
 		config.MaxConns = int32(o.MaxConns)
@@ -115,8 +119,8 @@ func configure(config *pgxpool.Config, o Options) {
 	config.MaxConnIdleTime = idleTimeout
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	config.PingTimeout = connectTimeout
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+	if c.ConnectTimeout == 0 || o.ConnectTimeout > 0 {
+		c.ConnectTimeout = cmp.Or(o.ConnectTimeout, connectTimeout)
 	}
 	c.BuildContextWatcherHandler = newStopper
 	set := func(name, value string, force bool) {

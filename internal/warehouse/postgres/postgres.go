@@ -31,6 +31,7 @@ type Options struct {
 	MaxConns         int           // connections of this process at a time; 0 = 32, or pool_max_conns of the URL
 	StatementTimeout time.Duration // the server stops a statement that takes longer; 0 = as the server has it
 	LockTimeout      time.Duration // the server gives up a statement that waits longer for a lock; 0 = as the server has it
+	ConnectTimeout   time.Duration // of one attempt to connect; 0 = 10 s, or connect_timeout of the URL
 }
 
 // Warehouse is one open database. It implements driver.Warehouse.
@@ -39,6 +40,8 @@ type Warehouse struct {
 	watch  *pgxpool.Pool // one connection that looks at what others wait for, and for advice
 	place  place
 	server server
+
+	patience time.Duration // of one attempt to connect
 
 	natives sync.Map // nativeKey to a type's name
 
