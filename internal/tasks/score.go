@@ -24,7 +24,7 @@ type scoreResult struct {
 	Version int    `json:"version"`
 }
 
-// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the forest is too large
+// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the model is too large
 // for that, by streaming the rows through Go. Without a champion the task is skipped.
 func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	score := *w.Task.Score
@@ -82,22 +82,25 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 		return all, nil, err
 	}
 	defer scored.Release()
-	return appendInto(ctx, tx, w, scored, scoredColumns(scored.Schema(), columns), score.Target)
+	added, err := mltrain.Added(v)
+	if err != nil {
+		return all, nil, err
+	}
+	return appendInto(ctx, tx, w, scored, scoredColumns(scored.Schema(), columns, added), score.Target)
 }
 
 // scoredColumns gives the staging table's columns: those of the source that are carried over, with their types, and those
 // that scoring adds.
-func scoredColumns(schema *arrow.Schema, source []driver.Column) []driver.Column {
-	added := map[string]driver.Type{"probability": driver.Double, "prediction": driver.Bigint, "model": driver.Text, "model_version": driver.Bigint}
+func scoredColumns(schema *arrow.Schema, source, added []driver.Column) []driver.Column {
 	columns := make([]driver.Column, 0, schema.NumFields())
-	for _, f := range schema.Fields() {
-		c := driver.Column{Name: f.Name, Type: added[f.Name]}
+	for _, f := range schema.Fields()[:schema.NumFields()-len(added)] {
+		c := driver.Column{Name: f.Name}
 		for _, s := range source {
-			if c.Type == "" && s.Name == f.Name {
+			if s.Name == f.Name {
 				c.Type = s.Type
 			}
 		}
 		columns = append(columns, c)
 	}
-	return columns
+	return append(columns, added...)
 }
