@@ -209,10 +209,11 @@ func (f *frame) fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// shuffled gives the rows in the order of their keys: one that looks random and does not depend on how they came.
-func (f *frame) shuffled(rows []int32) []int32 {
-	out := slices.Clone(rows)
-	slices.SortFunc(out, func(a, b int32) int {
+// arrange brings the rows into the order of their keys, which looks random and does not depend on how they came: sums of
+// floating-point numbers depend on the order. Texts are numbered in their order for the same reason.
+func (f *frame) arrange() {
+	order := f.all()
+	slices.SortStableFunc(order, func(a, b int32) int {
 		switch ka, kb := f.keys[a], f.keys[b]; {
 		case ka.Less(kb):
 			return -1
@@ -221,5 +222,30 @@ func (f *frame) shuffled(rows []int32) []int32 {
 		}
 		return 0
 	})
+	f.target, f.keys, f.weights, f.times = inOrder(f.target, order), inOrder(f.keys, order), inOrder(f.weights, order), inOrder(f.times, order)
+	for c := range f.columns {
+		f.columns[c] = inOrder(f.columns[c], order)
+	}
+	for _, c := range []*codes{&f.groups, &f.segments, &f.folds} {
+		if !c.used {
+			continue
+		}
+		names, place := c.sorted()
+		for i, code := range c.codes {
+			c.codes[i] = int32(place[code])
+		}
+		c.names, c.known, c.codes = names, nil, inOrder(c.codes, order)
+	}
+}
+
+// inOrder gives values in the order of rows, nil of nil.
+func inOrder[T any](values []T, order []int32) []T {
+	if values == nil {
+		return nil
+	}
+	out := make([]T, len(order))
+	for i, r := range order {
+		out[i] = values[r]
+	}
 	return out
 }

@@ -24,7 +24,6 @@ const (
 // judge evaluates what was learned on the held-out rows and cross-validates when asked to.
 func (t *training) judge(ctx context.Context, p predictor, train, test []int32) (*metric.Report, error) {
 	t.progress(StageEvaluate, 0, int64(len(test)))
-	test = t.rows.shuffled(test) // sums of floating-point numbers depend on the order, which must not depend on the reader's
 	outputs, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
 	if err != nil {
 		return nil, err
@@ -82,7 +81,7 @@ func (t *training) verdict(ctx context.Context, rows []int32, outputs [][]float6
 
 // binary, several and numbers give rows as package metric takes them.
 func (t *training) binary(rows []int32, outputs [][]float64, groups *codes) metric.Rows {
-	out := metric.Rows{Probabilities: outputs[0], Labels: make([]uint8, len(rows)), Weights: t.weights(rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
+	out := metric.Rows{Probabilities: outputs[0], Labels: make([]uint8, len(rows)), Weights: inOrder(t.rows.weights, rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
 	for i, r := range rows {
 		out.Labels[i] = uint8(t.rows.target[r])
 	}
@@ -90,7 +89,7 @@ func (t *training) binary(rows []int32, outputs [][]float64, groups *codes) metr
 }
 
 func (t *training) several(rows []int32, outputs [][]float64, groups *codes) metric.ClassRows {
-	out := metric.ClassRows{Names: t.asked.classes, Probabilities: outputs, Labels: make([]int32, len(rows)), Weights: t.weights(rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
+	out := metric.ClassRows{Names: t.asked.classes, Probabilities: outputs, Labels: make([]int32, len(rows)), Weights: inOrder(t.rows.weights, rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
 	for i, r := range rows {
 		out.Labels[i] = int32(t.rows.target[r])
 	}
@@ -98,33 +97,14 @@ func (t *training) several(rows []int32, outputs [][]float64, groups *codes) met
 }
 
 func (t *training) numbers(rows []int32, outputs [][]float64, groups *codes) metric.NumberRows {
-	out := metric.NumberRows{Predicted: outputs[0], Actual: make([]float64, len(rows)), Weights: t.weights(rows), Groups: groups.texts(rows)}
-	for i, r := range rows {
-		out.Actual[i] = t.rows.target[r]
-	}
-	return out
-}
-
-// weights gives some rows', nil without a column of them.
-func (t *training) weights(rows []int32) []float64 {
-	if t.rows.weights == nil {
-		return nil
-	}
-	out := make([]float64, len(rows))
-	for i, r := range rows {
-		out[i] = t.rows.weights[r]
-	}
-	return out
+	return metric.NumberRows{Predicted: outputs[0], Actual: inOrder(t.rows.target, rows), Weights: inOrder(t.rows.weights, rows), Groups: groups.texts(rows)}
 }
 
 // picked gives the columns of some rows only.
 func (t *training) picked(rows []int32) [][]float64 {
 	columns := make([][]float64, len(t.rows.columns))
 	for c, column := range t.rows.columns {
-		columns[c] = make([]float64, len(rows))
-		for i, r := range rows {
-			columns[c][i] = column[r]
-		}
+		columns[c] = inOrder(column, rows)
 	}
 	return columns
 }
@@ -275,24 +255,14 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 			}
 		}
 	}
-	order := t.rows.shuffled(t.rows.all())
-	outputs, parts := make([][]float64, len(pooled)), make([]int, n)
-	for output := range pooled {
-		outputs[output] = make([]float64, n)
-		for i, r := range order {
-			outputs[output][i] = pooled[output][r]
-		}
-	}
-	for i, r := range order {
-		parts[i] = fold[r]
-	}
+	all := t.rows.all()
 	switch t.asked.kind {
 	case metric.Binary:
-		return metric.JudgeFolds(t.binary(order, outputs, &t.rows.folds), parts, k, t.model.Threshold), nil
+		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), fold, k, t.model.Threshold), nil
 	case metric.Multiclass:
-		return metric.JudgeClassFolds(t.several(order, outputs, &t.rows.folds), parts, k), nil
+		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), fold, k), nil
 	}
-	return metric.JudgeNumberFolds(t.numbers(order, outputs, &t.rows.folds), parts, k), nil
+	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), fold, k), nil
 }
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.

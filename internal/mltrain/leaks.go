@@ -63,10 +63,7 @@ func (t *training) reference(train []int32, order []metric.Importance) metric.Re
 	out := metric.Reference{Rows: int64(len(train)), Features: []metric.FeatureReference{}}
 	for _, of := range order[:min(len(order), referenceFeatures)] {
 		c := slices.Index(names, of.Feature)
-		values := make([]float64, len(train))
-		for i, r := range train {
-			values[i] = t.rows.columns[c][r]
-		}
+		values := inOrder(t.rows.columns[c], train)
 		column := metric.Column{Name: of.Feature, Numbers: values}
 		if levels := t.rows.features[c].levels; levels != nil {
 			column = metric.Column{Name: of.Feature, Codes: codesOf(values), Levels: levels}

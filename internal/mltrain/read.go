@@ -62,6 +62,7 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		return err
 	}
 	t.rows.sortLevels()
+	t.rows.arrange()
 	return t.understand()
 }
 

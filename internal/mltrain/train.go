@@ -248,6 +248,9 @@ func (t *training) checkSides(train, test []int32) error {
 
 // occurring parts the classes into those that some rows have, and those that they lack; regressions have neither.
 func (t *training) occurring(rows []int32) (some, lacking []int) {
+	if t.asked.kind == metric.Regression {
+		return nil, nil
+	}
 	for class, n := range t.rows.classes(rows, len(t.asked.classes)) {
 		if n > 0 {
 			some = append(some, class)
