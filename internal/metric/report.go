@@ -21,12 +21,14 @@ const (
 // Report is how a model was judged. It is stored with the version as JSON: fields are added, never renamed. What belongs
 // to another kind of model than Kind is absent.
 type Report struct {
-	Kind      Kind               `json:"kind"` // "" = Binary, in versions from before there were others
-	Rows      int64              `json:"rows"` // held out
-	Positives int64              `json:"positives,omitzero"`
-	Threshold float64            `json:"threshold,omitzero"` // from which a probability counts as class 1
-	Metrics   map[string]float64 `json:"metrics"`            // see Names; what the rows do not define is absent
-	Intervals *Intervals         `json:"intervals,omitempty"`
+	Kind      Kind  `json:"kind"` // "" = Binary, in versions from before there were others
+	Rows      int64 `json:"rows"` // held out
+	Positives int64 `json:"positives,omitzero"`
+	// ClassNames are those of class 0 and class 1 when they are called otherwise.
+	ClassNames []string           `json:"class_names,omitempty"`
+	Threshold  float64            `json:"threshold,omitzero"` // from which a probability counts as class 1
+	Metrics    map[string]float64 `json:"metrics"`            // see Names; what the rows do not define is absent
+	Intervals  *Intervals         `json:"intervals,omitempty"`
 
 	Confusion   Confusion `json:"confusion,omitzero"`
 	ROC         []Point   `json:"roc,omitzero"`
@@ -60,7 +62,7 @@ type Training struct {
 type Importance struct {
 	Feature     string  `json:"feature"`
 	Gain        float64 `json:"gain"`
-	Permutation float64 `json:"permutation"` // of the AUC; see Permutation for others
+	Permutation float64 `json:"permutation"` // of the AUC, of the negative log loss of several classes, of R²
 }
 
 // Segments judges rows that belong together as one: mean probabilities, weighted, against the label that most of the

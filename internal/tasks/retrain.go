@@ -104,11 +104,11 @@ func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeli
 	if err != nil {
 		return "", false, err
 	}
-	judged, err := e.lateLabels(ctx, m, r, champion.Number)
+	judged, err := e.lateLabels(ctx, m, r, *champion)
 	if err != nil {
 		return "", false, err
 	}
-	n := int64(len(judged.Labels))
+	n := judged.Rows
 	if n < r.MinRows {
 		return fmt.Sprintf("of version %d's predictions %d have a label by now, and %d are needed to judge it", champion.Number, n, r.MinRows), false, nil
 	}
@@ -116,11 +116,7 @@ func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeli
 	if err := json.Unmarshal(champion.Report, &own); err != nil {
 		return "", false, fmt.Errorf("read the report of version %d of model %s: %w", champion.Number, m.Name, err)
 	}
-	threshold := m.Threshold
-	if threshold == 0 {
-		threshold = 0.5
-	}
-	verdict := gate.Judge(metric.Judge(judged, threshold), &own)
+	verdict := gate.Judge(judged, &own)
 	why = fmt.Sprintf("version %d on %d labels that came later: %s", champion.Number, n, verdict.Detail)
 	if verdict.Passed {
 		return why + " (" + r.When + ")", true, nil
@@ -128,35 +124,34 @@ func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeli
 	return why + ", and " + r.When + " makes it due", false, nil
 }
 
-// lateLabels reads a version's predictions with the labels that there are of them now.
-func (e trainExecutor) lateLabels(ctx context.Context, m pipeline.Model, r pipeline.Retrain, version int) (metric.Rows, error) {
-	var rows metric.Rows
+// lateLabels judges a version's predictions by the labels that there are of them now. Labels that the version does not
+// know are left out.
+func (e trainExecutor) lateLabels(ctx context.Context, m pipeline.Model, r pipeline.Retrain, v model.Version) (metric.Report, error) {
+	late, err := newLate(m, v)
+	if err != nil {
+		return metric.Report{}, err
+	}
 	if made, err := e.Warehouse.Table(ctx, r.Predictions); err != nil || made == nil { // nothing has been scored yet
-		return rows, err
+		return late.judge(), err
 	}
 	id := sqltext.QuoteIdent(m.ID)
 	predictions, err := quotedTable(r.Predictions)
 	if err != nil {
-		return rows, err
+		return metric.Report{}, err
 	}
 	labels, err := quotedTable(r.Labels)
 	if err != nil {
-		return rows, err
+		return metric.Report{}, err
 	}
-	at := m.At.File
-	a, err := e.askSQL(ctx, sqltext.Plain(at, fmt.Sprintf("SELECT p.probability, CAST(l.%s AS bigint) FROM %s AS p JOIN %s AS l ON l.%s = p.%s WHERE p.model_version = %d AND l.%s IS NOT NULL",
-		sqltext.QuoteIdent(m.Target), predictions, labels, id, id, version, sqltext.QuoteIdent(m.Target))), maxLateLabels)
+	a, err := e.askSQL(ctx, sqltext.Plain(m.At.File, fmt.Sprintf("SELECT %s FROM %s AS p JOIN %s AS l ON l.%s = p.%s WHERE p.model_version = %d AND l.%s IS NOT NULL",
+		late.columns(), predictions, labels, id, id, v.Number, sqltext.QuoteIdent(m.Target))), maxLateLabels)
 	if err != nil {
-		return rows, err
+		return metric.Report{}, err
 	}
 	for _, row := range a.rows {
-		p, ok := row[0].(float64)
-		label, known := row[1].(int64)
-		if ok && known && (label == 0 || label == 1) {
-			rows.Probabilities, rows.Labels = append(rows.Probabilities, p), append(rows.Labels, uint8(label))
-		}
+		late.add(row)
 	}
-	return rows, nil
+	return late.judge(), nil
 }
 
 // maxLateLabels bounds the rows by which a champion is judged; more would tell nothing that these do not.
