@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"damson/internal/boost"
 	"damson/internal/forest"
 	"damson/internal/tree"
 )
@@ -75,6 +76,15 @@ var models = map[string]func() (*tree.Model, error){
 	"forest of numbers": func() (*tree.Model, error) {
 		return grow(0, forest.Params{Trees: 20, MaxDepth: 8, MinLeaf: 2, Bins: 255, Seed: 1})
 	},
+	"boosted two classes":  func() (*tree.Model, error) { return boosted(2, 70) },
+	"boosted four classes": func() (*tree.Model, error) { return boosted(4, 12) },
+	"boosted numbers":      func() (*tree.Model, error) { return boosted(0, 40) },
+}
+
+func boosted(classes, rounds int) (*tree.Model, error) {
+	p := boost.Params{Rounds: rounds, LearningRate: 0.3, MaxLeaves: 15, MaxDepth: 12, MinLeaf: 3, Bins: 100, Seed: 1}
+	m, _, err := boost.Train(context.Background(), sample(3000, classes, 11, false), nil, p, boost.Options{})
+	return m, err
 }
 
 func grow(classes int, p forest.Params) (*tree.Model, error) {
