@@ -152,7 +152,7 @@ func TestLockedTable(t *testing.T) {
 	t.Parallel()
 	p := newServerProject(t)
 	p.sql("CREATE SCHEMA demo AUTHORIZATION app", "CREATE SCHEMA damson AUTHORIZATION app", "CREATE TABLE demo.plain (x int)", "ALTER TABLE demo.plain OWNER TO app")
-	writeFile(t, p.dir, "damson.yaml", "name: demo\nenvironments:\n  prod:\n    warehouse: ${env:DEMO_URL}\n    lock_timeout: 1s\n")
+	writeFile(t, p.dir, "damson.yaml", "name: demo\nenvironments:\n  prod:\n    warehouse: ${env:DEMO_URL}\n    lock_timeout: 3s\n")
 	conn, err := pgx.Connect(t.Context(), p.admin+"&application_name=the-other")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestLockedTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := p.damson(p.url(nil), "run", "p", "--task", "plain")
-	p.expect("a locked table", out, "\n  sql/plain.sql:1: Another session holds the lock", "The statement waited 1s for a lock, its lock_timeout, and gave up.",
+	p.expect("a locked table", out, "\n  sql/plain.sql:1: Another session holds the lock", "The statement waited 3s for a lock, its lock_timeout, and gave up.",
 		"the-other", fmt.Sprintf("SELECT pg_terminate_backend(%d)", conn.PgConn().PID()), "lock_timeout of the environment in damson.yaml")
 }
 
