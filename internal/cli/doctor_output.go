@@ -35,6 +35,8 @@ func (a *app) printDoctor(r doctorReport) {
 			}
 			if len(same) > 1 {
 				c.Name, c.What = "", strings.Join(same, ", ")
+			} else {
+				c.What, c.Why = c.Why, ""
 			}
 		}
 		a.printCheck(c, names)

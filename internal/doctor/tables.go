@@ -150,7 +150,7 @@ func judgeParts(parts []part) []Check {
 		case p.layout == nil:
 			c.What = fmt.Sprintf("%s has no partitions that can be exchanged", p.Table)
 			c.Why = fmt.Sprintf("Task %s declares native partitions, and the table is not cut, or by more than one date or timestamp. Its rows are replaced by deleting and inserting.", p.Task)
-			c.Fix = "Rename the table, let the next run make it anew, and fill it with a backfill; or remove native from the task's storage."
+			c.Fix = "Rename the table, let the next run make it anew, and fill it with a backfill; or remove native from the task."
 		case !strings.EqualFold(p.layout.Column, p.Column):
 			c.What = fmt.Sprintf("%s is cut by %s, not by %s", p.Table, p.layout.Column, p.Column)
 			c.Why = fmt.Sprintf("Task %s replaces rows by %s, so no partition can be exchanged.", p.Task, p.Column)
@@ -164,7 +164,7 @@ func judgeParts(parts []part) []Check {
 			}
 			c.What = fmt.Sprintf("%s has partitions that overlap the next interval's", p.Table)
 			c.Why = fmt.Sprintf("Rows of %s belong to %s, with those of other intervals, so they are deleted and inserted instead of exchanged.", days, list(odd))
-			c.Fix = fmt.Sprintf("Cut it into partitions of a %s, or declare the size that it has.", p.Size)
+			c.Fix = fmt.Sprintf("Cut it into partitions of a %s, or declare the size that it has (native).", p.Size)
 		case p.fit.Default != "":
 			c.What = fmt.Sprintf("rows of the next interval go to the default partition of %s", p.Table)
 			c.Why = fmt.Sprintf("There is no partition for %s, and none is made while %s takes the rows. They are deleted and inserted instead of exchanged.", days, p.fit.Default)
