@@ -27,13 +27,14 @@ func (a *app) printJudgement(r metric.Report) {
 		a.printNumbers(*r.Regression)
 	default:
 		a.printf("\n")
-		a.printConfusion(r.Confusion)
+		a.printConfusion(r)
 		a.printThresholds(r)
 		a.printLift(r.Lift)
 	}
 	if len(r.Importance) > 0 {
 		a.printf("\n")
 		a.printImportance(r, 8)
+		a.printDependence(r, 4)
 	}
 	for _, w := range r.Warnings {
 		a.printf("%s %s\n", a.style(styleBad, "warning:"), w)
@@ -93,10 +94,19 @@ func (a *app) printIntervals(r metric.Report) {
 	}
 }
 
-func (a *app) printConfusion(c metric.Confusion) {
-	g := newGrid("held-out rows", ">predicted 1", ">predicted 0")
-	g.add("are 1", count(c.TruePositives), count(c.FalseNegatives))
-	g.add("are 0", count(c.FalsePositives), count(c.TrueNegatives))
+// classNames are those of class 0 and class 1.
+func classNames(r metric.Report) []string {
+	if len(r.ClassNames) == 2 {
+		return r.ClassNames
+	}
+	return []string{"0", "1"}
+}
+
+func (a *app) printConfusion(r metric.Report) {
+	c, names := r.Confusion, classNames(r)
+	g := newGrid("held-out rows", ">predicted "+names[1], ">predicted "+names[0])
+	g.add("are "+names[1], count(c.TruePositives), count(c.FalseNegatives))
+	g.add("are "+names[0], count(c.FalsePositives), count(c.TrueNegatives))
 	g.print(a)
 }
 
@@ -106,7 +116,7 @@ func (a *app) printThresholds(r metric.Report) {
 		return
 	}
 	a.printf("\n")
-	g := newGrid(">threshold", ">predicted 1", ">precision", ">recall", ">f1", ">accuracy")
+	g := newGrid(">threshold", ">predicted "+classNames(r)[1], ">precision", ">recall", ">f1", ">accuracy")
 	for i, c := range r.Thresholds {
 		if i%4 == 1 {
 			g.add(fmt.Sprintf("%.2f", c.Threshold), count(c.Predicted), optional(c.Precision), optional(c.Recall), optional(c.F1), fmt.Sprintf("%.3f", c.Accuracy))
@@ -178,8 +188,8 @@ func (a *app) printNumbers(n metric.Numbers) {
 
 // printImportance shows the features whose loss hurts most.
 func (a *app) printImportance(r metric.Report, most int) {
-	lost := map[metric.Kind]string{metric.Binary: ">AUC lost without it", metric.Multiclass: ">score lost without it", metric.Regression: ">score lost without it"}
-	g := newGrid("feature", lost[kindOf(r)], ">share of gain")
+	lost := map[metric.Kind]string{metric.Binary: ">AUC lost without it", metric.Multiclass: ">log loss won without it", metric.Regression: ">R² lost without it"}
+	g := newGrid("feature", lost[kindOf(r)], ">share in training")
 	total := 0.0
 	for _, f := range r.Importance {
 		total += f.Gain
@@ -193,6 +203,57 @@ func (a *app) printImportance(r metric.Report, most int) {
 	}
 	g.print(a)
 }
+
+// printDependence shows what the model predicts on average at a feature's lowest and highest value, of texts at those with
+// the least and the most. Of several classes it is the one that moves farthest.
+func (a *app) printDependence(r metric.Report, most int) {
+	for _, d := range r.Dependence[:min(most, len(r.Dependence))] {
+		if len(d.Points) < 2 {
+			continue
+		}
+		output := farthest(d.Points)
+		low, high := d.Points[0], d.Points[len(d.Points)-1]
+		if low.Level != "" || high.Level != "" {
+			for _, p := range d.Points {
+				if p.Outputs[output] < low.Outputs[output] {
+					low = p
+				}
+				if p.Outputs[output] > high.Outputs[output] {
+					high = p
+				}
+			}
+		}
+		of := ""
+		if r.Classes != nil {
+			of = " of " + r.Classes.Classes[output].Class
+		}
+		a.printf("%s: %s%s at %s, %s at %s\n", d.Feature, shortNumber(low.Outputs[output]), of, pointName(low), shortNumber(high.Outputs[output]), pointName(high))
+	}
+}
+
+// farthest gives the output whose mean differs most between points.
+func farthest(points []metric.DependencePoint) int {
+	best, most := 0, -1.0
+	for output := range points[0].Outputs {
+		low, high := points[0].Outputs[output], points[0].Outputs[output]
+		for _, p := range points {
+			low, high = min(low, p.Outputs[output]), max(high, p.Outputs[output])
+		}
+		if high-low > most {
+			best, most = output, high-low
+		}
+	}
+	return best
+}
+
+func pointName(p metric.DependencePoint) string {
+	if p.Level != "" {
+		return strconv.Quote(p.Level)
+	}
+	return shortNumber(p.Value)
+}
+
+func shortNumber(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
 
 // figureKinds are the pictures of a report.
 var figureKinds = []string{"roc", "pr", "calibration", "lift", "confusion", "residuals"}
@@ -257,7 +318,7 @@ func figureOf(r metric.Report, kind string) *plot.Figure {
 		return plot.Confusion(names, r.Classes.Confusion)
 	case kind == "confusion" && kindOf(r) == metric.Binary && r.Confusion.Rows() > 0:
 		c := r.Confusion
-		return plot.Confusion([]string{"0", "1"}, [][]int64{{c.TrueNegatives, c.FalsePositives}, {c.FalseNegatives, c.TruePositives}})
+		return plot.Confusion(classNames(r), [][]int64{{c.TrueNegatives, c.FalsePositives}, {c.FalseNegatives, c.TruePositives}})
 	case kind == "residuals" && r.Regression != nil:
 		var out []plot.XY
 		for _, p := range r.Regression.Points {

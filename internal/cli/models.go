@@ -18,9 +18,9 @@ import (
 )
 
 func (a *app) modelCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "list, show and decide on versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
+	cmd := &cobra.Command{Use: "model", Short: "list, show, decide on and apply versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
 	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelCompareCommand(), a.modelApproveCommand(), a.modelRejectCommand(),
-		a.modelRollbackCommand(), a.modelRescoreCommand())
+		a.modelRollbackCommand(), a.modelRescoreCommand(), a.modelExportCommand(), a.modelPredictCommand())
 	return cmd
 }
 
@@ -42,6 +42,9 @@ func (a *app) modelListCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
+					for i := range versions {
+						versions[i].Reference, versions[i].Levels = nil, nil // which `model show --json` has
+					}
 					return a.printJSON(emptyNotNull(versions))
 				}
 				return a.printVersions(versions)
@@ -57,14 +60,13 @@ func (a *app) printVersions(versions []model.Version) error {
 		a.printf("No model has been trained yet.\n")
 		return nil
 	}
-	g := newGrid("model", ">version", "state", "trained", ">rows", ">auc", ">accuracy", "why")
+	g := newGrid("model", ">version", "state", "trained", ">rows", "held-out rows", "why")
 	for _, v := range versions {
 		report, err := readReport(v)
 		if err != nil {
 			return err
 		}
-		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State)), v.Created.Format("2006-01-02 15:04"), count(v.Rows),
-			metricText(report.Metrics, "auc"), metricText(report.Metrics, "accuracy"), v.DecidedWhy)
+		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State)), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
 	}
 	g.print(a)
 	return nil
@@ -76,6 +78,20 @@ func readReport(v model.Version) (metric.Report, error) {
 		return r, fmt.Errorf("read the report of version %d of model %s: %w", v.Number, v.Model, err)
 	}
 	return r, nil
+}
+
+// listedMetrics are those of each kind by which versions are told apart at a glance.
+var listedMetrics = map[metric.Kind][]string{
+	metric.Binary: {"auc", "accuracy"}, metric.Multiclass: {"accuracy", "macro_f1"}, metric.Regression: {"rmse", "r2"},
+}
+
+// figures gives a version's most telling metrics in a few words.
+func figures(r metric.Report) string {
+	var parts []string
+	for _, name := range listedMetrics[kindOf(r)] {
+		parts = append(parts, name+" "+metricText(r.Metrics, name))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func metricText(metrics map[string]float64, name string) string {
@@ -140,6 +156,9 @@ func (a *app) printVersion(v model.Version) error {
 	}
 	a.printf("%s version %d: %s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), v.DecidedWhy)
 	a.printf("  %s, trained %s on %s rows, %d features, by %s\n", v.Algorithm, v.Created.Format("2006-01-02 15:04"), count(v.Rows), len(v.Features), v.Why)
+	if what := predicts(v); what != "" {
+		a.printf("  predicts %s\n", what)
+	}
 	a.printf("  artifact %.12s, data %.12s, sql %.12s\n", v.Hash, v.Data, v.SQL)
 	for _, g := range v.Gates {
 		verdict := a.style(styleGood, "passed")
@@ -150,6 +169,22 @@ func (a *app) printVersion(v model.Version) error {
 	}
 	a.printJudgement(report)
 	return nil
+}
+
+// predicts says what a version predicts; "" when it is whether something is 1.
+func predicts(v model.Version) string {
+	const most = 12
+	switch {
+	case v.Kind == string(metric.Regression):
+		return "a number"
+	case len(v.Classes) == 2:
+		return fmt.Sprintf("%q or %q; probabilities are those of %q", v.Classes[0], v.Classes[1], v.Classes[1])
+	case len(v.Classes) > most:
+		return fmt.Sprintf("one of %d classes: %s, …", len(v.Classes), strings.Join(v.Classes[:most], ", "))
+	case len(v.Classes) > 0:
+		return fmt.Sprintf("one of %d classes: %s", len(v.Classes), strings.Join(v.Classes, ", "))
+	}
+	return ""
 }
 
 // decide is a command that moves a version by a person's word.

@@ -37,8 +37,9 @@ type Source interface {
 	Query(ctx context.Context, sql sqltext.Text) (array.RecordReader, error)
 }
 
-// Options say how to compute. The result does not depend on them.
+// Options say how to compute. What is learned does not depend on them.
 type Options struct {
+	Warnings []diag.Finding // what is known against the rows already; the report has them, too
 	Threads  int            // 0 = all processors
 	Memory   int64          // bytes that the rows may take; 0 = no bound
 	Progress func(Progress) // called now and then, never from two goroutines at once; may be nil
@@ -89,7 +90,7 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if m.Threshold == 0 {
 		m.Threshold = 0.5
 	}
-	t := &training{model: m, options: o, algorithm: algorithm}
+	t := &training{model: m, options: o, algorithm: algorithm, warnings: slices.Clone(o.Warnings)}
 	if err := t.read(ctx, src, sql); err != nil {
 		return nil, err
 	}
@@ -341,7 +342,11 @@ func (t *training) renumbered(classes []int) []float64 {
 // trained puts the version together.
 func (t *training) trained(p predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
 	for _, w := range t.warnings {
-		report.Warnings = append(report.Warnings, w.Summary+": "+w.Detail)
+		place := ""
+		if w.At != (diag.Pos{}) && w.At != t.model.At && w.At != t.at {
+			place = " (" + w.At.String() + ")"
+		}
+		report.Warnings = append(report.Warnings, w.Summary+": "+w.Detail+place)
 	}
 	spec, err := json.Marshal(t.model)
 	if err != nil {

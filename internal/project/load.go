@@ -131,6 +131,7 @@ func (l *loader) check(e declare.Declared) {
 		l.unusedFiles()
 	}
 	l.versions()
+	l.checkLabels()
 	l.checkEmpty(e)
 }
 
