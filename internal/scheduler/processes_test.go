@@ -253,7 +253,7 @@ func TestLeaderIsStopped(t *testing.T) {
 	}, shell(byHand("one", "two")))
 }
 
-// slow is access to a store whose writes of a start can be held up, while all else goes on.
+// slow is access to a store whose writes of a start can be held up, before or after their effect, while all else goes on.
 type slow struct {
 	*store.Store
 	before, after chan struct{} // not nil: a write that starts a task waits for it
@@ -300,6 +300,27 @@ func TestDeposedLeaderBeginsNothing(t *testing.T) {
 		h.reach(id(12), run.Success)
 		h.want("executed", h.took(), "12 one")
 		h.want("one", h.history(id(12), "one"), "queued started succeeded")
+	}, shell(byHand("one")))
+}
+
+// TestStartThatIsHeardOfTooLate: the answer to the write of a start comes when the next leader has asked what is executed, and
+// has given the attempt up: it is not begun any more.
+func TestStartThatIsHeardOfTooLate(t *testing.T) {
+	inHouse(t, func(h *house) {
+		s := &slow{Store: h.store, after: make(chan struct{}), waits: make(chan struct{})}
+		h.serveOn(s, h.clock, scheduler.Options{ID: "a", Parallel: 1})
+		h.leads("a")
+		h.wait(2 * time.Second)
+		done := make(chan struct{})
+		go func() { defer close(done); h.ask(now(12)) }()
+		<-s.waits
+		<-done
+		h.serveOn(h.store, h.clock, scheduler.Options{ID: "b", Parallel: 1})
+		h.reach(id(12), run.Success)
+		close(s.after)
+		h.wait(10 * time.Second)
+		h.want("executed", h.took(), "12 one")
+		h.want("one", h.history(id(12), "one"), "queued started recovered started succeeded")
 	}, shell(byHand("one")))
 }
 
