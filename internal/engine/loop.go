@@ -153,10 +153,16 @@ func (l *Loop) Drain() {
 	}
 }
 
-// Close is called when the loop is used no more. Executions that end later find nobody.
+// Close is called when the loop is used no more. Executions that end later find nobody; the ledger is asked no more.
 func (l *Loop) Close() {
 	l.alarms.stop()
 	close(l.quit)
+	for x := range l.under {
+		if x.quiet != nil {
+			x.quiet()
+		}
+	}
+	l.asking.Wait()
 	l.lines.leave(l.o.Stray)
 }
 

@@ -289,7 +289,7 @@ func (s *Service) told(m store.Message) error {
 		return read(m, s.shop.cancelled)
 	case msgCensus:
 		return read(m, func(c census) {
-			c.Executing = s.shop.executing()
+			c.Executing = s.shop.executing(c.Token)
 			if err := s.store.Send(s.ended, message(Leader, s.o.ID, msgCensus, c, s.clock.Now())); err != nil {
 				s.log.Warn("the leader could not be told what is executed here; it will ask again", "error", err)
 			}
