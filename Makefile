@@ -25,9 +25,9 @@ demo: build ## the GeoLife project end to end in ./damson-demo, then its report
 
 test: check ## everything CI runs: format, vet, staticcheck, all tests with the race detector
 
-simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine, with crashes at every step; SEEDS=n for others
-	$(GO) test ./internal/engine -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
-	$(GO) test ./internal/scheduler -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
+simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine that the tests do not have; SEEDS=n FROM=n for others
+	$(GO) test ./internal/engine -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
+	$(GO) test ./internal/scheduler -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
 
 chaos: toolchain test-tools ## kill servers 100 times on each store, stop and cut off others, and compare what comes out; some 5 minutes
 	$(GO) test ./internal/cli -run 'TestChaos' -v -timeout 60m -kills $(or $(KILLS),100)
