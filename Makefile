@@ -28,9 +28,9 @@ test: check ## everything CI runs: format, vet, staticcheck, all tests with the 
 parity: toolchain test-tools ## the GeoLife project on DuckDB and PostgreSQL, and on DAMSON_TEST_GREENPLUM_URL, compared row by row; DATA=dir for real files
 	$(GO) test ./internal/cli -run 'TestParity$$' -v -count=1 -timeout 60m -parity-days 0 $(if $(DATA),-parity-data $(abspath $(DATA)))
 
-simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine, with crashes at every step; SEEDS=n for others
-	$(GO) test ./internal/engine -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
-	$(GO) test ./internal/scheduler -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
+simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine that the tests do not have; SEEDS=n FROM=n for others
+	$(GO) test ./internal/engine -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
+	$(GO) test ./internal/scheduler -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
 
 chaos: toolchain test-tools ## kill servers 100 times over SQLite, a PostgreSQL store, and store and warehouse in PostgreSQL; some 6 minutes
 	$(GO) test ./internal/cli -run 'TestChaos' -v -timeout 60m -kills $(or $(KILLS),100)

@@ -152,6 +152,8 @@ func (w *workshop) look(ctx, leads context.Context, work engine.Work, end func(e
 		case w.looks <- struct{}{}:
 			defer func() { <-w.looks }()
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			end(engine.Ended{Err: context.Cause(ctx)})
 			return
 		}
@@ -171,7 +173,7 @@ func (w *workshop) report(claims []run.Claim, e engine.Ended) {
 
 // assigned takes work that the leader in another process sends.
 func (w *workshop) assigned(a assignment) {
-	lines := &lines{Service: w.Service, claim: a.Claims[0]}
+	lines := w.lines(a.Claims[0])
 	p, _, err := w.projects.Find(w.ended, a.Pipeline, a.Version)
 	var work engine.Work
 	if err == nil {
@@ -256,9 +258,14 @@ func (w *workshop) close(drain time.Duration) {
 type lines struct {
 	*Service
 	claim run.Claim
+	turn  chan struct{} // of who writes: lines keep their order
 
-	mu  sync.Mutex
+	mu  sync.Mutex // not held while the store is written: the work does not wait for that
 	all []run.LogLine
+}
+
+func (s *Service) lines(claim run.Claim) *lines {
+	return &lines{Service: s, claim: claim, turn: make(chan struct{}, 1)}
 }
 
 func (l *lines) Infof(format string, args ...any)  { l.add("info", format, args) }
@@ -283,12 +290,18 @@ func (l *lines) flushEvery(ctx context.Context, d time.Duration) {
 
 // flush writes what has come; lines that the store does not take wait for the next time.
 func (l *lines) flush() {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.all) == 0 {
+	all := l.all
+	l.all = nil
+	l.mu.Unlock()
+	if len(all) == 0 {
 		return
 	}
-	if err := l.store.Commit(l.ended, store.Batch{Lines: l.all}); err == nil {
-		l.all = nil
+	if err := l.store.Commit(l.ended, store.Batch{Lines: all}); err != nil {
+		l.mu.Lock()
+		l.all = append(all, l.all...)
+		l.mu.Unlock()
 	}
 }
