@@ -245,7 +245,7 @@ func TestHostileNumbersDoNotPanic(t *testing.T) {
 		"binned_entropy__max_bins_100000", "agg_linear_trend__attr_slope__chunk_len_1__f_agg_std", "partial_autocorrelation__lag_1000000", "ar_coefficient__coeff_1__k_100")
 	for _, x := range [][]float64{
 		{math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64, 0, 1}, {5e-324, 0, 5e-324, 0, 5e-324, 0}, {math.NaN(), math.Inf(1)},
-		{1, 1 + 0x1p-52, 1, 1, 1 + 0x1p-52, 1}, {-0.0, 0, -0.0}, {1e308, 1e308, 1e308, 1e308},
+		{1, 1 + 0x1p-52, 1, 1, 1 + 0x1p-52, 1}, {math.Copysign(0, -1), 0, math.Copysign(0, -1)}, {1e308, 1e308, 1e308, 1e308},
 	} {
 		if got := feature.NewExtractor(features, nil).Append(nil, slices.Clone(x)); len(got) != len(features) {
 			t.Errorf("%v gives %d features", x, len(got))
