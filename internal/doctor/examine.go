@@ -170,14 +170,7 @@ func (p *Patient) serverQuestions(o Opened, s server) []step {
 		b, err := askBrought(ctx, o.Query, s, kind, n.Uses)
 		return judgeLanguages(s, n.Uses, b), err
 	})
-	add("partitions", func(ctx context.Context) ([]Check, error) {
-		physical, can := o.Driver.(driver.Physical)
-		if !can {
-			return ok("this warehouse has none of its own"), nil
-		}
-		parts, err := askParts(ctx, physical, o.Driver, n.Native)
-		return judgeParts(parts), err
-	})
+	add("partitions", func(ctx context.Context) ([]Check, error) { return lookAtParts(ctx, o.Driver, n.Native) })
 	add("statistics", func(ctx context.Context) ([]Check, error) {
 		t, err := askStatistics(ctx, o.Query, n.writtenTables())
 		return judgeStatistics(s, kind, t), err
@@ -202,6 +195,16 @@ func (p *Patient) serverQuestions(o Opened, s server) []step {
 		steps = append(steps, p.migrationStep(o))
 	}
 	return steps
+}
+
+// lookAtParts looks at the tables that tasks want cut by the database.
+func lookAtParts(ctx context.Context, d driver.Warehouse, tables []NativeTable) ([]Check, error) {
+	physical, can := d.(driver.Physical)
+	if !can {
+		return ok("this warehouse has none of its own"), nil
+	}
+	parts, err := askParts(ctx, physical, d, tables)
+	return judgeParts(parts), err
 }
 
 // migrationStep compares the project's migrations with the warehouse's history.
