@@ -34,7 +34,7 @@ func TestBadInputOfEveryKind(t *testing.T) {
 		{"too many classes", "logistic of three numbers", over("replace (cast(substr(id, 2) as bigint) as code)"), nil, []string{"Too many classes", "more than 1000", "linear_regression()"}},
 		{"id twice", "linear", over("replace ('t' || cast(minutes as integer) as id)"), nil, []string{"Id is not unique"}},
 		{"misspelt class", "logistic of four texts", over(""), func(m *pipeline.Model) {
-			m.Logistic = &pipeline.LogisticRegression{C: 1, Weight: &pipeline.ClassWeight{Weights: map[string]float64{"wlak": 2}}}
+			m.Logistic = &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Weights: map[string]float64{"wlak": 2}}}
 		}, []string{"Unknown class", `Did you mean "walk"?`}},
 		{"class on the held-out side only", "logistic of four texts", over("replace (case when person in ('person 1', 'person 9') then 'plane' else mode end as mode)"), func(m *pipeline.Model) { m.Split.Test = 0.9 },
 			[]string{"Classes missing on the training side", `"plane"`}},

@@ -71,11 +71,11 @@ var kindsOf = map[string]struct {
 		metric.Binary, "probability float64, prediction int64"},
 	"forest of two texts": {"answer", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 10, MaxDepth: 5, MinSplit: 2, MinLeaf: 5, Bins: 30}}, []string{"town"},
 		metric.Binary, "probability float64, prediction utf8"},
-	"logistic of 0 and 1": {"late", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, Weight: &pipeline.ClassWeight{Balanced: true}}}, nil,
+	"logistic of 0 and 1": {"late", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Balanced: true}}}, nil,
 		metric.Binary, "probability float64, prediction int64"},
 	"logistic of four texts": {"mode", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 10, L1Ratio: 0.5, Fit: pipeline.Fit{MissingIndicators: true}}}, nil,
 		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
-	"logistic of three numbers": {"code", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, Weight: &pipeline.ClassWeight{Weights: map[string]float64{"-1": 3}}}}, nil,
+	"logistic of three numbers": {"code", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Weights: map[string]float64{"-1": 3}}}}, nil,
 		metric.Multiclass, "probability float64, prediction int64, probability__1 float64, probability_7 float64, probability_30 float64"},
 	"linear": {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
 }

@@ -43,7 +43,7 @@ func (a Algorithm) Name() string {
 // ClassWeight is the algorithm's, nil when rows of all classes count alike.
 func (a Algorithm) ClassWeight() *ClassWeight {
 	if a.Logistic != nil {
-		return a.Logistic.Weight
+		return a.Logistic.ClassWeight
 	}
 	return nil
 }
@@ -56,9 +56,9 @@ type ClassWeight struct {
 
 // LogisticRegression has scikit-learn's names. Columns are standardised.
 type LogisticRegression struct {
-	C       float64      `json:"c"`        // inverse of the penalty, above 0; 0 = no penalty
-	L1Ratio float64      `json:"l1_ratio"` // share of L1 in the penalty, 0 (ridge) to 1 (lasso)
-	Weight  *ClassWeight `json:"class_weight,omitempty"`
+	C           float64      `json:"c"`        // inverse of the penalty, above 0; 0 = no penalty
+	L1Ratio     float64      `json:"l1_ratio"` // share of L1 in the penalty, 0 (ridge) to 1 (lasso)
+	ClassWeight *ClassWeight `json:"class_weight,omitempty"`
 	Fit
 }
 

@@ -40,6 +40,10 @@ func (p *Project) LabelLeaks(name string) diag.Findings {
 	}
 	learned, scored := w.above(train), w.above(score)
 	label := w.label(m.Target, learned)
+	targets := maps.Clone(label)
+	for _, other := range p.Models {
+		targets[strings.ToLower(other.Target)] = true
+	}
 	labelsOnly := w.labelRoots(label, learned)
 	var all diag.Findings
 	for _, f := range learned.sorted() {
@@ -51,7 +55,7 @@ func (p *Project) LabelLeaks(name string) diag.Findings {
 			continue // it makes rows to learn from only
 		}
 		if !labelsOnly.holdsAll(w.roots(f, map[*sqlFile]bool{})) {
-			all = append(all, w.judge(m, f, learned.files[f], label)...)
+			all = append(all, w.judge(m, f, learned.files[f], label, targets)...)
 		}
 	}
 	return all
@@ -208,15 +212,16 @@ func (w *way) labelRoots(label names, u upstream) names {
 	return labels
 }
 
-// judge finds the conditions of a file that depend on the label: one finding for each clause.
-func (w *way) judge(m *pipeline.Model, f *sqlFile, by *pipeline.Task, label names) diag.Findings {
+// judge finds the conditions of a file that depend on the label: one finding for each clause. Those that make a model's
+// target are what labels are for.
+func (w *way) judge(m *pipeline.Model, f *sqlFile, by *pipeline.Task, label, targets names) diag.Findings {
 	made := w.mentions[f]
 	src := sqltext.NewSource(f.Path, f.Text)
 	said := map[string]bool{}
 	var all diag.Findings
 	for _, found := range made.all {
-		ownLabel := found.item >= 0 && label[made.aliases[found.item]]
-		if found.clause == "" || found.nullTest || ownLabel || !label[found.column] || said[found.clause] {
+		makesTarget := found.item >= 0 && targets[made.aliases[found.item]]
+		if found.clause == "" || found.nullTest || makesTarget || !label[found.column] || said[found.clause] {
 			continue
 		}
 		said[found.clause] = true

@@ -71,8 +71,14 @@ p.score("predict", model = m, source = "talk.tsfresh_predict_features", into = "
 // TestTheExampleIsBlindToLabels has the project of the talk without its bug.
 func TestTheExampleIsBlindToLabels(t *testing.T) {
 	t.Parallel()
-	if got := labelLeaks(t, copied(t, "../../examples/geolife", "")); got != "" {
-		t.Errorf("got\n%s", got)
+	const modes = `
+mode = model(name = "m", algorithm = logistic_regression(), id = "window_id", target = "mode", exclude = ["uid", "tdate", "segment_id", "label"])
+pipeline(name = "more").train("learn", model = mode, source = "geolife.model_features")
+`
+	for _, more := range []string{"", modes} {
+		if got := labelLeaks(t, copied(t, "../../examples/geolife", more)); got != "" {
+			t.Errorf("got\n%s", got)
+		}
 	}
 }
 

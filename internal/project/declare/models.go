@@ -162,10 +162,10 @@ func (e *evaluation) randomForest(t *starlark.Thread, _ *starlark.Builtin, args 
 func (e *evaluation) logisticRegression(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	c := e.newCall(t, "logistic_regression", args, kwargs)
 	l := pipeline.LogisticRegression{
-		C:       c.real("C", 1, `a number above 0, or float("inf") for no penalty`, func(v float64) bool { return v >= 1e-9 }),
-		L1Ratio: c.l1Ratio(),
-		Weight:  c.classWeight("class_weight"),
-		Fit:     c.fit(),
+		C:           c.real("C", 1, `a number above 0, or float("inf") for no penalty`, func(v float64) bool { return v >= 1e-9 }),
+		L1Ratio:     c.l1Ratio(),
+		ClassWeight: c.classWeight("class_weight"),
+		Fit:         c.fit(),
 	}
 	if math.IsInf(l.C, 1) {
 		l.C = 0
