@@ -239,6 +239,12 @@ func (i *idler) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawM
 	return nil, nil
 }
 
+func (i *idler) Settle(context.Context, []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return nil, nil
+}
+
+func (i *idler) Taken(context.Context, []run.Claim) (map[run.Claim]bool, error) { return nil, nil }
+
 func (i *idler) Current() *scheduler.Catalogue { return i.catalogue }
 func (i *idler) Changed() <-chan struct{}      { return nil }
 func (i *idler) Find(_ context.Context, name, _ string) (*pipeline.Pipeline, *scheduler.Catalogue, error) {

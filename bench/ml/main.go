@@ -109,7 +109,7 @@ func main() {
 	var trained *mltrain.Trained
 	results.measure(fromDuckDB, func() float64 {
 		m := pipeline.Model{Name: "bench", ID: "id", Target: "label", Split: pipeline.Holdout{Test: 0.05, Seed: 7},
-			Forest: &pipeline.RandomForest{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 1, Bins: 255}}
+			Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 1, Bins: 255}}}
 		trained, err = mltrain.Train(ctx, db, m, sqltext.Plain("", "select * from rows"), mltrain.Options{})
 		check(err)
 		return trained.Report.Metrics["auc"]

@@ -29,12 +29,12 @@ var (
 // chaosFiles are a project with tasks of most kinds, and a pipeline that runs on what another writes. LAST, ACTIVE and NAP are
 // its last day, how many runs it has at a time and how long its slow tasks take.
 var chaosFiles = map[string]string{
-	"damson.yaml": "name: chaos\nvars:\n  nap: NAP\n",
+	"damson.yaml": "name: chaos\nvars:\n  nap: NAP\nenvironments:\n  dev:\n    warehouse: 'WAREHOUSE'\n",
 	"pipelines/chaos.star": `
 daily = pipeline(name = "daily", schedule = "@daily", start = "2024-01-01", end = "LAST", catchup = True,
                  max_active_runs = ACTIVE, retries = 5, retry_delay = "1s")
 numbers = daily.sql("numbers", into = "c.numbers", partition_by = "day", batch = True)
-sums = daily.sql("sums", into = "c.sums", partition_by = "day")
+sums = daily.sql("sums", into = "c.sums", partition_by = "day", native = True)
 log = daily.sql("log", into = "c.log", mode = "append")
 slow = daily.sql("slow")
 note = daily.shell("note", command = "echo {{ run_id }} >> notes.txt; sleep {{ var.value.nap }}")
@@ -49,18 +49,22 @@ note >> flaky
 learn = pipeline(name = "learn", on = [sums], retries = 5, retry_delay = "1s")
 learn.sql("labels", into = "c.labels", mode = "append")
 `,
-	"sql/numbers.sql": `select day::date as day, n from range(timestamp '{{ data_interval_start | ds }}', timestamp '{{ data_interval_end | ds }}',
-	interval 1 day) d(day), range(1000) r(n)
+	"sql/numbers.sql": `select cast(day as date) as day, cast(n as bigint) as n from generate_series(timestamp '{{ data_interval_start | ds }}',
+	timestamp '{{ data_interval_end | ds }}' - interval '1 day', interval '1 day') as d(day), generate_series(0, 999) as r(n)
 `,
 	"sql/sums.sql": "select day, sum(n)::bigint as total from c.numbers where day = date '{{ ds }}' group by day\n",
 	"sql/log.sql":  "select date '{{ ds }}' as day, '{{ run_id }}' as run\n",
 	"sql/slow.sql": `create table if not exists c.slept (day date);
 insert into c.slept values (date '{{ ds }}');
+{% if warehouse.kind == "duckdb" -%}
 select count(*) from range((4000 * {{ var.value.nap }} + 1)::bigint) a, range(20000) b where a.range * b.range = -1;
+{%- else -%}
+select pg_sleep({{ var.value.nap }});
+{%- endif %}
 `,
 	"sql/slept.sql":  "select count(*) > 0 from c.slept where day = date '{{ ds }}'\n",
 	"sql/cells.sql":  "select date '{{ ds }}' as day, '{{ item }}' as cell\n",
-	"sql/strict.sql": "select date '{{ ds }}' as day, case when '{{ ds }}' = '2024-01-07' then error('not on this day') end as why\n",
+	"sql/strict.sql": "select date '{{ ds }}' as day, cast(case when '{{ ds }}' = '2024-01-07' then 'not on this day' end as bigint) as why\n",
 	"sql/labels.sql": "select date '{{ ds }}' as day, '{{ run_id }}' as run\n",
 	"flags/.keep":    "",
 	".damson/.keep":  "",
@@ -74,23 +78,27 @@ union all select 'slept', day::varchar, count(*)::varchar, '' from c.slept group
 union all select 'cells', day::varchar, count(*)::varchar, cell from c.cells group by day, cell
 union all select 'strict', day::varchar, count(*)::varchar, '' from c.strict group by day
 union all select 'labels', day::varchar, count(*)::varchar, run from c.labels group by day, run
-union all select 'ledger', run_id, count(*)::varchar, task from damson.ledger group by run_id, task
-order by all`
+union all select 'ledger', run_id, count(*)::varchar, task from damson.ledger where result is not null group by run_id, task
+order by 1, 2, 3, 4`
 
 // writeChaos writes the project.
-func writeChaos(t *testing.T, days int, active, nap string) string {
+func writeChaos(t *testing.T, warehouse string, days int, active, nap string) string {
 	t.Helper()
 	dir := t.TempDir()
 	last := time.Date(2024, 1, days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	r := strings.NewReplacer("LAST", last, "ACTIVE", active, "NAP", nap)
+	r := strings.NewReplacer("LAST", last, "ACTIVE", active, "NAP", nap, "WAREHOUSE", warehouse)
 	for name, text := range chaosFiles {
 		writeFile(t, dir, name, r.Replace(text))
 	}
 	return dir
 }
 
-// TestChaos kills -9 servers at random moments, stops some past their lease, and takes the store away, on a SQLite store and
-// on a PostgreSQL store that three processes share. In the end all is as after an undisturbed run.
+// embeddedURL is the warehouse that a project has without further setting.
+const embeddedURL = "duckdb:.damson/warehouse.duckdb"
+
+// TestChaos kills -9 servers at random moments, stops some past their lease, and takes the store away: on a SQLite store, on a
+// PostgreSQL store that three processes share, and with the warehouse in PostgreSQL as well, where any may lead and all work. In
+// the end all is as after an undisturbed run, and no task run has committed twice.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	seed := *chaosSeed
@@ -101,7 +109,7 @@ func TestChaos(t *testing.T) {
 	want := undisturbed(t, days)
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		c := newChaos(t, seed, days)
+		c := newChaos(t, embeddedURL, seed, days)
 		c.openStore(func() (driver.DB, error) {
 			return sqlite.Open(t.Context(), filepath.Join(c.dir, ".damson", "store.sqlite"))
 		})
@@ -111,13 +119,23 @@ func TestChaos(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		c := newChaos(t, seed, days)
-		c.postgres = pgtest.Start(t)
-		url := c.postgres.Database(t)
-		c.env = []string{"DAMSON_STORE=" + url}
-		c.openStore(func() (driver.DB, error) { return postgres.Open(t.Context(), url) })
+		c := newChaos(t, embeddedURL, seed, days)
+		c.postgres = []*pgtest.Server{pgtest.Start(t)}
+		c.shareStore(c.postgres[0].Database(t))
 		c.roles = [][]string{{"serve", "--listen", "", "--lease", "1s", "--parallel", "2"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "2"},
 			{"worker", "--lease", "1s", "--parallel", "1"}}
+		c.wreak(*kills)
+		want.compare(t, c.outcome())
+	})
+	t.Run("warehouse", func(t *testing.T) {
+		t.Parallel()
+		warehouse := pgtest.Start(t)
+		c := newChaos(t, warehouse.Database(t), seed, days)
+		c.postgres = []*pgtest.Server{pgtest.Start(t), warehouse}
+		c.shareStore(c.postgres[0].Database(t))
+		c.roles = [][]string{{"serve", "--listen", "", "--lease", "1s", "--parallel", "2"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "1"},
+			{"serve", "--listen", "", "--lease", "1s", "--no-worker"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "2", "--no-scheduler"}}
+		c.freezes, c.longest = 3, 4*time.Second // long enough for others to do its work while its transaction stands open
 		c.wreak(*kills)
 		want.compare(t, c.outcome())
 	})
@@ -126,7 +144,7 @@ func TestChaos(t *testing.T) {
 // undisturbed gives what the project comes to when nothing happens to it.
 func undisturbed(t *testing.T, days int) outcome {
 	t.Helper()
-	c := &chaos{t: t, dir: writeChaos(t, days, "40", "0"), days: days}
+	c := &chaos{t: t, dir: writeChaos(t, embeddedURL, days, "40", "0"), days: days}
 	c.openStore(func() (driver.DB, error) {
 		return sqlite.Open(t.Context(), filepath.Join(c.dir, ".damson", "store.sqlite"))
 	})
@@ -143,18 +161,21 @@ type chaos struct {
 	days     int
 	rng      *rand.Rand
 	store    *store.Store
-	postgres *pgtest.Server // nil: the store is in the project
-	env      []string       // of all processes
-	roles    [][]string     // the command of each process
-	servers  []*server      // one for each role
+	postgres []*pgtest.Server // that go away now and then; none: store and warehouse are in the project
+	env      []string         // of all processes
+	roles    [][]string       // the command of each process
+	servers  []*server        // one for each role
+	freezes  int              // one of so many kills comes with a process that is stopped for a while
+	longest  time.Duration    // that
 
 	began                            time.Time
 	busy, frozen, outages, restarted int // for the summary; busy are the kills while there was work
 }
 
-func newChaos(t *testing.T, seed uint64, days int) *chaos {
+func newChaos(t *testing.T, warehouse string, seed uint64, days int) *chaos {
 	t.Logf("again with: -chaos-seed %d", seed)
-	return &chaos{t: t, dir: writeChaos(t, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
+	return &chaos{t: t, dir: writeChaos(t, warehouse, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)),
+		began: time.Now(), freezes: 5, longest: 2500 * time.Millisecond}
 }
 
 // openStore opens the store for the test itself.
@@ -168,6 +189,13 @@ func (c *chaos) openStore(open func() (driver.DB, error)) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = c.store.Close() })
+}
+
+// shareStore has all processes use the store at a URL.
+func (c *chaos) shareStore(url string) {
+	c.t.Helper()
+	c.env = []string{"DAMSON_STORE=" + url}
+	c.openStore(func() (driver.DB, error) { return postgres.Open(c.t.Context(), url) })
 }
 
 // sleep lets a random time pass.
@@ -184,7 +212,7 @@ func (c *chaos) wreak(n int) {
 	mend := c.breakStore(n)
 	for k := 1; k <= n; k++ {
 		sleep(c.rng, 200*time.Millisecond, 1500*time.Millisecond)
-		if c.rng.IntN(5) == 0 {
+		if c.rng.IntN(c.freezes) == 0 {
 			c.freeze(c.rng.IntN(len(c.servers)))
 		}
 		if c.missing() != "" {
@@ -205,7 +233,7 @@ func (c *chaos) wreak(n int) {
 	for _, s := range c.servers {
 		s.stop(c.t)
 	}
-	c.t.Logf("%d kills (%d while there was work), %d processes frozen, %d outages of the store, %d starts that met one; %s for %d days",
+	c.t.Logf("%d kills (%d while there was work), %d processes frozen, %d outages of a database, %d starts that met one; %s for %d days",
 		n, c.busy, c.frozen, c.outages, c.restarted, time.Since(c.began).Round(100*time.Millisecond), c.days)
 }
 
@@ -216,7 +244,7 @@ func (c *chaos) start(i int) { c.servers[i] = startServer(c.t, c.dir, c.env, c.r
 func (c *chaos) freeze(i int) {
 	c.frozen++
 	c.servers[i].signal(syscall.SIGSTOP)
-	sleep(c.rng, 1100*time.Millisecond, 2500*time.Millisecond)
+	sleep(c.rng, 1100*time.Millisecond, c.longest)
 	c.servers[i].signal(syscall.SIGCONT)
 }
 
@@ -237,7 +265,7 @@ func (c *chaos) revive() {
 	}
 }
 
-// breakStore takes the PostgreSQL server away for up to 2 s every now and then, until the function it gives is called.
+// breakStore takes a PostgreSQL server away for up to 2 s every now and then, until the function it gives is called.
 func (c *chaos) breakStore(kills int) (mend func()) {
 	if c.postgres == nil {
 		return func() {}
@@ -256,10 +284,11 @@ func (c *chaos) breakStore(kills int) (mend func()) {
 				return
 			case <-time.After(least + time.Duration(rng.Int64N(int64(most-least)))):
 			}
-			end := []func(){c.postgres.Stop, c.postgres.Kill}[rng.IntN(2)]
+			server := c.postgres[rng.IntN(len(c.postgres))]
+			end := []func(){server.Stop, server.Kill}[rng.IntN(2)]
 			end()
 			sleep(rng, 0, 2*time.Second)
-			if err := c.postgres.Start(); err != nil {
+			if err := server.Start(); err != nil {
 				c.t.Error(err)
 				return
 			}

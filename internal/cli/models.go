@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -19,8 +18,9 @@ import (
 )
 
 func (a *app) modelCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "list, show and decide on versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
-	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelApproveCommand(), a.modelRejectCommand(), a.modelRollbackCommand())
+	cmd := &cobra.Command{Use: "model", Short: "list, show, decide on and apply versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
+	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelCompareCommand(), a.modelApproveCommand(), a.modelRejectCommand(),
+		a.modelRollbackCommand(), a.modelRescoreCommand(), a.modelExportCommand(), a.modelPredictCommand())
 	return cmd
 }
 
@@ -42,6 +42,9 @@ func (a *app) modelListCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
+					for i := range versions {
+						versions[i].Reference, versions[i].Levels = nil, nil // which `model show --json` has
+					}
 					return a.printJSON(emptyNotNull(versions))
 				}
 				return a.printVersions(versions)
@@ -57,14 +60,13 @@ func (a *app) printVersions(versions []model.Version) error {
 		a.printf("No model has been trained yet.\n")
 		return nil
 	}
-	g := newGrid("model", ">version", "state", "trained", ">rows", ">auc", ">accuracy", "why")
+	g := newGrid("model", ">version", "state", "trained", ">rows", "held-out rows", "why")
 	for _, v := range versions {
 		report, err := readReport(v)
 		if err != nil {
 			return err
 		}
-		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State)), v.Created.Format("2006-01-02 15:04"), count(v.Rows),
-			metricText(report.Metrics, "auc"), metricText(report.Metrics, "accuracy"), v.DecidedWhy)
+		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State)), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
 	}
 	g.print(a)
 	return nil
@@ -78,6 +80,20 @@ func readReport(v model.Version) (metric.Report, error) {
 	return r, nil
 }
 
+// listedMetrics are those of each kind by which versions are told apart at a glance.
+var listedMetrics = map[metric.Kind][]string{
+	metric.Binary: {"auc", "accuracy"}, metric.Multiclass: {"accuracy", "macro_f1"}, metric.Regression: {"rmse", "r2"},
+}
+
+// figures gives a version's most telling metrics in a few words.
+func figures(r metric.Report) string {
+	var parts []string
+	for _, name := range listedMetrics[kindOf(r)] {
+		parts = append(parts, name+" "+metricText(r.Metrics, name))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func metricText(metrics map[string]float64, name string) string {
 	v, ok := metrics[name]
 	if !ok {
@@ -88,6 +104,7 @@ func metricText(metrics map[string]float64, name string) string {
 
 func (a *app) modelShowCommand() *cobra.Command {
 	var asJSON bool
+	var picture, out string
 	cmd := &cobra.Command{
 		Use:   "show MODEL [VERSION]",
 		Short: "show one version: how it was made and judged (default: the champion)",
@@ -102,7 +119,12 @@ func (a *app) modelShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
+				switch {
+				case picture == "" && out != "" || picture != "" && asJSON:
+					return usage("--out and --plot", "--out names the file of a picture, and a picture is not JSON.", "Write --plot roc --out walk.png, or --json alone.")
+				case picture != "":
+					return a.drawVersion(*v, picture, out)
+				case asJSON:
 					return a.printJSON(v)
 				}
 				return a.printVersion(*v)
@@ -110,6 +132,8 @@ func (a *app) modelShowCommand() *cobra.Command {
 		},
 	}
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
+	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
 	return cmd
 }
 
@@ -132,6 +156,9 @@ func (a *app) printVersion(v model.Version) error {
 	}
 	a.printf("%s version %d: %s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), v.DecidedWhy)
 	a.printf("  %s, trained %s on %s rows, %d features, by %s\n", v.Algorithm, v.Created.Format("2006-01-02 15:04"), count(v.Rows), len(v.Features), v.Why)
+	if what := predicts(v); what != "" {
+		a.printf("  predicts %s\n", what)
+	}
 	a.printf("  artifact %.12s, data %.12s, sql %.12s\n", v.Hash, v.Data, v.SQL)
 	for _, g := range v.Gates {
 		verdict := a.style(styleGood, "passed")
@@ -144,57 +171,20 @@ func (a *app) printVersion(v model.Version) error {
 	return nil
 }
 
-// printJudgement shows a report: held-out rows, segments, cross-validation, the confusion matrix, what mattered.
-func (a *app) printJudgement(r metric.Report) {
-	a.printf("\n")
-	g := newGrid("judged on", ">rows", ">auc", ">accuracy", ">by weight", ">f1", ">log loss")
-	add := func(name string, rows int64, m map[string]float64) {
-		g.add(name, count(rows), metricText(m, "auc"), metricText(m, "accuracy"), metricText(m, "weighted_accuracy"), metricText(m, "f1"), metricText(m, "log_loss"))
+// predicts says what a version predicts; "" when it is whether something is 1.
+func predicts(v model.Version) string {
+	const most = 12
+	switch {
+	case v.Kind == string(metric.Regression):
+		return "a number"
+	case len(v.Classes) == 2:
+		return fmt.Sprintf("%q or %q; probabilities are those of %q", v.Classes[0], v.Classes[1], v.Classes[1])
+	case len(v.Classes) > most:
+		return fmt.Sprintf("one of %d classes: %s, …", len(v.Classes), strings.Join(v.Classes[:most], ", "))
+	case len(v.Classes) > 0:
+		return fmt.Sprintf("one of %d classes: %s", len(v.Classes), strings.Join(v.Classes, ", "))
 	}
-	add("held-out rows", r.Rows, r.Metrics)
-	if s := r.Segments; s != nil {
-		add("held-out segments", s.Segments, s.Metrics)
-	}
-	if f := r.Folds; f != nil {
-		add(fmt.Sprintf("%d folds, rows", f.K), f.Rows, f.Metrics)
-		if s := f.Segments; s != nil {
-			add(fmt.Sprintf("%d folds, segments", f.K), s.Segments, s.Metrics)
-		}
-	}
-	g.print(a)
-	a.printf("\n")
-	a.printConfusion(r.Confusion)
-	if len(r.Importance) > 0 {
-		a.printf("\n")
-		a.printImportance(r.Importance, 8)
-	}
-	for _, w := range r.Warnings {
-		a.printf("%s %s\n", a.style(styleBad, "warning:"), w)
-	}
-}
-
-func (a *app) printConfusion(c metric.Confusion) {
-	g := newGrid("held-out rows", ">predicted 1", ">predicted 0")
-	g.add("are 1", count(c.TruePositives), count(c.FalseNegatives))
-	g.add("are 0", count(c.FalsePositives), count(c.TrueNegatives))
-	g.print(a)
-}
-
-// printImportance shows the features whose loss hurts most.
-func (a *app) printImportance(all []metric.Importance, most int) {
-	g := newGrid("feature", ">AUC lost without it", ">share of gain")
-	total := 0.0
-	for _, f := range all {
-		total += f.Gain
-	}
-	for _, f := range all[:min(most, len(all))] {
-		share := "–"
-		if total > 0 {
-			share = fmt.Sprintf("%.0f %%", 100*f.Gain/total)
-		}
-		g.add(f.Feature, fmt.Sprintf("%.4f", f.Permutation), share)
-	}
-	g.print(a)
+	return ""
 }
 
 // decide is a command that moves a version by a person's word.
@@ -211,21 +201,20 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if err != nil {
 				return err
 			}
-			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) (err error) {
-				lock, err := a.lockProject(p, cmd.CommandPath()+" "+args[0])
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, lock.Unlock()) }()
+			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}
-				v, err := move(cmd.Context(), registry.New(s, a.clock), args[0], number, d)
+				r := registry.New(s, a.clock)
+				v, err := move(cmd.Context(), r, args[0], number, d)
 				if err != nil {
 					return err
 				}
 				a.printf("%s version %d is %s, decided by %s.\n", v.Model, v.Number, a.state(string(v.State)), v.DecidedBy)
-				return nil
+				if v.State != model.Champion {
+					return nil
+				}
+				return a.tellOutdated(cmd.Context(), p, s, r, v.Model)
 			})
 		},
 	}

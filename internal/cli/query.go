@@ -20,6 +20,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/plot"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse"
 	"damson/internal/warehouse/duckdb"
 )
 
@@ -54,8 +55,12 @@ With --plot they are drawn: hist:COL, scatter:X,Y or line:X,Y, in the terminal o
 			if err := q.check(cmd.Flags().Changed("format")); err != nil {
 				return err
 			}
-			err = a.withWorkspace(cmd.Context(), "query", func(w *workspace) error {
-				rows, err := w.warehouse.Query(cmd.Context(), sqltext.Plain("query", sql))
+			p, err := a.openProject()
+			if err != nil {
+				return err
+			}
+			err = a.withWarehouse(cmd.Context(), p, "query", func(w *warehouse.Warehouse) error {
+				rows, err := w.Query(cmd.Context(), sqltext.Plain("query", sql))
 				if err != nil {
 					return err
 				}
@@ -63,10 +68,6 @@ With --plot they are drawn: hist:COL, scatter:X,Y or line:X,Y, in the terminal o
 			})
 			if !isLocked(err) {
 				return err
-			}
-			p, openErr := a.openProject()
-			if openErr != nil {
-				return openErr
 			}
 			rows, served, servedErr := a.queryServed(cmd.Context(), p, sql)
 			switch {

@@ -210,6 +210,9 @@ func (a *app) drive(ctx context.Context, p *project.Project, o driveOptions, pla
 	if err != nil {
 		return err
 	}
+	if text := warnOfMigrations(ctx, p, w.warehouse); text != "" {
+		fmt.Fprintf(a.err, "warning: %s\n", text)
+	}
 	_, report, err := a.watchPlan(ctx, w, o.parallel, plan)
 	var done []run.TaskRun
 	if err == nil && plan.Trigger == "manual" && !o.json {

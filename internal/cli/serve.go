@@ -26,6 +26,8 @@ import (
 	"damson/internal/serve"
 	"damson/internal/sqltext"
 	"damson/internal/store"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
 	"damson/internal/watch"
 )
 
@@ -111,15 +113,14 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	if o.noScheduler && o.noWorker {
 		return usage("Nothing to do", "--no-scheduler and --no-worker leave nothing.", "Leave one of them out.")
 	}
-	if o.noWorker {
-		return usage("A leader has to work here", "The embedded warehouse opens in one process, and whoever leads must have it open, so that no other could execute SQL.",
-			"Leave --no-worker out.")
-	}
 	if o.parallel < 0 || o.lease < time.Second || o.log != "text" && o.log != "json" {
 		return usage("Unusable option", fmt.Sprintf("--parallel %d, --lease %s, --log %s.", o.parallel, o.lease, o.log),
 			"--parallel takes 1 or more, --lease 1s or more, --log text or json.")
 	}
-	if o.parallel == 0 {
+	switch {
+	case o.noWorker:
+		o.parallel = 0
+	case o.parallel == 0:
 		o.parallel = runtime.NumCPU()
 	}
 	s := &server{app: a, o: o, id: processID(), token: newToken()}
@@ -151,6 +152,10 @@ func (s *server) run(ctx context.Context) error {
 	p, findings := s.editions.read(ctx)
 	if findings.HasErrors() {
 		return findings
+	}
+	if s.o.noWorker && p.Environment.Embedded() {
+		return usage("A leader has to work here", "The embedded warehouse opens in one process, and whoever leads must have it open, so that no other could execute SQL.",
+			"Leave --no-worker out.")
 	}
 	s.redact = p.Redact
 	s.log = s.logger()
@@ -194,7 +199,8 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) options(p *project.Project) scheduler.Options {
 	o := scheduler.Options{ID: s.id, Host: hostname(), PID: os.Getpid(), Version: version(), Parallel: s.o.parallel, Leads: !s.o.noScheduler,
 		Alone: s.storeURL() == "", Dead: deadHere, Lease: s.o.lease, Drain: s.o.drain, Log: s.log, Address: s.address}
-	if o.Leads { // the embedded warehouse is in one process, and only who has it can lead: nobody else may take it
+	// The embedded warehouse is in one process, and only who has it can lead: nobody else may take it.
+	if o.Leads || !p.Environment.Embedded() {
 		o.Open = func(ctx context.Context) (engine.Ledger, error) { return s.openWarehouse(ctx, p) }
 	}
 	return o
@@ -214,35 +220,70 @@ func deadHere(p store.Process) bool {
 	return err == nil && found && strings.HasPrefix(state, "Z")
 }
 
-// openWarehouse waits for the project's lock, and opens the warehouse in this process.
+// openWarehouse opens the warehouse in this process, under the project's lock where no other process may have the same one or
+// the same store.
 func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.Ledger, error) {
-	told := false
-	for {
-		lock, err := s.lockProject(p, "serve")
-		if err == nil {
-			s.lock = lock
-			break
-		}
-		if s.storeURL() == "" || !isLocked(err) {
+	if p.Environment.Embedded() || s.storeURL() == "" {
+		if err := s.waitForLock(ctx, p); err != nil {
 			return nil, err
 		}
-		if !told {
-			s.log.Info("another process has the embedded warehouse open; this one takes over when that ends, and executes what needs no warehouse")
-			told = true
-		}
-		if s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
-			return nil, ctx.Err()
-		}
 	}
-	w, err := openWarehouse(ctx, p)
+	w, err := s.awaitWarehouse(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	s.editions.warehouse.Store(w)
+	if text := warnOfMigrations(ctx, p, w); text != "" {
+		s.log.Warn(text)
+	}
 	if s.storeURL() == "" {
 		s.welcome(p)
 	}
+	if !p.Environment.Embedded() { // commands open it themselves
+		return w, nil
+	}
 	return w, s.writeServerNote()
+}
+
+// openPatience is how long a server waits for a warehouse that takes no connections when it starts.
+const openPatience = 30 * time.Second
+
+// awaitWarehouse opens the warehouse. One that is away just then, because its server starts again, has some time to come back.
+func (s *server) awaitWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
+	until := s.clock.Now().Add(openPatience)
+	for told := false; ; told = true {
+		w, err := openWarehouse(ctx, p)
+		e := (*driver.Error)(nil)
+		if err == nil || !errors.As(err, &e) || e.Class != driver.Connection || s.clock.Now().After(until) {
+			return w, err
+		}
+		if !told {
+			s.log.Warn("the warehouse does not answer; this process tries again for a while", "patience", openPatience, "error", e.Message)
+		}
+		if s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
+			return nil, err
+		}
+	}
+}
+
+// waitForLock takes the project's lock: at once when the store is in the project, else when the process that has it ends.
+func (s *server) waitForLock(ctx context.Context, p *project.Project) error {
+	for told := false; ; told = true {
+		lock, err := s.lockProject(p, "serve")
+		if err == nil {
+			s.lock = lock
+			return nil
+		}
+		if s.storeURL() == "" || !isLocked(err) {
+			return err
+		}
+		if !told {
+			s.log.Info("another process has the embedded warehouse open; this one takes over when that ends, and executes what needs no warehouse")
+		}
+		if s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
+			return ctx.Err()
+		}
+	}
 }
 
 // close releases everything, the lock last.

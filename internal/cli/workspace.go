@@ -24,6 +24,7 @@ import (
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
 	"damson/internal/warehouse/duckdb"
+	pgwarehouse "damson/internal/warehouse/postgres"
 )
 
 // stateDir holds a project's local state: store, embedded warehouse, lock. Git ignores it.
@@ -107,14 +108,18 @@ func (a *app) openStoreIn(ctx context.Context, projectDir string) (*store.Store,
 	case "postgres", "postgresql":
 		open = func() (storedriver.DB, error) { return postgres.Open(ctx, a.storeURL()) }
 	default:
-		return nil, usage("Unknown kind of store", "--store (or DAMSON_STORE) begins with "+scheme+":.",
-			"Write postgres://USER@HOST/DATABASE, or leave it out: the store is then in the project's directory.")
+		return nil, unknownStore(scheme)
 	}
 	db, err := open()
 	if err != nil {
 		return nil, err
 	}
 	return store.New(ctx, db)
+}
+
+func unknownStore(scheme string) error {
+	return usage("Unknown kind of store", "--store (or DAMSON_STORE) begins with "+scheme+":.",
+		"Write postgres://USER@HOST/DATABASE, or leave it out: the store is then in the project's directory.")
 }
 
 // openWarehouse opens the environment's warehouse.
@@ -125,25 +130,16 @@ func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehous
 	}
 	w, err := warehouse.New(ctx, d)
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, errors.Join(atWarehouse(p, err), d.Close())
 	}
 	return w, nil
 }
 
 func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
-	url := p.Environment.Warehouse
-	scheme, path, _ := strings.Cut(url.Reveal(), ":")
-	if scheme != "duckdb" {
-		return nil, diag.Finding{
-			At:      diag.Pos{File: project.ConfigFile},
-			Summary: "Unknown kind of warehouse",
-			Detail:  fmt.Sprintf("Environment %q names the warehouse %s; this version of Damson knows duckdb only.", p.Environment.Name, url),
-			Fix:     "Write for example: warehouse: duckdb:.damson/warehouse.duckdb",
-		}
+	if !p.Environment.Embedded() {
+		return openServer(ctx, p, serverOptions(p))
 	}
-	if path != "" && !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
+	path := embeddedPath(p)
 	if path != "" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			return nil, diag.AsFinding("No place for the embedded warehouse", err)
@@ -156,7 +152,40 @@ func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, erro
 	return duckdb.Open(ctx, opts)
 }
 
-// workspace is a project opened for work: this process alone changes its store and its embedded warehouse.
+// embeddedPath is the file of the embedded warehouse, "" for one in memory.
+func embeddedPath(p *project.Project) string {
+	_, path, _ := strings.Cut(p.Environment.Warehouse.Reveal(), ":")
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(p.Dir, path)
+	}
+	return path
+}
+
+// serverOptions are what the environment asks of a warehouse in a server.
+func serverOptions(p *project.Project) pgwarehouse.Options {
+	l := p.Environment.Limits
+	return pgwarehouse.Options{MaxConns: l.MaxConnections, StatementTimeout: l.StatementTimeout, LockTimeout: l.LockTimeout}
+}
+
+func openServer(ctx context.Context, p *project.Project, o pgwarehouse.Options) (driver.Warehouse, error) {
+	w, err := pgwarehouse.Open(ctx, p.Environment.Warehouse.Reveal(), o)
+	if err != nil {
+		return nil, atWarehouse(p, err)
+	}
+	return w, nil
+}
+
+// atWarehouse puts the line of damson.yaml that names the warehouse to a finding about it that has no place of its own.
+func atWarehouse(p *project.Project, err error) error {
+	var f diag.Finding
+	if errors.As(err, &f) && f.At.File == "" && !p.Environment.Embedded() {
+		f.At = p.Environment.At
+		return f
+	}
+	return err
+}
+
+// workspace is a project opened for work: this process alone drives its runs, and has its embedded warehouse open.
 type workspace struct {
 	project   *project.Project
 	store     *store.Store
@@ -214,13 +243,17 @@ func (a *app) lockProject(p *project.Project, purpose string) (*flock.Flock, err
 		return nil, diag.AsFinding("The project cannot be locked", err)
 	}
 	if !got {
+		why := "One process at a time drives its runs."
+		if p.Environment.Embedded() {
+			why = "The embedded warehouse takes one process at a time."
+		}
 		who, readErr := os.ReadFile(holder)
 		if readErr != nil {
 			who = []byte("another damson")
 		}
 		return nil, lockedError{diag.Finding{
 			Summary: "Another process works on this project",
-			Detail:  fmt.Sprintf("%s holds %s. The embedded warehouse takes one process at a time.", strings.TrimSpace(string(who)), path),
+			Detail:  fmt.Sprintf("%s holds %s. %s", strings.TrimSpace(string(who)), path, why),
 			Fix:     "Wait until it has ended, or stop it with Ctrl-C. `damson runs`, `tasks` and `logs` work meanwhile.",
 		}}
 	}
@@ -258,6 +291,19 @@ func (a *app) withStore(ctx context.Context, f func(p *project.Project, s *store
 // withWorkspace opens a workspace around f.
 func (a *app) withWorkspace(ctx context.Context, purpose string, f func(w *workspace) error) (err error) {
 	w, err := a.openWorkspace(ctx, purpose)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return f(w)
+}
+
+// withWarehouse opens the warehouse alone around f, an embedded one under the project's lock.
+func (a *app) withWarehouse(ctx context.Context, p *project.Project, purpose string, f func(w *warehouse.Warehouse) error) (err error) {
+	if p.Environment.Embedded() {
+		return a.withWorkspace(ctx, purpose, func(w *workspace) error { return f(w.warehouse) })
+	}
+	w, err := openWarehouse(ctx, p)
 	if err != nil {
 		return err
 	}

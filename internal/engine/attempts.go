@@ -38,7 +38,7 @@ func (a *admission) passOver(ctx context.Context) error {
 	return nil
 }
 
-// lastTaken gives for each claim the number before the first attempt after it that the ledger does not have.
+// lastTaken gives for each claim the number before the first attempt after it that is free.
 func (q question) lastTaken(ctx context.Context, claims []run.Claim) ([]int, error) {
 	last := make([]int, len(claims))
 	next := slices.Clone(claims)
@@ -47,13 +47,13 @@ func (q question) lastTaken(ctx context.Context, claims []run.Claim) ([]int, err
 		next[k].Attempt++
 	}
 	for asked := next; len(asked) > 0; {
-		committed, err := q.ask(ctx, asked)
+		taken, err := ask(ctx, q, q.ledger.Taken, asked)
 		if err != nil {
 			return nil, err
 		}
 		asked = nil
 		for k, claim := range next {
-			if _, taken := committed[claim]; taken {
+			if taken[claim] {
 				last[k]++
 				next[k].Attempt++
 				asked = append(asked, next[k])

@@ -38,6 +38,12 @@ func (never) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMess
 	return nil, nil
 }
 
+func (never) Settle(context.Context, []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return nil, nil
+}
+
+func (never) Taken(context.Context, []run.Claim) (map[run.Claim]bool, error) { return nil, nil }
+
 // backfill drives days × tasks of a chain (width 1) or of a diamond and reports task runs a second.
 func backfill(b *testing.B, st engine.Store, x engine.Executor, p *pipeline.Pipeline, n, batch int) {
 	day := time.Date(2007, 4, 12, 0, 0, 0, 0, time.UTC)

@@ -65,7 +65,11 @@ func Execute(ctx context.Context, x Executor, ledger Ledger, clk clock.Clock, pa
 	}
 	asking := question{ledger, clk, patient}
 	ctx = context.WithoutCancel(ctx)
-	if e.Committed, e.Doubt = asking.ask(ctx, w.Claims); e.Doubt == nil && len(e.Committed) < len(w.Claims) {
+	settle := asking.settle
+	if w.Look && errors.Is(e.Err, ErrInterrupted) { // the attempt goes on with the next look
+		settle = asking.committed
+	}
+	if e.Committed, e.Doubt = settle(ctx, w.Claims); e.Doubt == nil && len(e.Committed) < len(w.Claims) {
 		e.Taken, e.Doubt = asking.lastTaken(ctx, w.Claims)
 	}
 	return e
@@ -118,14 +122,19 @@ type question struct {
 	patient bool
 }
 
-func (q question) ask(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+func (q question) committed(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return ask(ctx, q, q.ledger.Committed, claims)
+}
+
+func (q question) settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return ask(ctx, q, q.ledger.Settle, claims)
+}
+
+func ask[A any](ctx context.Context, q question, ledger func(context.Context, []run.Claim) (A, error), claims []run.Claim) (A, error) {
 	for delay := 250 * time.Millisecond; ; delay = min(2*delay, 8*time.Second) {
-		committed, err := q.ledger.Committed(ctx, claims)
-		if err == nil {
-			return committed, nil
-		}
-		if !q.patient && delay > 4*time.Second || q.clock.Sleep(ctx, delay) != nil {
-			return nil, err
+		answer, err := ledger(ctx, claims)
+		if err == nil || !q.patient && delay > 4*time.Second || q.clock.Sleep(ctx, delay) != nil {
+			return answer, err
 		}
 	}
 }

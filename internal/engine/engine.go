@@ -40,10 +40,15 @@ type Store interface {
 	Commit(ctx context.Context, b store.Batch) error
 }
 
-// Ledger tells which of these attempts have committed, with the results they recorded. The warehouse writes it in the
-// transaction of the task's own writes.
+// Ledger tells what has become of attempts. The warehouse writes it in the transaction of the task's own writes.
 type Ledger interface {
+	// Committed gives the results of those attempts that have committed.
 	Committed(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error)
+	// Settle gives the same, and sees to it that the others never commit: an execution that nobody waits for any more may
+	// still be under way in the database.
+	Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error)
+	// Taken tells which of the attempts have committed or may not commit any more.
+	Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error)
 }
 
 // Executor does the work of one kind of task. When it returns without an error its writes are committed, and with them a
@@ -72,6 +77,7 @@ type Work struct {
 	Since      time.Time   // of a task that waits: when it began to
 	Item       *Item       // of one task run of a mapped task: what it is about
 	Mapped     bool        // of a mapped task: the items are asked for (Outcome.Items), nothing else
+	Look       bool        // of a deferred task, which looks again as the same attempt
 	Log        Logger
 }
 

@@ -157,6 +157,15 @@ func (d *deaf) Committed(context.Context, []run.Claim) (map[run.Claim]json.RawMe
 	return nil, errors.New("no route to host")
 }
 
+func (d *deaf) Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return d.Committed(ctx, claims)
+}
+
+func (d *deaf) Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error) {
+	_, err := d.Committed(ctx, claims)
+	return nil, err
+}
+
 // change applies what Clear or Mark proposed.
 func (b *bench) change(changes []run.Change, err error) {
 	b.Helper()

@@ -241,11 +241,14 @@ func (m *memory) history(runID, name string) string {
 
 // books is a warehouse's ledger.
 type books struct {
-	mu   sync.Mutex
-	rows map[run.Claim]json.RawMessage
+	mu     sync.Mutex
+	rows   map[run.Claim]json.RawMessage
+	sealed map[run.Claim]bool
 }
 
-func newBooks() *books { return &books{rows: map[run.Claim]json.RawMessage{}} }
+func newBooks() *books {
+	return &books{rows: map[run.Claim]json.RawMessage{}, sealed: map[run.Claim]bool{}}
+}
 
 func (b *books) Committed(_ context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
 	b.mu.Lock()
@@ -259,10 +262,40 @@ func (b *books) Committed(_ context.Context, claims []run.Claim) (map[run.Claim]
 	return found, nil
 }
 
+func (b *books) Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	found, err := b.Committed(ctx, claims)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range claims {
+		if _, ok := found[c]; !ok {
+			b.sealed[c] = true
+		}
+	}
+	return found, err
+}
+
+func (b *books) Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error) {
+	found, err := b.Committed(ctx, claims)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := map[run.Claim]bool{}
+	for _, c := range claims {
+		if _, ok := found[c]; ok || b.sealed[c] {
+			taken[c] = true
+		}
+	}
+	return taken, err
+}
+
 // commit writes all claims at once.
 func (b *books) commit(claims []run.Claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, c := range claims {
+		if b.sealed[c] {
+			panic(fmt.Sprintf("%+v commits after it was settled that it has not", c))
+		}
+	}
 	for _, c := range claims {
 		b.rows[c] = json.RawMessage(fmt.Sprintf(`{"attempt":%d}`, c.Attempt))
 	}

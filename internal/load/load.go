@@ -186,7 +186,7 @@ func checkSpec(spec pipeline.Load, opts Options) error {
 
 // fingerprint writes out what of a spec decides which rows a file gives.
 func fingerprint(spec pipeline.Load) (string, error) {
-	spec.Files, spec.Root, spec.Into, spec.MaxRejects = nil, "", "", 0
+	spec.Files, spec.Root, spec.Into, spec.MaxRejects, spec.Storage = nil, "", "", 0, pipeline.Storage{}
 	text, err := json.Marshal(spec)
 	return string(text), err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/pipeline"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -79,7 +80,7 @@ func makeTables(ctx context.Context, tx *warehouse.Tx) error {
 			return err
 		}
 		if have == nil {
-			if err := tx.CreateTable(ctx, name, want); err != nil {
+			if err := tx.CreateTable(ctx, name, want, pipeline.Storage{}); err != nil {
 				return err
 			}
 			if name == targetsTable {

@@ -217,7 +217,7 @@ func (j *job) makeTarget(ctx context.Context, tx *warehouse.Tx, table []driver.C
 		for _, c := range j.layout.columns {
 			j.result.Columns = append(j.result.Columns, fmt.Sprintf("%s %s", c.Name, c.Type))
 		}
-		return tx.CreateTable(ctx, j.to.into, j.layout.columns)
+		return tx.CreateTable(ctx, j.to.into, j.layout.columns, j.spec.Storage)
 	}
 	types := map[string]driver.Type{}
 	for _, c := range table {

@@ -1,11 +1,19 @@
-// Package metric judges probabilities against what happened, for two classes. Its central type is Report: what is known
-// of a trained model, as plain data with a stable JSON form.
+// Package metric judges predictions against what happened: probabilities of two or of more classes, and numbers. It says
+// how sure the figures are, what the features do to a model, how two models differ, and whether rows still look like those
+// a model was trained on. Its central type is Report: what is known of a trained model, as plain data with a stable JSON form.
 //
-// Probabilities are of class 1; labels are 0 or 1; weights are positive, and nil means 1 each. Slices that belong together
-// have the same length, or the functions panic. A figure that the rows do not define (an AUC of one class only, the
-// precision of a model that never says yes) is NaN from a function and absent from a Report: never a quiet zero.
+// Invariants:
+//  1. A figure that the rows do not define (an AUC of one class only, the precision of a model that never says yes) is
+//     NaN from a function and absent from a Report: never a quiet zero.
+//  2. What is drawn at random is drawn by a seed, and depends on the order of the rows at most: give them in an order that
+//     their identity decides, and the same rows have the same report.
+//  3. Slices that belong together have the same length, or the functions panic. So they do on labels out of range. No value
+//     of a probability or of a feature makes them panic.
 //
-// The reference numbers in testdata were made by scikit-learn; the names and definitions are its own where it has them.
+// Of two classes, probabilities are of class 1; labels are 0 or 1. Weights are positive, and nil means 1 each.
+//
+// The reference numbers in testdata were made by scikit-learn; the names and definitions are its own where it has them. The
+// package trains nothing, and looks at a model only through a function that predicts.
 package metric
 
 import (
@@ -84,17 +92,20 @@ func WeightedAccuracy(probabilities []float64, labels []uint8, weights []float64
 // 0 and 1 as scikit-learn does.
 func LogLoss(probabilities []float64, labels []uint8) float64 {
 	same(len(probabilities), len(labels))
-	const epsilon = 0x1p-52
 	total := 0.0
 	for i, p := range probabilities {
-		p = min(max(p, epsilon), 1-epsilon)
-		if labels[i] == 1 {
-			total -= math.Log(p)
-		} else {
-			total -= math.Log1p(-p)
-		}
+		total += rowLogLoss(p, labels[i])
 	}
 	return total / float64(len(labels))
+}
+
+func rowLogLoss(p float64, label uint8) float64 {
+	const epsilon = 0x1p-52
+	p = min(max(p, epsilon), 1-epsilon)
+	if label == 1 {
+		return -math.Log(p)
+	}
+	return -math.Log1p(-p)
 }
 
 // Brier is the mean squared difference between probability and label (G. Brier 1950).

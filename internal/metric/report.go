@@ -4,61 +4,81 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 )
 
 // curvePoints is how many points a report keeps of a curve.
 const curvePoints = 200
 
-// Report is how a model was judged. It is stored with the version as JSON: fields are added, never renamed.
-type Report struct {
-	Rows      int64              `json:"rows"` // held out
-	Positives int64              `json:"positives"`
-	Threshold float64            `json:"threshold"` // from which a probability counts as class 1
-	Metrics   map[string]float64 `json:"metrics"`   // see Names; what the rows do not define is absent
-	Confusion Confusion          `json:"confusion"`
-	ROC       []Point            `json:"roc"`
-	PR        []Point            `json:"pr"`
+// Kind is what a model predicts.
+type Kind string
 
-	Calibration []Bin        `json:"calibration"`
-	Importance  []Importance `json:"importance"` // by falling permutation importance, then gain
-	Segments    *Segments    `json:"segments,omitempty"`
-	ByGroup     []Group      `json:"by_group,omitempty"`
-	Folds       *Folds       `json:"cross_validation,omitempty"`
-	Training    Training     `json:"training"`
-	Warnings    []string     `json:"warnings,omitempty"`
+const (
+	Binary     Kind = "binary"     // the probability of class 1 of two
+	Multiclass Kind = "multiclass" // the probabilities of three and more classes
+	Regression Kind = "regression" // a number
+)
+
+// Report is how a model was judged. It is stored with the version as JSON: fields are added, never renamed. What belongs
+// to another kind of model than Kind is absent.
+type Report struct {
+	Kind      Kind  `json:"kind"` // "" = Binary, in versions from before there were others
+	Rows      int64 `json:"rows"` // held out
+	Positives int64 `json:"positives,omitzero"`
+	// ClassNames are those of class 0 and class 1 when they are called otherwise.
+	ClassNames []string           `json:"class_names,omitempty"`
+	Threshold  float64            `json:"threshold,omitzero"` // from which a probability counts as class 1
+	Metrics    map[string]float64 `json:"metrics"`            // see Names; what the rows do not define is absent
+	Intervals  *Intervals         `json:"intervals,omitempty"`
+
+	Confusion   Confusion `json:"confusion,omitzero"`
+	ROC         []Point   `json:"roc,omitzero"`
+	PR          []Point   `json:"pr,omitzero"`
+	Calibration []Bin     `json:"calibration,omitzero"` // of several classes: of the likeliest one's probability
+	Thresholds  []Cut     `json:"thresholds,omitzero"`
+	Lift        []Tier    `json:"lift,omitzero"`
+
+	Classes    *Classes `json:"classes,omitempty"`
+	Regression *Numbers `json:"regression,omitempty"`
+
+	Importance []Importance `json:"importance"` // by falling permutation importance, then gain
+	Dependence []Dependence `json:"dependence,omitempty"`
+	Segments   *Segments    `json:"segments,omitempty"`
+	ByGroup    []Group      `json:"by_group,omitempty"`
+	Folds      *Folds       `json:"cross_validation,omitempty"`
+	Training   Training     `json:"training"`
+	Warnings   []string     `json:"warnings,omitempty"`
 }
 
 // Training says what the model was trained on.
 type Training struct {
 	Rows      int64 `json:"rows"`
-	Positives int64 `json:"positives"`
+	Positives int64 `json:"positives,omitzero"`
 	Groups    int64 `json:"groups"` // values of the split's column on the training side
 	Skipped   int64 `json:"skipped_without_target"`
 }
 
-// Importance is how much a feature matters: Gain by the splits it made in training, Permutation by the AUC lost on
+// Importance is how much a feature matters: Gain by the splits it made in training, Permutation by what is lost on
 // held-out rows when its values are shuffled among them.
 type Importance struct {
 	Feature     string  `json:"feature"`
 	Gain        float64 `json:"gain"`
-	Permutation float64 `json:"permutation"`
+	Permutation float64 `json:"permutation"` // of the AUC, of the negative log loss of several classes, of R²
 }
 
-// Segments judges rows that belong together as one: mean probability, weighted, against the label that most of the
+// Segments judges rows that belong together as one: mean probabilities, weighted, against the label that most of the
 // weight has. A segment whose weights are all 0 counts its rows alike.
 type Segments struct {
 	Segments  int64              `json:"segments"`
 	Mixed     int64              `json:"mixed"` // segments whose rows have both labels
 	Metrics   map[string]float64 `json:"metrics"`
-	Confusion Confusion          `json:"confusion"`
+	Confusion Confusion          `json:"confusion,omitzero"`
 }
 
 // Group is the rows of one value of the split's column.
 type Group struct {
 	Group    string  `json:"group"`
 	Rows     int64   `json:"rows"`
-	Positive int64   `json:"positives"`
+	Positive int64   `json:"positives,omitzero"`
 	Accuracy float64 `json:"accuracy"`
 }
 
@@ -73,12 +93,14 @@ type Folds struct {
 	ByFold   []Fold             `json:"by_fold"`
 }
 
-// Fold is one part of a cross-validation; AUC is absent when its rows have one class only.
+// Fold is one part of a cross-validation. Of two classes it has the AUC, absent when its rows have one class only, and the
+// accuracy; of other kinds all metrics.
 type Fold struct {
-	Rows     int64    `json:"rows"`
-	Groups   int64    `json:"groups"`
-	AUC      *float64 `json:"auc,omitempty"`
-	Accuracy float64  `json:"accuracy"`
+	Rows     int64              `json:"rows"`
+	Groups   int64              `json:"groups"`
+	AUC      *float64           `json:"auc,omitempty"`
+	Accuracy float64            `json:"accuracy,omitzero"`
+	Metrics  map[string]float64 `json:"metrics,omitempty"`
 }
 
 // Rows are judged rows, by column.
@@ -101,20 +123,27 @@ func basic(r Rows, c Curve, confusion Confusion, threshold float64) map[string]f
 	if r.Weights != nil {
 		m["weighted_accuracy"] = WeightedAccuracy(r.Probabilities, r.Labels, r.Weights, threshold)
 	}
+	return defined(m)
+}
+
+// defined leaves out what the rows did not define.
+func defined(m map[string]float64) map[string]float64 {
 	maps.DeleteFunc(m, func(_ string, v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 	return m
 }
 
-// Judge makes the report of a set of held-out rows. Importance, Folds, Training and Warnings are left to the caller.
+// Judge makes the report of a set of held-out rows. Intervals, Importance, Dependence, Folds, Training and Warnings are left
+// to the caller.
 func Judge(r Rows, threshold float64) Report {
 	c, confusion := NewCurve(r.Probabilities, r.Labels), Confuse(r.Probabilities, r.Labels, threshold)
 	return Report{
-		Rows: int64(len(r.Labels)), Positives: c.positives, Threshold: threshold,
+		Kind: Binary, Rows: int64(len(r.Labels)), Positives: c.positives, Threshold: threshold,
 		Metrics: basic(r, c, confusion, threshold), Confusion: confusion,
 		ROC: c.ROC(curvePoints), PR: c.PR(curvePoints),
 		Calibration: Calibration(r.Probabilities, r.Labels, 10),
-		Importance:  []Importance{},
-		Segments:    judgeSegments(r, threshold), ByGroup: judgeGroups(r, threshold),
+		Thresholds:  c.Cuts(), Lift: c.Lift(10),
+		Importance: []Importance{},
+		Segments:   judgeSegments(r, threshold), ByGroup: judgeGroups(r, threshold),
 	}
 }
 
@@ -194,21 +223,20 @@ func judgeSegments(r Rows, threshold float64) *Segments {
 	return out
 }
 
-// judgeGroups gives one line for each group, by name; nil when there are none.
-func judgeGroups(r Rows, threshold float64) []Group {
-	if r.Groups == nil {
+// byGroup gives one line for each group, by name; nil when there are none.
+func byGroup(groups []string, right func(i int) bool) []Group {
+	if groups == nil {
 		return nil
 	}
 	byName := map[string]*Group{}
-	for i, name := range r.Groups {
+	for i, name := range groups {
 		g := byName[name]
 		if g == nil {
 			g = &Group{Group: name}
 			byName[name] = g
 		}
 		g.Rows++
-		g.Positive += int64(r.Labels[i])
-		if (r.Probabilities[i] >= threshold) == (r.Labels[i] == 1) {
+		if right(i) {
 			g.Accuracy++ // a count until all are seen
 		}
 	}
@@ -221,46 +249,15 @@ func judgeGroups(r Rows, threshold float64) []Group {
 	return out
 }
 
-// plainNames are the metrics of a set of rows; weighted_accuracy needs a weight column.
-var plainNames = []string{
-	"auc", "pr_auc", "accuracy", "weighted_accuracy", "majority_accuracy", "precision", "recall", "f1", "log_loss", "brier",
-}
-
-// Names lists what Value understands: the metrics of the held-out rows, of their segments ("segment.auc"), of a
-// cross-validation ("cv.auc", "cv.segment.auc"), and the counts "rows" and "positives".
-func Names() []string {
-	names := []string{"rows", "positives"}
-	for _, prefix := range []string{"", "segment.", "cv.", "cv.segment."} {
-		for _, name := range plainNames {
-			if !strings.HasSuffix(prefix, "segment.") || name != "weighted_accuracy" {
-				names = append(names, prefix+name)
-			}
-		}
+// judgeGroups is byGroup with the positives of each.
+func judgeGroups(r Rows, threshold float64) []Group {
+	out := byGroup(r.Groups, func(i int) bool { return (r.Probabilities[i] >= threshold) == (r.Labels[i] == 1) })
+	positives := map[string]int64{}
+	for i, name := range r.Groups {
+		positives[name] += int64(r.Labels[i])
 	}
-	return names
-}
-
-// Value gives a metric by its name; false when the report does not have it.
-func (r Report) Value(name string) (float64, bool) {
-	switch name {
-	case "rows":
-		return float64(r.Rows), true
-	case "positives":
-		return float64(r.Positives), true
+	for g := range out {
+		out[g].Positive = positives[out[g].Group]
 	}
-	metrics, segments := r.Metrics, r.Segments
-	if rest, ok := strings.CutPrefix(name, "cv."); ok {
-		if r.Folds == nil {
-			return 0, false
-		}
-		name, metrics, segments = rest, r.Folds.Metrics, r.Folds.Segments
-	}
-	if rest, ok := strings.CutPrefix(name, "segment."); ok {
-		if segments == nil {
-			return 0, false
-		}
-		name, metrics = rest, segments.Metrics
-	}
-	v, ok := metrics[name]
-	return v, ok
+	return out
 }

@@ -9,17 +9,18 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"damson/internal/tree"
 )
 
 // frame holds the rows to learn from, by column.
 type frame struct {
-	features []string
-	columns  [][]float64 // NaN = missing
-	target   []uint8
-	keys     []tree.Key // of the ids
-	weights  []float64  // nil = no weight column
+	features []feature
+	columns  [][]float64 // by feature: numbers, or the places of texts among the levels; NaN = missing
+	texts    []*codes    // by feature: what texts there are, while reading; nil = a number
+	target   []float64   // the class, from 0, or the number; while reading, what stands in the column
+	labels   codes       // the target, when it is a text
+	keys     []key       // of the ids
+	weights  []float64   // nil = no weight column
+	times    []float64   // of the split, Unix seconds; nil = no such column
 	segments codes
 	groups   codes // of the split
 	folds    codes // of the cross-validation
@@ -40,7 +41,10 @@ type codes struct {
 	known map[string]int32
 }
 
-func (c *codes) add(text string) {
+func (c *codes) add(text string) { c.codes = append(c.codes, c.code(text)) }
+
+// code gives a text's number.
+func (c *codes) code(text string) int32 {
 	code, ok := c.known[text]
 	if !ok {
 		if c.known == nil {
@@ -51,7 +55,17 @@ func (c *codes) add(text string) {
 		c.known[text] = code
 		c.names = append(c.names, text)
 	}
-	c.codes = append(c.codes, code)
+	return code
+}
+
+// sorted gives the texts in their order, and the place there of each code.
+func (c *codes) sorted() (names []string, place []float64) {
+	names = slices.Sorted(slices.Values(c.names))
+	place = make([]float64, len(names))
+	for i, name := range names {
+		place[c.known[name]] = float64(i)
+	}
+	return names, place
 }
 
 // texts gives the values of some rows, nil when the column is not used.
@@ -86,15 +100,23 @@ func (f *frame) groupCount() int {
 	return len(f.target)
 }
 
-func (f *frame) classes(rows []int32) (counts [2]int) {
+// classes counts rows by class.
+func (f *frame) classes(rows []int32, classes int) []int {
+	counts := make([]int, classes)
 	for _, r := range rows {
-		counts[f.target[r]]++
+		counts[int(f.target[r])]++
 	}
 	return counts
 }
 
-// bytesPerRow is about what a row takes in memory, with its share of the bins and of the ids' table.
-func (f *frame) bytesPerRow() int64 { return int64(len(f.columns))*9 + 96 }
+// all lists all rows.
+func (f *frame) all() []int32 {
+	rows := make([]int32, len(f.target))
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return rows
+}
 
 // addID notes a row's id.
 func (f *frame) addID(text string) [md5.Size]byte {
@@ -106,7 +128,7 @@ func (f *frame) addID(text string) [md5.Size]byte {
 		f.twice++
 	}
 	f.ids[sum] = struct{}{}
-	f.keys = append(f.keys, tree.KeyOfMD5(sum))
+	f.keys = append(f.keys, keyOfMD5(sum))
 	return sum
 }
 
@@ -114,8 +136,19 @@ func (f *frame) addID(text string) [md5.Size]byte {
 // D. Clarke and others 2003, MSet-Add-Hash).
 func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	b := append(f.scratch[:0], id[:]...)
-	b = append(b, f.target[i])
-	for _, c := range f.columns {
+	switch y := f.target[i]; {
+	case f.labels.used:
+		b = append(append(b, f.labels.names[int(y)]...), 0)
+	case y == 0 || y == 1:
+		b = append(b, uint8(y))
+	default:
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(y))
+	}
+	for at, c := range f.columns {
+		if f.texts[at] != nil && c[i] == c[i] {
+			b = append(append(b, f.texts[at].names[int(c[i])]...), 0)
+			continue
+		}
 		bits := math.Float64bits(c[i] + 0) // -0 equals 0
 		if c[i] != c[i] {
 			bits = math.Float64bits(math.NaN())
@@ -124,6 +157,9 @@ func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	}
 	if f.weights != nil {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f.weights[i]))
+	}
+	if f.times != nil {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f.times[i]))
 	}
 	for _, c := range []*codes{&f.groups, &f.segments, &f.folds} {
 		if c.used {
@@ -137,20 +173,47 @@ func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	}
 }
 
+// sortLevels brings the texts of features into an order that does not depend on how rows came.
+func (f *frame) sortLevels() {
+	for at, texts := range f.texts {
+		if texts == nil {
+			continue
+		}
+		levels, place := texts.sorted()
+		f.features[at].levels = append([]string{}, levels...)
+		for i, code := range f.columns[at] {
+			if code == code {
+				f.columns[at][i] = place[int(code)]
+			}
+		}
+	}
+	f.texts = nil
+}
+
+// names lists the features.
+func (f *frame) names() []string {
+	names := make([]string, len(f.features))
+	for i, own := range f.features {
+		names[i] = own.name
+	}
+	return names
+}
+
 // fingerprint names the set of rows, whatever their order.
 func (f *frame) fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d rows %q\n", len(f.target), f.features)
+	fmt.Fprintf(h, "%d rows %q\n", len(f.target), f.names())
 	for _, lane := range f.digest {
 		fmt.Fprintf(h, "%016x", lane)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// shuffled gives the rows in the order of their keys: one that looks random and does not depend on how they came.
-func (f *frame) shuffled(rows []int32) []int32 {
-	out := slices.Clone(rows)
-	slices.SortFunc(out, func(a, b int32) int {
+// arrange brings the rows into the order of their keys, which looks random and does not depend on how they came: sums of
+// floating-point numbers depend on the order. Texts are numbered in their order for the same reason.
+func (f *frame) arrange() {
+	order := f.all()
+	slices.SortStableFunc(order, func(a, b int32) int {
 		switch ka, kb := f.keys[a], f.keys[b]; {
 		case ka.Less(kb):
 			return -1
@@ -159,5 +222,30 @@ func (f *frame) shuffled(rows []int32) []int32 {
 		}
 		return 0
 	})
+	f.target, f.keys, f.weights, f.times = inOrder(f.target, order), inOrder(f.keys, order), inOrder(f.weights, order), inOrder(f.times, order)
+	for c := range f.columns {
+		f.columns[c] = inOrder(f.columns[c], order)
+	}
+	for _, c := range []*codes{&f.groups, &f.segments, &f.folds} {
+		if !c.used {
+			continue
+		}
+		names, place := c.sorted()
+		for i, code := range c.codes {
+			c.codes[i] = int32(place[code])
+		}
+		c.names, c.known, c.codes = names, nil, inOrder(c.codes, order)
+	}
+}
+
+// inOrder gives values in the order of rows, nil of nil.
+func inOrder[T any](values []T, order []int32) []T {
+	if values == nil {
+		return nil
+	}
+	out := make([]T, len(order))
+	for i, r := range order {
+		out[i] = values[r]
+	}
 	return out
 }

@@ -5,103 +5,161 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"damson/internal/metric"
-	"damson/internal/tree"
 )
 
-// Bounds of permutation importance: at most so many held-out rows, fewer when the forest is large, and so many shuffles.
+// Bounds of permutation importance and partial dependence, so that large models do not take for ever.
 const (
-	permutationRows    = 20_000
-	permutationVisits  = 2_000_000 // rows × trees
-	permutationRepeats = 3
+	permutationRows     = 20_000      // held-out rows at most, fewer when the model is large
+	permutationNodes    = 800_000_000 // rows × nodes
+	permutationFeatures = 200         // those with most gain
+	permutationRepeats  = 3
+	dependenceFeatures  = 6 // those that matter most
+	dependenceRows      = 1000
+	dependencePoints    = 20
 )
 
-// judge evaluates the forest on the held-out rows and cross-validates when asked to.
-func (t *training) judge(ctx context.Context, f *tree.Model, train, test []int32) (*metric.Report, error) {
+// judge evaluates what was learned on the held-out rows and cross-validates when asked to.
+func (t *training) judge(ctx context.Context, p predictor, train, test []int32) (*metric.Report, error) {
 	t.progress(StageEvaluate, 0, int64(len(test)))
-	test = t.rows.shuffled(test) // sums of floating-point numbers depend on the order, which must not depend on the reader's
-	predicted, err := f.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
+	outputs, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
 	if err != nil {
 		return nil, err
 	}
-	report := metric.Judge(t.judged(test, predicted[0], &t.rows.groups), t.model.Threshold)
-	report.Training = metric.Training{Rows: int64(len(train)), Positives: int64(t.rows.classes(train)[1]), Groups: int64(len(train)), Skipped: t.rows.skipped}
+	report, err := t.verdict(ctx, test, outputs)
+	if err != nil {
+		return nil, err
+	}
+	report.Training = metric.Training{Rows: int64(len(train)), Groups: int64(len(train)), Skipped: t.rows.skipped}
+	if t.asked.kind == metric.Binary {
+		report.Training.Positives = int64(t.rows.classes(train, 2)[1])
+		if !t.asked.plain() {
+			report.ClassNames = t.asked.classes
+		}
+	}
 	if t.rows.groups.used {
 		report.Training.Groups = int64(t.rows.groups.distinct(train))
 	}
-	if report.Importance, err = t.importance(ctx, f, test); err != nil {
+	rows := test[:min(len(test), permutationRows, max(1000, permutationNodes/max(p.Nodes(), 1)))]
+	columns := t.picked(rows)
+	if report.Importance, err = t.importance(ctx, p, rows, columns); err != nil {
+		return nil, err
+	}
+	if report.Dependence, err = t.dependence(ctx, p, columns, report.Importance); err != nil {
 		return nil, err
 	}
 	t.progress(StageEvaluate, int64(len(test)), int64(len(test)))
 	if t.model.Folds != nil {
 		report.Folds, err = t.crossValidate(ctx)
 	}
-	return &report, err
+	return report, err
 }
 
-// judged gives rows as package metric takes them.
-func (t *training) judged(rows []int32, probabilities []float64, groups *codes) metric.Rows {
-	out := metric.Rows{Probabilities: probabilities, Labels: make([]uint8, len(rows)), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
-	for i, r := range rows {
-		out.Labels[i] = t.rows.target[r]
+// verdict judges the outputs for some rows, and says how sure its figures are.
+func (t *training) verdict(ctx context.Context, rows []int32, outputs [][]float64) (*metric.Report, error) {
+	draws := metric.Bootstrap{Seed: t.model.Split.Seed, Threads: t.options.Threads}
+	var r metric.Report
+	var err error
+	switch groups := &t.rows.groups; t.asked.kind {
+	case metric.Binary:
+		judged := t.binary(rows, outputs, groups)
+		r = metric.Judge(judged, t.model.Threshold)
+		r.Intervals, err = judged.Intervals(ctx, t.model.Threshold, draws)
+	case metric.Multiclass:
+		judged := t.several(rows, outputs, groups)
+		r = metric.JudgeClasses(judged)
+		r.Intervals, err = judged.Intervals(ctx, draws)
+	default:
+		judged := t.numbers(rows, outputs, groups)
+		r = metric.JudgeNumbers(judged)
+		r.Intervals, err = judged.Intervals(ctx, draws)
 	}
-	if t.rows.weights != nil {
-		out.Weights = make([]float64, len(rows))
-		for i, r := range rows {
-			out.Weights[i] = t.rows.weights[r]
-		}
+	return &r, err
+}
+
+// binary, several and numbers give rows as package metric takes them.
+func (t *training) binary(rows []int32, outputs [][]float64, groups *codes) metric.Rows {
+	out := metric.Rows{Probabilities: outputs[0], Labels: make([]uint8, len(rows)), Weights: inOrder(t.rows.weights, rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
+	for i, r := range rows {
+		out.Labels[i] = uint8(t.rows.target[r])
 	}
 	return out
 }
 
-// importance gives each feature's gain in training, and the AUC lost on held-out rows when the feature's values are
-// shuffled among them (A. Fisher, C. Rudin, F. Dominici 2019). Features that no split uses lose nothing.
-func (t *training) importance(ctx context.Context, f *tree.Model, test []int32) ([]metric.Importance, error) {
-	rows := test[:min(len(test), permutationRows, max(1000, permutationVisits/f.Trees()))]
+func (t *training) several(rows []int32, outputs [][]float64, groups *codes) metric.ClassRows {
+	out := metric.ClassRows{Names: t.asked.classes, Probabilities: outputs, Labels: make([]int32, len(rows)), Weights: inOrder(t.rows.weights, rows), Segments: t.rows.segments.texts(rows), Groups: groups.texts(rows)}
+	for i, r := range rows {
+		out.Labels[i] = int32(t.rows.target[r])
+	}
+	return out
+}
+
+func (t *training) numbers(rows []int32, outputs [][]float64, groups *codes) metric.NumberRows {
+	return metric.NumberRows{Predicted: outputs[0], Actual: inOrder(t.rows.target, rows), Weights: inOrder(t.rows.weights, rows), Groups: groups.texts(rows)}
+}
+
+// picked gives the columns of some rows only.
+func (t *training) picked(rows []int32) [][]float64 {
 	columns := make([][]float64, len(t.rows.columns))
 	for c, column := range t.rows.columns {
-		columns[c] = make([]float64, len(rows))
-		for i, r := range rows {
-			columns[c][i] = column[r]
-		}
+		columns[c] = inOrder(column, rows)
 	}
-	labels := t.judged(rows, nil, &codes{}).Labels
-	auc := func() (float64, error) {
-		p, err := f.PredictRows(ctx, columns, nil, t.options.Threads)
+	return columns
+}
+
+// score is one figure of how good outputs are, higher being better: the AUC of two classes, the negative log loss of
+// several, R² of numbers. NaN where the rows do not define it.
+func (t *training) score(rows []int32, outputs [][]float64) float64 {
+	switch t.asked.kind {
+	case metric.Binary:
+		return metric.NewCurve(outputs[0], t.binary(rows, outputs, &codes{}).Labels).AUC()
+	case metric.Multiclass:
+		total := 0.0
+		for i, r := range rows {
+			total += math.Log(max(outputs[int(t.rows.target[r])][i], 0x1p-52))
+		}
+		return total / float64(len(rows))
+	}
+	missed, mean, variance := 0.0, 0.0, 0.0
+	for _, r := range rows {
+		mean += t.rows.target[r] / float64(len(rows))
+	}
+	for i, r := range rows {
+		miss, off := outputs[0][i]-t.rows.target[r], t.rows.target[r]-mean
+		missed += float64(miss * miss)
+		variance += float64(off * off)
+	}
+	return 1 - missed/variance
+}
+
+// importance gives each feature's share in training, and the score lost on held-out rows, whose columns are given, when the
+// feature's values are shuffled among them. Features that play no part lose nothing.
+func (t *training) importance(ctx context.Context, p predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
+	gain := p.Importance()
+	least := 0.0
+	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
+		least = sorted[len(sorted)-permutationFeatures]
+	}
+	score := func(columns [][]float64) (float64, error) {
+		outputs, err := p.PredictRows(ctx, columns, nil, t.options.Threads)
 		if err != nil {
 			return 0, err
 		}
-		return metric.NewCurve(p[0], labels).AUC(), nil
+		return t.score(rows, outputs), nil
 	}
-	base, err := auc()
+	lost, err := metric.Permutation(ctx, columns, score, metric.Shuffle{Seed: t.model.Split.Seed, Stream: streamPermutation,
+		Repeats: permutationRepeats, Skip: func(c int) bool { return gain[c] == 0 || gain[c] < least }})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]metric.Importance, len(columns))
-	for c, gain := range f.Importance() {
-		out[c] = metric.Importance{Feature: t.rows.features[c], Gain: gain}
-		if gain == 0 || math.IsNaN(base) {
-			continue
+	for c := range columns {
+		if math.IsNaN(lost[c]) || math.IsInf(lost[c], 0) {
+			lost[c] = 0 // the rows do not define the score
 		}
-		own, lost := columns[c], 0.0
-		random := rand.NewPCG(uint64(t.model.Split.Seed), streamPermutation<<32+uint64(c))
-		columns[c] = slices.Clone(own)
-		for range permutationRepeats {
-			for i := len(rows) - 1; i > 0; i-- {
-				j := random.Uint64() % uint64(i+1)
-				columns[c][i], columns[c][j] = columns[c][j], columns[c][i]
-			}
-			shuffled, err := auc()
-			if err != nil {
-				return nil, err
-			}
-			lost += base - shuffled
-		}
-		columns[c] = own
-		out[c].Permutation = lost / permutationRepeats
+		out[c] = metric.Importance{Feature: t.rows.features[c].name, Gain: gain[c], Permutation: lost[c]}
 	}
 	slices.SortStableFunc(out, func(a, b metric.Importance) int {
 		return cmp.Or(cmp.Compare(b.Permutation, a.Permutation), cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
@@ -109,16 +167,75 @@ func (t *training) importance(ctx context.Context, f *tree.Model, test []int32) 
 	return out, nil
 }
 
-// crossValidate predicts every row by a forest that saw none of its group, and judges all rows together.
+// dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points.
+func (t *training) dependence(ctx context.Context, p predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
+	predict := func(columns [][]float64) ([][]float64, error) {
+		return p.PredictRows(ctx, columns, nil, t.options.Threads)
+	}
+	grid := metric.Grid{Seed: t.model.Split.Seed, Points: max(5, dependencePoints*10/max(p.Outputs(), 10)),
+		Rows: min(dependenceRows, max(100, permutationNodes/dependencePoints/max(p.Nodes(), 1)))}
+	names := t.rows.names()
+	var out []metric.Dependence
+	for _, of := range order[:min(len(order), dependenceFeatures)] {
+		c := slices.Index(names, of.Feature)
+		if of.Gain == 0 {
+			continue
+		}
+		grid.Levels = t.rows.features[c].levels
+		own := columns
+		if grid.Levels != nil {
+			own = slices.Clone(columns)
+			own[c] = oftenest(columns[c], len(grid.Levels), grid.Points)
+		}
+		d, err := metric.DependenceOf(ctx, of.Feature, own, c, predict, grid)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// oftenest puts the texts that are not among the most frequent out of the way: as texts that training did not see.
+func oftenest(column []float64, levels, most int) []float64 {
+	if levels <= most {
+		return column
+	}
+	counts := make([]int, levels)
+	for _, v := range column {
+		if v == v {
+			counts[int(v)]++
+		}
+	}
+	places := make([]int, levels)
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
+	out := slices.Clone(column)
+	for i, v := range out {
+		if v == v && !slices.Contains(places[:most], int(v)) {
+			out[i] = float64(levels)
+		}
+	}
+	return out
+}
+
+// crossValidate predicts every row by a model that saw none of its group, and judges all rows together.
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
-	k, threshold := t.model.Folds.K, t.model.Threshold
+	k := t.model.Folds.K
 	fold, err := t.folds()
 	if err != nil {
 		return nil, err
 	}
 	n := len(t.rows.target)
-	pooled := make([]float64, n)
-	trees := int64(t.params.Trees)
+	pooled := make([][]float64, max(1, len(t.asked.classes)))
+	if t.asked.kind == metric.Binary {
+		pooled = pooled[:1]
+	}
+	for output := range pooled {
+		pooled[output] = make([]float64, n)
+	}
 	for part := range k {
 		var train, test []int32
 		for i := range int32(n) {
@@ -128,40 +245,81 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 				train = append(train, i)
 			}
 		}
-		if counts := t.rows.classes(train); counts[0] == 0 || counts[1] == 0 {
-			return nil, t.fail("One class only in cross-validation",
-				fmt.Sprintf("Without fold %d, the remaining %d rows of model %q have %q = %d only.", part+1, len(train), t.model.Name, t.model.Target, t.rows.target[train[0]]),
-				"Take fewer folds, another seed, or more groups.")
-		}
-		f, err := t.grow(ctx, train, StageFolds, int64(part)*trees, int64(k)*trees)
+		outputs, err := t.predictFold(ctx, part, train, test)
 		if err != nil {
 			return nil, err
 		}
-		p, err := f.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
-		if err != nil {
-			return nil, err
-		}
-		for i, r := range test {
-			pooled[r] = p[0][i]
+		for output, own := range outputs {
+			for i, r := range test {
+				pooled[output][r] = own[i]
+			}
 		}
 	}
-	order := make([]int32, n)
-	for i := range order {
-		order[i] = int32(i)
+	all := t.rows.all()
+	switch t.asked.kind {
+	case metric.Binary:
+		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), fold, k, t.model.Threshold), nil
+	case metric.Multiclass:
+		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), fold, k), nil
 	}
-	order = t.rows.shuffled(order)
-	probabilities, parts := make([]float64, n), make([]int, n)
-	for i, r := range order {
-		probabilities[i], parts[i] = pooled[r], fold[r]
+	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), fold, k), nil
+}
+
+// predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
+func (t *training) predictFold(ctx context.Context, part int, train, test []int32) ([][]float64, error) {
+	some, lacking := t.occurring(train)
+	if len(some) == 1 {
+		return nil, t.fail("One class only in cross-validation",
+			fmt.Sprintf("Without fold %d, the remaining %d rows of model %q have %q = %s only.", part+1, len(train), t.model.Name, t.model.Target, t.asked.classes[some[0]]),
+			"Take fewer folds, another seed, or more groups.")
 	}
-	return metric.JudgeFolds(t.judged(order, probabilities, &t.rows.folds), parts, k, threshold), nil
+	if len(lacking) > 0 {
+		t.warn("A class of one fold only", fmt.Sprintf("Without fold %d, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong.",
+			part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+	}
+	steps := int64(t.algorithm.steps(t.model))
+	per := max(steps, 1)
+	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(t.model.Folds.K)*per)
+	if err != nil {
+		return nil, err
+	}
+	own, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
+	if err != nil {
+		return nil, err
+	}
+	if steps == 0 {
+		t.progress(StageFolds, int64(part)+1, int64(t.model.Folds.K))
+	}
+	if len(lacking) == 0 {
+		return own, nil
+	}
+	return t.spread(own, some, len(test)), nil
+}
+
+// spread gives outputs for some classes as outputs for all.
+func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
+	outputs := make([][]float64, len(t.asked.classes))
+	for class := range outputs {
+		outputs[class] = make([]float64, rows)
+	}
+	if len(some) == 2 {
+		copy(outputs[some[1]], own[0])
+		for i, p := range own[0] {
+			outputs[some[0]][i] = 1 - p
+		}
+		return outputs
+	}
+	for i, class := range some {
+		copy(outputs[class], own[i])
+	}
+	return outputs
 }
 
 // folds deals the groups out: the largest first, each to the fold with the fewest rows so far; groups of one size in the
 // order of their hash. Without groups each row is one.
 func (t *training) folds() ([]int, error) {
 	k := t.model.Folds.K
-	draw := tree.NewDraw(t.model.Folds.Seed, streamFolds)
+	draw := newDraw(t.model.Folds.Seed, streamFolds)
 	c := &t.rows.folds
 	type group struct {
 		code, rows int
@@ -171,7 +329,7 @@ func (t *training) folds() ([]int, error) {
 	var groups []group
 	if c.used {
 		for code, name := range c.names {
-			groups = append(groups, group{code: code, number: draw.Number(tree.KeyOf(name)), name: name})
+			groups = append(groups, group{code: code, number: draw.Number(keyOf(name)), name: name})
 		}
 		for _, code := range c.codes {
 			groups[code].rows++

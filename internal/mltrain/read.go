@@ -9,16 +9,16 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
 	"damson/internal/sqltext"
-	"damson/internal/tree"
 )
 
 // layout says which column of the query plays which part; -1 = none does.
 type layout struct {
-	id, target, weight, segment, group, fold int
-	features                                 []int
+	id, target, weight, segment, group, fold, time int
+	features                                       []int
 }
 
 // read fills t.rows from the query.
@@ -35,9 +35,16 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 	}
 	t.rows = &frame{columns: make([][]float64, len(l.features)), ids: map[[md5.Size]byte]struct{}{}}
 	for _, c := range l.features {
-		t.rows.features = append(t.rows.features, reader.Schema().Field(c).Name)
+		field := reader.Schema().Field(c)
+		t.rows.features = append(t.rows.features, feature{name: field.Name})
+		var texts *codes
+		if isText(field.Type) {
+			texts = new(codes)
+		}
+		t.rows.texts = append(t.rows.texts, texts)
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
+	t.rows.labels.used = isText(reader.Schema().Field(l.target).Type)
 	for reader.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -51,7 +58,12 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		return fmt.Errorf("read the rows to train model %s on: %w", t.model.Name, err)
 	}
 	t.rows.ids = nil
-	return t.checkRows()
+	if err := t.checkRows(); err != nil {
+		return err
+	}
+	t.rows.sortLevels()
+	t.rows.arrange()
+	return t.understand()
 }
 
 // layout finds every column that the model names and takes the others as features, collecting all that is wrong.
@@ -77,7 +89,7 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 		return i
 	}
 	l := layout{id: part("id", m.ID), target: part("target", m.Target), weight: part("weight", m.Weight),
-		segment: part("segment", m.Segment), group: part("split by", m.Split.By), fold: -1}
+		segment: part("segment", m.Segment), group: part("split by", m.Split.By), time: part("split time", m.Split.Time), fold: -1}
 	if m.Folds != nil {
 		l.fold = part("cross_validation by", orElse(m.Folds.By, m.Split.By))
 	}
@@ -89,50 +101,71 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 			continue
 		}
 		l.features = append(l.features, i)
-		if !isNumber(f.Type) {
-			all = append(all, t.notANumber(f))
+		if !isNumber(f.Type) && !(isText(f.Type) && t.algorithm.texts) {
+			all = append(all, t.notAFeature(f))
 		}
 	}
-	if len(l.features) > tree.MaxFeatures || len(all) == 0 && len(l.features) == 0 {
-		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; a forest reads 1 to %d.",
-			m.Name, len(l.features), tree.MaxFeatures), "Change the source's SELECT."))
+	if most := t.algorithm.features; len(l.features) > most || len(all) == 0 && len(l.features) == 0 {
+		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; %s reads 1 to %d.",
+			m.Name, len(l.features), t.algorithm.name, most), "Change the source's SELECT."))
 	}
 	if l.weight >= 0 && !isNumber(schema.Field(l.weight).Type) {
 		all = append(all, t.fail("Weight is not a number", fmt.Sprintf("Column %q of model %q is %s.", m.Weight, m.Name, schema.Field(l.weight).Type), "Name a column of numbers."))
 	}
-	if l.target >= 0 && !isNumber(schema.Field(l.target).Type) {
-		all = append(all, t.fail("Target is not 0 or 1", fmt.Sprintf("Column %q, the target of model %q, is %s.", m.Target, m.Name, schema.Field(l.target).Type),
-			fmt.Sprintf("Write in the source's SELECT: case when %s = '…' then 1 else 0 end as label.", m.Target)))
+	if l.time >= 0 && !isMoment(schema.Field(l.time).Type) {
+		all = append(all, t.fail("Not a time", fmt.Sprintf("Column %q, the time of the split of model %q, is %s.", m.Split.Time, m.Name, schema.Field(l.time).Type), "Name a column of dates, timestamps or numbers."))
+	}
+	if l.target >= 0 {
+		all = append(all, t.checkTarget(schema.Field(l.target))...)
 	}
 	return l, all.Err()
 }
 
-func (t *training) notANumber(f arrow.Field) diag.Finding {
-	fix := fmt.Sprintf("Set it aside with exclude = [%q], or make a number of it in SQL.", f.Name)
-	if isTime(f.Type) {
-		fix = fmt.Sprintf("Set it aside with exclude = [%q], or make a number of it: extract(hour from %s).", f.Name, f.Name)
+// notAFeature refuses a column, unless the algorithm takes it.
+func (t *training) notAFeature(f arrow.Field) diag.Finding {
+	aside := fmt.Sprintf("Set it aside with exclude = [%q]", f.Name)
+	switch {
+	case isTime(f.Type):
+		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
+			fmt.Sprintf("%s, or make a number of it: extract(hour from %s).", aside, f.Name))
+	case isText(f.Type):
+		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.name),
+			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, others(func(a algorithm) bool { return a.texts })))
 	}
-	return t.fail("Feature is not a number",
-		fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers and booleans.", f.Name, t.model.Name, f.Type), fix)
+	return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
+		aside+", or make a number of it in SQL.")
 }
 
 // readBatch appends the batch's rows that have a target.
 func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 	f := t.rows
-	targets, keep, err := t.targets(batch.Column(l.target))
+	first := len(f.target)
+	keep, err := t.readTarget(batch.Column(l.target))
 	if err != nil {
 		return err
 	}
 	f.skipped += batch.NumRows() - int64(len(keep))
-	first := len(f.target)
-	f.target = append(f.target, targets...)
-	if bound := t.options.Memory; bound > 0 && int64(len(f.target))*f.bytesPerRow() > bound {
+	// About what a row takes, with its share of the ids' table.
+	if bound, row := t.options.Memory, int64(len(f.columns))*t.algorithm.bytes+96; bound > 0 && int64(len(f.target))*row > bound {
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
 			"Select fewer rows or columns in the source, or raise the memory limit.")
 	}
 	for to, from := range l.features {
-		f.columns[to] = appendNumbers(f.columns[to], batch.Column(from), keep)
+		if f.texts[to] == nil {
+			f.columns[to] = appendNumbers(f.columns[to], batch.Column(from), keep)
+			continue
+		}
+		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
+		if n := len(f.texts[to].names); n > maxLevels {
+			return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", f.features[to].name, t.model.Name, maxLevels),
+				fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", f.features[to].name))
+		}
+	}
+	if l.time >= 0 {
+		if f.times, err = t.readTimes(f.times, batch.Column(l.time), keep); err != nil {
+			return err
+		}
 	}
 	if l.weight >= 0 {
 		f.weights = appendNumbers(f.weights, batch.Column(l.weight), keep)
@@ -172,30 +205,26 @@ func (t *training) readIDs(batch arrow.RecordBatch, l layout, keep []int, first 
 	return nil
 }
 
+// readTimes appends the given rows' times as Unix seconds. With groups they may be NULL, which is NaN.
+func (t *training) readTimes(out []float64, column arrow.Array, rows []int) ([]float64, error) {
+	for _, i := range rows {
+		if column.IsNull(i) && !t.rows.groups.used {
+			return nil, t.isNull("split time", t.model.Split.Time)
+		}
+	}
+	switch a := column.(type) {
+	case *array.Timestamp:
+		unit := a.DataType().(*arrow.TimestampType).Unit
+		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i).ToTime(unit).UnixMicro()) / 1e6 }), nil
+	case *array.Date32:
+		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) * 86_400 }), nil
+	}
+	return appendNumbers(out, column, rows), nil
+}
+
 func (t *training) isNull(what, column string) diag.Finding {
 	return t.fail("Column is NULL", fmt.Sprintf("Column %q, %s of model %q, is NULL in a row that has a target.", column, what, t.model.Name),
 		fmt.Sprintf("Leave such rows out in the source's SELECT: where %s is not null.", column))
-}
-
-// targets gives the classes of the rows that have one, and those rows' indices in the batch.
-func (t *training) targets(column arrow.Array) (targets []uint8, rows []int, err error) {
-	all := make([]int, column.Len())
-	for i := range all {
-		all[i] = i
-	}
-	rows = all[:0]
-	for i, v := range appendNumbers(nil, column, all) {
-		switch {
-		case v == 0 || v == 1:
-			targets = append(targets, uint8(v))
-			rows = append(rows, i)
-		case column.IsNull(i):
-		default:
-			return nil, nil, t.fail("Target is not 0 or 1", fmt.Sprintf("Column %q, the target of model %q, holds %v.", t.model.Target, t.model.Name, v),
-				"Make it 0, 1, true or false in the source's SELECT; NULL means not known.")
-		}
-	}
-	return targets, rows, nil
 }
 
 // checkRows judges the rows as a whole.
@@ -213,21 +242,13 @@ func (t *training) checkRows() error {
 		return t.fail("Id is not unique", fmt.Sprintf("Column %q, the id of model %q, has the value %q more than once; %d of %d rows repeat an id.", m.ID, m.Name, f.firstTwin, f.twice, n),
 			"Name a column that is different in every row, or make the source's SELECT give each row once.")
 	}
-	all := make([]int32, n)
-	for i := range all {
-		all[i] = int32(i)
-	}
-	if counts := f.classes(all); counts[0] == 0 || counts[1] == 0 {
-		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %d; a model learns from both 0 and 1.", n, m.Name, m.Target, f.target[0]),
-			"Check how the source's SELECT makes the target, and that rows of both classes are loaded.")
-	}
 	if f.skipped > 0 {
 		t.warn("Rows without target", fmt.Sprintf("%d rows of model %q were left out, because %q is NULL; %d were used.", f.skipped, m.Name, m.Target, n), "Leave them out in the source's WHERE to be rid of this warning.")
 	}
 	for i, c := range f.columns {
 		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
-			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i], m.Name),
-				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i]))
+			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].name, m.Name),
+				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].name))
 		}
 	}
 	return nil

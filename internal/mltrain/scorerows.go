@@ -3,6 +3,7 @@ package mltrain
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -10,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"damson/internal/diag"
+	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
@@ -27,8 +29,11 @@ func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, sc
 	columns := make([]driver.Column, schema.NumFields())
 	for i, f := range schema.Fields() {
 		columns[i] = driver.Column{Name: f.Name, Type: driver.Text, Native: f.Type.String()}
-		if isNumber(f.Type) {
+		switch {
+		case isNumber(f.Type):
 			columns[i].Type = driver.Double
+		case !isText(f.Type):
+			columns[i].Type = driver.Timestamp // something else
 		}
 	}
 	if err := s.bind(columns, score, at); err != nil {
@@ -38,12 +43,11 @@ func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, sc
 	for _, c := range s.outputs {
 		fields = append(fields, schema.Field(c))
 	}
-	fields = append(fields,
-		arrow.Field{Name: "probability", Type: arrow.PrimitiveTypes.Float64},
-		arrow.Field{Name: "prediction", Type: arrow.PrimitiveTypes.Int64},
-		arrow.Field{Name: "model", Type: arrow.BinaryTypes.String},
-		arrow.Field{Name: "model_version", Type: arrow.PrimitiveTypes.Int64},
-	)
+	for _, c := range s.added() {
+		kind := map[driver.Type]arrow.DataType{driver.Double: arrow.PrimitiveTypes.Float64, driver.Bigint: arrow.PrimitiveTypes.Int64, driver.Text: arrow.BinaryTypes.String}[c.Type]
+		fields = append(fields, arrow.Field{Name: c.Name, Type: kind})
+	}
+	s.learnLevels()
 	r := &scoredRows{ctx: ctx, scorer: s, rows: rows, schema: arrow.NewSchema(fields, nil), threads: threads}
 	r.references.Store(1)
 	return r, nil
@@ -104,34 +108,119 @@ func (s *scorer) score(ctx context.Context, batch arrow.RecordBatch, schema *arr
 	for i := range rows {
 		rows[i] = i
 	}
-	values := make([][]float64, len(s.features))
-	for f, c := range s.features {
-		values[f] = appendNumbers(make([]float64, 0, n), batch.Column(c), rows)
-	}
-	predicted, err := s.trees.PredictRows(ctx, values, nil, threads)
+	outputs, err := s.predictor.PredictRows(ctx, s.values(batch, rows), nil, threads)
 	if err != nil {
 		return nil, fmt.Errorf("score with version %d of model %s: %w", s.version.Number, s.version.Model, err)
-	}
-	probability, prediction := array.NewFloat64Builder(memory.DefaultAllocator), array.NewInt64Builder(memory.DefaultAllocator)
-	name, version := array.NewStringBuilder(memory.DefaultAllocator), array.NewInt64Builder(memory.DefaultAllocator)
-	for _, p := range predicted[0] {
-		probability.Append(p)
-		if p >= s.threshold {
-			prediction.Append(1)
-		} else {
-			prediction.Append(0)
-		}
-		name.Append(s.version.Model)
-		version.Append(int64(s.version.Number))
 	}
 	columns := make([]arrow.Array, 0, schema.NumFields())
 	for _, c := range s.outputs {
 		columns = append(columns, batch.Column(c))
 	}
-	for _, b := range []array.Builder{probability, prediction, name, version} {
-		own := b.NewArray()
+	for _, own := range s.predictions(outputs, n) {
 		defer own.Release() // the batch holds it
 		columns = append(columns, own)
 	}
 	return array.NewRecordBatch(schema, columns, int64(n)), nil
+}
+
+// learnLevels gets ready to find texts among the levels.
+func (s *scorer) learnLevels() {
+	s.places = make([]map[string]float64, len(s.read))
+	for i, f := range s.read {
+		if f.levels == nil {
+			continue
+		}
+		s.places[i] = make(map[string]float64, len(f.levels))
+		for place, level := range f.levels {
+			s.places[i][level] = float64(place)
+		}
+	}
+}
+
+// values gives the features of some rows of a batch as a predictor takes them.
+func (s *scorer) values(batch arrow.RecordBatch, rows []int) [][]float64 {
+	values := make([][]float64, len(s.features))
+	for i, c := range s.features {
+		values[i] = make([]float64, 0, len(rows))
+		if s.read[i].levels == nil {
+			values[i] = appendNumbers(values[i], batch.Column(c), rows)
+			continue
+		}
+		column := batch.Column(c)
+		values[i] = appendEach(values[i], column, rows, func(row int) float64 {
+			if place, ok := s.places[i][textOf(column, row)]; ok {
+				return place
+			}
+			return s.read[i].unseen()
+		})
+	}
+	return values
+}
+
+// predictions makes the columns of added.
+func (s *scorer) predictions(outputs [][]float64, n int) []arrow.Array {
+	chosen, top := make([]int, n), make([]float64, n)
+	for i := range n {
+		switch s.kind {
+		case metric.Binary:
+			top[i] = outputs[0][i]
+			if top[i] >= s.threshold {
+				chosen[i] = 1
+			}
+		case metric.Multiclass:
+			for k, p := range outputs {
+				if p[i] > outputs[chosen[i]][i] {
+					chosen[i] = k
+				}
+			}
+			top[i] = outputs[chosen[i]][i]
+		}
+	}
+	var columns []arrow.Array
+	if s.kind == metric.Regression {
+		columns = append(columns, doubles(outputs[0]))
+	} else {
+		columns = append(columns, doubles(top), s.classArray(chosen))
+	}
+	if s.kind == metric.Multiclass {
+		for k := range s.classColumns() {
+			columns = append(columns, doubles(outputs[k]))
+		}
+	}
+	name, version := array.NewStringBuilder(memory.DefaultAllocator), array.NewInt64Builder(memory.DefaultAllocator)
+	for range n {
+		name.Append(s.version.Model)
+		version.Append(int64(s.version.Number))
+	}
+	return append(columns, name.NewArray(), version.NewArray())
+}
+
+func doubles(values []float64) arrow.Array {
+	b := array.NewFloat64Builder(memory.DefaultAllocator)
+	b.AppendValues(values, nil)
+	return b.NewArray()
+}
+
+// classArray gives classes as the target has them.
+func (s *scorer) classArray(chosen []int) arrow.Array {
+	classes := s.version.Classes
+	if s.version.TextClasses {
+		b := array.NewStringBuilder(memory.DefaultAllocator)
+		for _, k := range chosen {
+			b.Append(classes[k])
+		}
+		return b.NewArray()
+	}
+	numbers := []int64{0, 1}
+	if len(classes) > 0 {
+		numbers = make([]int64, len(classes))
+		for k, class := range classes {
+			numbers[k], _ = strconv.ParseInt(class, 10, 64) // readVersion has looked
+		}
+	}
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	for _, k := range chosen {
+		b.Append(numbers[k])
+	}
+	return b.NewArray()
 }

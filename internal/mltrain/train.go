@@ -1,11 +1,14 @@
 // Package mltrain trains models from a query's rows and applies them to other rows. Its central functions are Train,
-// which gives a judged model version ready to be registered, and ScoreSQL and ScoreRows, which apply one.
+// which gives a judged model version ready to be registered, and ScoreSQL and ScoreRows, which apply one. What it asks of a
+// way to learn is in algorithm.go; a new one is a file like linear.go and a line there.
 //
 // Invariants:
 //  1. The same set of rows, declaration and seed give the same version: artifact, report and data fingerprint, in any
 //     row order and with any number of threads.
 //  2. All rows of one value of the split's column stand on one side of the split, and of each fold.
-//  3. Nothing is registered or written here: a training that fails leaves no trace.
+//  3. What is asked (two classes, several, a number) follows from the target's values and the algorithm, and is kept with
+//     the version, as are the texts that features held.
+//  4. Nothing is registered or written here: a training that fails leaves no trace.
 //
 // What is wrong with the data or the declaration comes back as diag.Findings, all that can be seen together.
 package mltrain
@@ -15,18 +18,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
-	"damson/internal/tree"
 )
 
 // Source runs a query in the warehouse.
@@ -34,8 +37,9 @@ type Source interface {
 	Query(ctx context.Context, sql sqltext.Text) (array.RecordReader, error)
 }
 
-// Options say how to compute. The result does not depend on them.
+// Options say how to compute. What is learned does not depend on them.
 type Options struct {
+	Warnings []diag.Finding // what is known against the rows already; the report has them, too
 	Threads  int            // 0 = all processors
 	Memory   int64          // bytes that the rows may take; 0 = no bound
 	Progress func(Progress) // called now and then, never from two goroutines at once; may be nil
@@ -48,10 +52,12 @@ type Progress struct {
 	Total int64  `json:"total"` // 0 = not known
 }
 
-// Stages of a training, in their order. Cross-validation counts trees of all folds.
+// Stages of a training, in their order. An algorithm that has trees counts those, cross-validation those of all folds.
 const (
 	StageRead     = "read rows"
 	StageTrees    = "grow trees"
+	StageFit      = "fit"
+	StageLeaks    = "look for leaks"
 	StageEvaluate = "evaluate"
 	StageFolds    = "cross-validate"
 )
@@ -64,23 +70,27 @@ type Trained struct {
 	Warnings []diag.Finding // what somebody should look at; also in the report, in short
 }
 
-// streams of random numbers of the split's seed. The forest's own start at 2³².
+// streams of random numbers of the split's seed. An algorithm's own start at 2³².
 const (
 	streamSplit = 1 + iota
 	streamFolds
 	streamPermutation
 )
 
+// maxLevels is how many different texts a feature may hold.
+const maxLevels = 10_000
+
 // Train reads the query's rows, trains on one side of the split and judges on the other; with Folds it also
-// cross-validates over all rows. The version's forest is the one trained on the training side.
+// cross-validates over all rows. The version is what was learned on the training side.
 func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, o Options) (*Trained, error) {
-	if err := checkModel(m); err != nil {
+	algorithm, err := checkModel(m)
+	if err != nil {
 		return nil, err
 	}
 	if m.Threshold == 0 {
 		m.Threshold = 0.5
 	}
-	t := &training{model: m, options: o, params: params(m)}
+	t := &training{model: m, options: o, algorithm: algorithm, warnings: slices.Clone(o.Warnings)}
 	if err := t.read(ctx, src, sql); err != nil {
 		return nil, err
 	}
@@ -88,29 +98,33 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.grow(ctx, train, StageTrees, 0, int64(t.params.Trees))
+	if err := t.lookForLeaks(ctx, test); err != nil {
+		return nil, err
+	}
+	p, err := t.learn(ctx, train)
 	if err != nil {
 		return nil, err
 	}
-	report, err := t.judge(ctx, f, train, test)
+	report, err := t.judge(ctx, p, train, test)
 	if err != nil {
 		return nil, err
 	}
-	return t.trained(f, *report, len(train), sql)
+	return t.trained(p, *report, train, sql)
 }
 
 // checkModel refuses declarations that no data can satisfy.
-func checkModel(m pipeline.Model) error {
+func checkModel(m pipeline.Model) (algorithm, error) {
 	var all diag.Findings
 	add := func(summary, detail, fix string) {
 		all = append(all, diag.Finding{At: m.At, Summary: summary, Detail: detail, Fix: fix})
 	}
-	if m.Forest == nil {
-		return diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
+	own, ok := algorithmOf(m.Algorithm.Name())
+	if !ok {
+		return own, diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
 			Fix: "Add algorithm = random_forest()."}
 	}
-	if err := params(m).Check(); err != nil {
-		add("Parameter out of range", fmt.Sprintf("random_forest of model %q: %v.", m.Name, err), "Change the parameter.")
+	if err := own.check(m); err != nil {
+		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.name, m.Name, err), "Change the parameter.")
 	}
 	if m.ID == "" || m.Target == "" {
 		add("No id or target", fmt.Sprintf("Model %q must name the column of a row's id and the one to predict.", m.Name),
@@ -126,26 +140,19 @@ func checkModel(m pipeline.Model) error {
 	if m.Threshold < 0 || m.Threshold > 1 {
 		add("Bad threshold", fmt.Sprintf("threshold = %v of model %q is not a probability.", m.Threshold, m.Name), "Write threshold = 0.5.")
 	}
-	return all.Err()
-}
-
-func params(m pipeline.Model) forest.Params {
-	p := forest.Params{Seed: m.Split.Seed}
-	if f := m.Forest; f != nil {
-		p.Trees, p.MaxDepth, p.FeaturesPerSplit = f.Trees, f.MaxDepth, f.FeaturesPerSplit
-		p.MinSplit, p.MinLeaf, p.Bins = f.MinSplit, f.MinLeaf, f.Bins
-	}
-	return p
+	return own, all.Err()
 }
 
 // training is one call of Train under way.
 type training struct {
-	model    pipeline.Model
-	options  Options
-	params   forest.Params
-	rows     *frame
-	at       diag.Pos // of the query
-	warnings []diag.Finding
+	model     pipeline.Model
+	options   Options
+	algorithm algorithm
+	asked     question
+	rows      *frame
+	values    map[float64]struct{} // of a target of numbers that are classes, while reading
+	at        diag.Pos             // of the query
+	warnings  []diag.Finding
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -170,19 +177,27 @@ func (t *training) progress(stage string, done, total int64) {
 }
 
 // split gives the rows of both sides. A group's side depends on the seed and its own text alone, so that a group that was
-// once held out stays held out as others come.
+// once held out stays held out as others come. With a time and no groups the last rows are held out.
 func (t *training) split() (train, test []int32, err error) {
-	draw := tree.NewDraw(t.model.Split.Seed, streamSplit)
-	side := func(k tree.Key) bool { return draw.Below(k, t.model.Split.Test) }
+	draw := newDraw(t.model.Split.Seed, streamSplit)
+	side := func(k key) bool { return draw.Below(k, t.model.Split.Test) }
 	held := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		held[g] = side(tree.KeyOf(name))
+		held[g] = side(keyOf(name))
+	}
+	cut := 0.0
+	if t.rows.times != nil && !t.rows.groups.used {
+		sorted := slices.Sorted(slices.Values(t.rows.times))
+		cut = sorted[int(float64(len(sorted)-1)*(1-t.model.Split.Test))]
 	}
 	for i := range t.rows.target {
 		out := false
-		if t.rows.groups.used {
+		switch {
+		case t.rows.groups.used:
 			out = held[t.rows.groups.codes[i]]
-		} else {
+		case t.rows.times != nil:
+			out = t.rows.times[i] > cut
+		default:
 			out = side(t.rows.keys[i])
 		}
 		if out {
@@ -194,8 +209,8 @@ func (t *training) split() (train, test []int32, err error) {
 	return train, test, t.checkSides(train, test)
 }
 
-// checkSides refuses a side without rows and training rows of one class; held-out rows of one class are a warning, because
-// the forest is sound and only its AUC is not known.
+// checkSides refuses a side without rows and a training side that lacks a class; a held-out side that lacks one is a
+// warning, because the model is sound and only some of its metrics are not known.
 func (t *training) checkSides(train, test []int32) error {
 	groups := "rows"
 	if t.rows.groups.used {
@@ -206,25 +221,76 @@ func (t *training) checkSides(train, test []int32) error {
 		name string
 		rows []int32
 	}{{"training", train}, {"held-out", test}} {
-		counts := t.rows.classes(side.rows)
-		switch {
-		case len(side.rows) == 0:
+		if len(side.rows) == 0 {
 			return t.fail("One side of the split is empty",
-				fmt.Sprintf("The split of model %q by hash puts none of its %d %s on the %s side.", t.model.Name, t.rows.groupCount(), groups, side.name), fix)
-		case counts[0] > 0 && counts[1] > 0:
-		case side.name == "training":
-			return t.fail("One class only on the training side",
-				fmt.Sprintf("The %d training rows of model %q have %q = %d only.", len(train), t.model.Name, t.model.Target, t.rows.target[train[0]]), fix)
-		default:
-			t.warn("One class only on the held-out side",
-				fmt.Sprintf("The %d held-out rows of model %q have %q = %d only, so that AUC is not defined and gates on it fail.", len(test), t.model.Name, t.model.Target, t.rows.target[test[0]]), fix)
+				fmt.Sprintf("The split of model %q puts none of its %d %s on the %s side.", t.model.Name, t.rows.groupCount(), groups, side.name), fix)
 		}
+		some, lacking := t.occurring(side.rows)
+		if len(lacking) == 0 {
+			continue
+		}
+		summary := fmt.Sprintf("Classes missing on the %s side", side.name)
+		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", len(side.rows), side.name, t.model.Name, t.model.Target, firstOf(t.names(lacking)))
+		if len(some) == 1 {
+			summary = fmt.Sprintf("One class only on the %s side", side.name)
+			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", len(side.rows), side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
+		}
+		if side.name == "training" {
+			return t.fail(summary, detail+".", fix)
+		}
+		unknown := "AUC is"
+		if t.asked.kind != metric.Binary {
+			unknown = "macro_auc and the classes' metrics are"
+		}
+		t.warn(summary, fmt.Sprintf("%s, so that %s not defined and gates on it fail.", detail, unknown), fix)
 	}
 	return nil
 }
 
-// grow trains a forest on some rows and counts its trees into the stage's progress.
-func (t *training) grow(ctx context.Context, rows []int32, stage string, before, total int64) (*tree.Model, error) {
+// occurring parts the classes into those that some rows have, and those that they lack; regressions have neither.
+func (t *training) occurring(rows []int32) (some, lacking []int) {
+	if t.asked.kind == metric.Regression {
+		return nil, nil
+	}
+	for class, n := range t.rows.classes(rows, len(t.asked.classes)) {
+		if n > 0 {
+			some = append(some, class)
+		} else {
+			lacking = append(lacking, class)
+		}
+	}
+	return some, lacking
+}
+
+func (t *training) names(classes []int) []string {
+	names := make([]string, len(classes))
+	for i, class := range classes {
+		names[i] = t.asked.classes[class]
+	}
+	return names
+}
+
+// learn trains the version on the training side.
+func (t *training) learn(ctx context.Context, rows []int32) (predictor, error) {
+	stage := StageTrees
+	total := int64(t.algorithm.steps(t.model))
+	if total == 0 {
+		stage = StageFit
+	}
+	classes := make([]int, len(t.asked.classes))
+	for class := range classes {
+		classes[class] = class
+	}
+	t.progress(stage, 0, total)
+	p, warnings, err := t.fit(ctx, rows, classes, stage, 0, total)
+	for _, w := range warnings {
+		t.warn("Look at how it was trained", fmt.Sprintf("%s of model %q: %s", t.algorithm.name, t.model.Name, w), "Change the declaration, or set aside the column that is meant.")
+	}
+	return p, err
+}
+
+// fit trains on some rows, which have the given classes only, and counts its steps into the stage's progress.
+func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage string, before, total int64) (predictor, []string, error) {
 	done := make(chan int, 1)
 	counted := make(chan struct{})
 	go func() { // so that the caller's function is never called from two goroutines at once
@@ -239,14 +305,48 @@ func (t *training) grow(ctx context.Context, rows []int32, stage string, before,
 	}()
 	defer func() { <-counted }()
 	defer close(done)
-	d := tree.Data{Columns: t.rows.columns, Classes: 2, Class: t.rows.target, Keys: t.rows.keys, Rows: rows}
-	return forest.Train(ctx, d, t.params, forest.Options{Threads: t.options.Threads, Progress: func(n, _ int) { done <- n }})
+	l := lesson{model: t.model, features: t.rows.features, columns: t.rows.columns, target: t.rows.target, classes: len(classes),
+		keys: t.rows.keys, rows: rows, threads: t.options.Threads, step: func(n int) { done <- n }}
+	if len(classes) > 0 {
+		counts := t.rows.classes(rows, len(t.asked.classes))
+		own := make([]int, len(classes))
+		for i, class := range classes {
+			own[i] = counts[class]
+		}
+		l.weights = t.classWeights(classes, own)
+	}
+	if len(classes) < len(t.asked.classes) {
+		l.target = t.renumbered(classes)
+	}
+	p, warnings, err := t.algorithm.train(ctx, l)
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(diag.Finding)) {
+		err = t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
+			"Change the declaration or the source's SELECT.")
+	}
+	return p, warnings, err
+}
+
+// renumbered gives rows their class's place among some classes; rows of others have any.
+func (t *training) renumbered(classes []int) []float64 {
+	place := make([]float64, len(t.asked.classes))
+	for i, class := range classes {
+		place[class] = float64(i)
+	}
+	out := make([]float64, len(t.rows.target))
+	for i, y := range t.rows.target {
+		out[i] = place[int(y)]
+	}
+	return out
 }
 
 // trained puts the version together.
-func (t *training) trained(f *tree.Model, report metric.Report, rows int, sql sqltext.Text) (*Trained, error) {
+func (t *training) trained(p predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
 	for _, w := range t.warnings {
-		report.Warnings = append(report.Warnings, w.Summary+": "+w.Detail)
+		place := ""
+		if w.At != (diag.Pos{}) && w.At != t.model.At && w.At != t.at {
+			place = " (" + w.At.String() + ")"
+		}
+		report.Warnings = append(report.Warnings, w.Summary+": "+w.Detail+place)
 	}
 	spec, err := json.Marshal(t.model)
 	if err != nil {
@@ -256,13 +356,42 @@ func (t *training) trained(f *tree.Model, report metric.Report, rows int, sql sq
 	if err != nil {
 		return nil, fmt.Errorf("write the report of model %s as JSON: %w", t.model.Name, err)
 	}
+	reference, err := json.Marshal(t.reference(train, report.Importance))
+	if err != nil {
+		return nil, fmt.Errorf("write what the training rows of model %s look like as JSON: %w", t.model.Name, err)
+	}
 	hash := sha256.Sum256([]byte(sql.SQL()))
-	return &Trained{
-		Version: model.Version{
-			Model: t.model.Name, Algorithm: "random_forest", Spec: spec, Features: slices.Clone(t.rows.features),
-			Rows: int64(rows), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-			Hash: f.Hash(), Report: judged, Artifact: f.Encode(),
-		},
-		Report: report, Warnings: t.warnings,
-	}, nil
+	v := model.Version{
+		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
+		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
+		Report: judged, Reference: reference, Artifact: p.Encode(),
+	}
+	if !t.asked.plain() {
+		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts
+	}
+	for _, f := range t.rows.features {
+		if f.levels != nil {
+			if v.Levels == nil {
+				v.Levels = map[string][]string{}
+			}
+			v.Levels[f.name] = f.levels
+		}
+	}
+	v.Hash = hashOf(p, v)
+	return &Trained{Version: v, Report: report, Warnings: t.warnings}, nil
+}
+
+// hashOf names what was learned, together with what the numbers in it stand for.
+func hashOf(p predictor, v model.Version) string {
+	if len(v.Classes) == 0 && len(v.Levels) == 0 {
+		return p.Hash()
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %q %v", p.Hash(), v.Classes, v.TextClasses)
+	for _, name := range v.Features {
+		if levels, ok := v.Levels[name]; ok {
+			fmt.Fprintf(h, " %q %q", name, levels)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

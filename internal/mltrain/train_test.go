@@ -63,9 +63,9 @@ func rowsSQL(t testing.TB) string {
 // declared is the model that the tests train, changed as they need.
 func declared(change ...func(*pipeline.Model)) pipeline.Model {
 	m := pipeline.Model{
-		Name:   "late",
-		Forest: &pipeline.RandomForest{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 50},
-		ID:     "id", Target: "label", Segment: "trip", Weight: "seconds",
+		Name:      "late",
+		Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 50}},
+		ID:        "id", Target: "label", Segment: "trip", Weight: "seconds",
 		Split: pipeline.Holdout{Test: 0.25, By: "person", Seed: 7}, Threshold: 0.5, Approval: "none",
 		At: diag.Pos{File: "pipelines/late.star", Line: 3, Col: 8},
 	}
@@ -229,9 +229,10 @@ func TestBadInput(t *testing.T) {
 		{"no rows", over("") + " where false", nil, []string{"No rows to train on", "gives no rows"}},
 		{"no target known", over("replace (cast(null as integer) as label)"), nil, []string{"No rows to train on", "gives 4000 rows", `"label" is NULL in all`}},
 		{"one class", over("replace (1 as label)"), nil, []string{"One class only", `All 4000 rows`, `"label" = 1`}},
-		{"text feature", over(", 'walk' as mode, date '2007-04-12' as tdate"), nil, []string{`Column "mode"`, `exclude = ["mode"]`, `Column "tdate"`, "extract(hour from tdate)"}},
-		{"text target", over("replace ('walk' as label)"), nil, []string{"Target is not 0 or 1", "case when label = '…'"}},
-		{"three classes", over("replace (i % 3 as label)"), nil, []string{"Target is not 0 or 1", "holds 2"}},
+		{"date feature", over(", date '2007-04-12' as tdate"), nil, []string{`exclude = ["tdate"]`, `Column "tdate"`, "extract(hour from tdate)"}},
+		{"one text", over("replace ('walk' as label)"), nil, []string{"One class only", `"label" = walk`}},
+		{"more classes than the algorithm learns", over("replace (i % 101 as label)"), nil, []string{"Too many classes", "random_forest tells up to 100", "logistic_regression()", "case when label = …"}},
+		{"target is a date", over("replace (date '2007-04-12' as label)"), nil, []string{"Target can not be learned", "date32"}},
 		{"missing columns", over("exclude (label, person)"), nil, []string{`has target = "label"`, `has split by = "person"`}},
 		{"misspelt exclude", rows, func(m *pipeline.Model) { m.Exclude = []string{"persom"} }, []string{`exclude = "persom"`, `Did you mean "person"?`}},
 		{"id twice", over("replace ('r' || (i // 2) as id)"), nil, []string{"Id is not unique", `"r0"`, "2000 of 4000"}},

@@ -18,6 +18,31 @@ func isNumber(t arrow.DataType) bool {
 	return false
 }
 
+// isText reports whether a column of the type can be a category.
+func isText(t arrow.DataType) bool {
+	if d, ok := t.(*arrow.DictionaryType); ok {
+		t = d.ValueType
+	}
+	return t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING
+}
+
+// isMoment reports whether a column of the type says when something was.
+func isMoment(t arrow.DataType) bool {
+	return isNumber(t) || t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP
+}
+
+// appendTexts appends the codes of the given rows' texts, NULL as NaN.
+func (c *codes) appendTexts(out []float64, column arrow.Array, rows []int) []float64 {
+	for _, i := range rows {
+		if column.IsNull(i) {
+			out = append(out, math.NaN())
+		} else {
+			out = append(out, float64(c.code(textOf(column, i))))
+		}
+	}
+	return out
+}
+
 // isTime reports whether a column of the type is a date or time, for which advice differs.
 func isTime(t arrow.DataType) bool {
 	switch t.ID() {
@@ -100,6 +125,8 @@ func textOf(column arrow.Array, i int) string {
 		return a.Value(i)
 	case *array.LargeString:
 		return a.Value(i)
+	case *array.Dictionary:
+		return textOf(a.Dictionary(), a.GetValueIndex(i))
 	case *array.Int64:
 		return strconv.FormatInt(a.Value(i), 10)
 	case *array.Int32:

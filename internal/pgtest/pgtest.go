@@ -54,7 +54,7 @@ var (
 // Database makes an empty database on the shared server and gives its URL. It is dropped at the end of the test.
 func Database(t testing.TB) string {
 	t.Helper()
-	shared.once.Do(func() { shared.server, shared.err = start() })
+	shared.once.Do(func() { shared.server, shared.err = start(Config{}) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
@@ -73,6 +73,7 @@ func Stop() {
 type Server struct {
 	dir    string // holds data/ and log
 	bin    string
+	config Config
 	port   int
 	output *os.File
 
@@ -80,10 +81,23 @@ type Server struct {
 	ended chan struct{} // closed when the process has ended
 }
 
+// Config makes a server other than usual; the zero value is a usual one.
+type Config struct {
+	Certificate, Key []byte   // in PEM; with them the server speaks TLS
+	HBA              string   // lines of pg_hba.conf instead of the usual, which let in who has the password, with TLS or without
+	Settings         []string // of the server, "name=value"
+}
+
 // Start starts a server that lives until the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, err := start()
+	return StartWith(t, Config{})
+}
+
+// StartWith starts a server other than usual that lives until the end of the test.
+func StartWith(t testing.TB, c Config) *Server {
+	t.Helper()
+	s, err := start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +106,7 @@ func Start(t testing.TB) *Server {
 }
 
 // Launch starts a server for a program, which calls Remove at its end.
-func Launch() (*Server, error) { return start() }
+func Launch() (*Server, error) { return start(Config{}) }
 
 // Remove ends the server and removes its data.
 func (s *Server) Remove() { s.remove() }
@@ -153,7 +167,7 @@ func (s *Server) admin(query string) error {
 }
 
 // start makes a cluster and starts its server.
-func start() (s *Server, err error) {
+func start(c Config) (s *Server, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -163,7 +177,7 @@ func start() (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{dir: dir, bin: bin}
+	s = &Server{dir: dir, bin: bin, config: c}
 	defer func() {
 		if err != nil {
 			s.remove()
@@ -211,6 +225,24 @@ func (s *Server) initialise() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	return s.configure(data)
+}
+
+// configure writes the files that the server's Config asks for.
+func (s *Server) configure(data string) error {
+	files := map[string][]byte{"server.crt": s.config.Certificate, "server.key": s.config.Key, "pg_hba.conf": []byte(s.config.HBA)}
+	for name, content := range files {
+		if len(content) == 0 {
+			continue
+		}
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+		if err := giveAway(path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -219,6 +251,13 @@ func (s *Server) Start() error {
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "shared_buffers=64MB", "-c", "max_connections=100",
 		"-c", "lc_messages=C", "-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "autovacuum_naptime=10s")
+	settings := s.config.Settings
+	if s.config.Certificate != nil {
+		settings = append(slices.Clone(settings), "ssl=on")
+	}
+	for _, setting := range settings {
+		cmd.Args = append(cmd.Args, "-c", setting)
+	}
 	cmd.Dir = filepath.Join(s.dir, "data")
 	cmd.SysProcAttr = attributes()
 	log, err := cmd.StderrPipe()
@@ -226,7 +265,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	started, ready, ended := make(chan error, 1), make(chan struct{}), make(chan struct{})
-	go run(cmd, started, func() { s.copyLog(bufio.NewScanner(log), ready) }, ended)
+	go run(cmd, started, func() { s.copyLog(bufio.NewReader(log), ready) }, ended)
 	if err := <-started; err != nil {
 		return err
 	}
@@ -242,14 +281,19 @@ func (s *Server) Start() error {
 	}
 }
 
-// copyLog writes the log to its file and closes ready when the server takes connections.
-func (s *Server) copyLog(lines *bufio.Scanner, ready chan<- struct{}) {
+// copyLog writes the log to its file and closes ready when the server takes connections. Lines may be long: a statement that
+// fails stands in one. Were the rest left unread, the server would wait for ever to write it.
+func (s *Server) copyLog(log *bufio.Reader, ready chan<- struct{}) {
 	told := false
-	for lines.Scan() {
-		fmt.Fprintln(s.output, lines.Text())
-		if !told && strings.Contains(lines.Text(), "database system is ready to accept connections") {
+	for {
+		line, err := log.ReadString('\n')
+		fmt.Fprint(s.output, line)
+		if !told && strings.Contains(line, "database system is ready to accept connections") {
 			close(ready)
 			told = true
+		}
+		if err != nil {
+			return
 		}
 	}
 }

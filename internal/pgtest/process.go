@@ -42,8 +42,8 @@ func server() (uid, gid int, err error) {
 	return 0, 0, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
 }
 
-// giveAway makes the server's user the owner of dir.
-func giveAway(dir string) error {
+// giveAway makes the server's user the owner of a file or directory.
+func giveAway(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -51,7 +51,7 @@ func giveAway(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.Chown(dir, uid, gid)
+	return os.Chown(path, uid, gid)
 }
 
 // attributes are those of a server's process.

@@ -4,19 +4,77 @@ import "damson/internal/diag"
 
 // Model declares what to learn: an algorithm, the columns, how to judge it, and what must hold before it goes live.
 type Model struct {
-	Name      string        `json:"name"`
-	Forest    *RandomForest `json:"random_forest,omitempty"`
-	ID        string        `json:"id"`      // column that names a row
-	Target    string        `json:"target"`  // column to predict
-	Exclude   []string      `json:"exclude"` // columns that are neither features nor ID nor Target
-	Split     Holdout       `json:"split"`
-	Folds     *Folds        `json:"cross_validation,omitempty"`
-	Segment   string        `json:"segment,omitempty"` // column whose equal values are also judged as one, by mean probability
-	Weight    string        `json:"weight,omitempty"`  // column of row weights for weighted metrics, for example seconds
-	Threshold float64       `json:"threshold"`         // probability from which a row is predicted positive; 0.5 by default
-	Gates     []string      `json:"gates,omitempty"`   // "auc >= 0.85", "auc >= champion.auc - 0.01"
-	Approval  string        `json:"approval"`          // "none" or "required"
-	At        diag.Pos      `json:"at"`
+	Name string `json:"name"`
+	Algorithm
+	ID        string   `json:"id"`      // column that names a row
+	Target    string   `json:"target"`  // column to predict
+	Exclude   []string `json:"exclude"` // columns that are neither features nor ID nor Target
+	Split     Holdout  `json:"split"`
+	Folds     *Folds   `json:"cross_validation,omitempty"`
+	Segment   string   `json:"segment,omitempty"` // column whose equal values are also judged as one, by mean probability
+	Weight    string   `json:"weight,omitempty"`  // column of row weights for weighted metrics, for example seconds
+	Threshold float64  `json:"threshold"`         // of two classes: probability from which a row is predicted to be of the second; 0.5 by default
+	Gates     []string `json:"gates,omitempty"`   // "auc >= 0.85", "auc >= champion.auc - 0.01"
+	Approval  string   `json:"approval"`          // "none" or "required"
+	At        diag.Pos `json:"at"`
+}
+
+// Algorithm is how to learn, with its parameters: exactly one is set. Whether classes or numbers are learned, and how many
+// classes, is not declared: the target's values say it.
+type Algorithm struct {
+	Forest   *RandomForest       `json:"random_forest,omitempty"`
+	Logistic *LogisticRegression `json:"logistic_regression,omitempty"`
+	Linear   *LinearRegression   `json:"linear_regression,omitempty"`
+}
+
+// Name is the algorithm's in pipeline files and in versions; "" when none is set.
+func (a Algorithm) Name() string {
+	switch {
+	case a.Forest != nil:
+		return "random_forest"
+	case a.Logistic != nil:
+		return "logistic_regression"
+	case a.Linear != nil:
+		return "linear_regression"
+	}
+	return ""
+}
+
+// ClassWeight is the algorithm's, nil when rows of all classes count alike.
+func (a Algorithm) ClassWeight() *ClassWeight {
+	if a.Logistic != nil {
+		return a.Logistic.ClassWeight
+	}
+	return nil
+}
+
+// ClassWeight is how much rows of a class count in training. Classes that Weights does not name count 1.
+type ClassWeight struct {
+	Balanced bool               `json:"balanced,omitzero"` // n / (classes × n of the class), so that all classes weigh alike
+	Weights  map[string]float64 `json:"weights,omitempty"`
+}
+
+// LogisticRegression has scikit-learn's names. Columns are standardised.
+type LogisticRegression struct {
+	C           float64      `json:"c"`        // inverse of the penalty, above 0; 0 = no penalty
+	L1Ratio     float64      `json:"l1_ratio"` // share of L1 in the penalty, 0 (ridge) to 1 (lasso)
+	ClassWeight *ClassWeight `json:"class_weight,omitempty"`
+	Fit
+}
+
+// LinearRegression has the names of scikit-learn's ElasticNet. Columns are standardised.
+type LinearRegression struct {
+	Alpha   float64 `json:"alpha"`    // the penalty; 0 = none: ordinary least squares
+	L1Ratio float64 `json:"l1_ratio"` // share of L1 in the penalty, 0 (ridge) to 1 (lasso)
+	Fit
+}
+
+// Fit is what linear models have in common.
+type Fit struct {
+	MaxIterations     int     `json:"max_iter"`
+	Tolerance         float64 `json:"tol"`
+	MissingIndicators bool    `json:"missing_indicators,omitzero"` // a column of its own says that a value is missing
+	MaxLevels         int     `json:"max_levels"`                  // of a text feature, the most frequent ones
 }
 
 // RandomForest has MADlib's parameters under today's names.
@@ -34,6 +92,7 @@ type Holdout struct {
 	Test float64 `json:"test"` // share of the groups, 0 < Test < 1
 	By   string  `json:"by"`   // column; "" = every row for itself
 	Seed int64   `json:"seed"`
+	Time string  `json:"time,omitempty"` // column of dates or times; without By, the last ones are held out
 }
 
 // Folds asks for cross-validation by group next to the held-out evaluation.

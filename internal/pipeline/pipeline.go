@@ -4,9 +4,11 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"damson/internal/diag"
+	"damson/internal/feature"
 )
 
 // Pipeline is a set of tasks with an order, run once for each data interval of its schedule (Airflow: DAG).
@@ -57,6 +59,7 @@ const (
 	LoadTask         Kind = "load"          // files into a table
 	TrainTask        Kind = "train"         // a model from a table
 	ScoreTask        Kind = "score"         // a model's predictions into a table
+	FeaturesTask     Kind = "features"      // features of time series into a table
 	PythonTask       Kind = "python"        // a Python file in a process of its own
 	ShellTask        Kind = "shell"         // a command or script in a process of its own
 	HTTPTask         Kind = "http"          // one HTTP request
@@ -66,8 +69,8 @@ const (
 	TriggerTask      Kind = "trigger"       // makes a run of another pipeline
 )
 
-// Task is one step of a pipeline. Exactly one of SQL, Load, Train, Score, Process, HTTP, Branch, Condition, Sensor and
-// Trigger is set, as Kind says.
+// Task is one step of a pipeline. Exactly one of SQL, Load, Train, Score, Features, Process, HTTP, Branch, Condition,
+// Sensor and Trigger is set, as Kind says.
 type Task struct {
 	Name          string        `json:"name"`
 	Kind          Kind          `json:"kind"`
@@ -93,6 +96,7 @@ type Task struct {
 	Load      *Load      `json:"load,omitempty"`
 	Train     *Train     `json:"train,omitempty"`
 	Score     *Score     `json:"score,omitempty"`
+	Features  *Features  `json:"features,omitempty"`
 	Process   *Process   `json:"process,omitempty"` // of kinds python and shell
 	HTTP      *HTTP      `json:"http,omitempty"`
 	Branch    *Branch    `json:"branch,omitempty"`
@@ -111,6 +115,8 @@ func (t *Task) Target() *Target {
 		return &Target{Into: t.Load.Into, Mode: Append}
 	case t.Score != nil:
 		return &t.Score.Target
+	case t.Features != nil:
+		return &t.Features.Target
 	case t.Process != nil:
 		return t.Process.Target
 	}
@@ -134,6 +140,8 @@ func (t *Task) File() string {
 		return t.Train.File
 	case t.Score != nil:
 		return t.Score.File
+	case t.Features != nil:
+		return t.Features.File
 	case t.Process != nil:
 		return t.Process.File
 	case t.Branch != nil:
@@ -167,13 +175,16 @@ func (t *Task) SQLFiles() []string {
 	return files
 }
 
-// Source gives the SQL file's name, or the table, that a train or score task reads its rows from; "" for other kinds.
+// Source gives the SQL file's name, or the table, that a train, score or features task reads its rows from; "" for other
+// kinds.
 func (t *Task) Source() string {
 	switch {
 	case t.Train != nil:
 		return t.Train.Source
 	case t.Score != nil:
 		return t.Score.Source
+	case t.Features != nil:
+		return t.Features.Source
 	}
 	return ""
 }
@@ -205,12 +216,34 @@ type Target struct {
 	Mode        Mode     `json:"mode"`
 	Keys        []string `json:"keys,omitempty"`        // for Merge
 	NewColumns  bool     `json:"new_columns,omitempty"` // allow the SELECT to add columns to an existing table
+	Storage     Storage  `json:"storage,omitzero"`
 }
+
+// Storage says how a table is stored that Damson makes, on databases that give a choice; others do not look at it.
+type Storage struct {
+	Native        Native     `json:"native,omitempty"`         // of PartitionBy; "" = the table has no partitions of the database's own
+	DistributedBy []string   `json:"distributed_by,omitempty"` // Greenplum: the columns whose hash spreads the rows over the segments
+	Indexes       [][]string `json:"indexes,omitempty"`        // PostgreSQL: the columns of each index
+	Format        string     `json:"format,omitempty"`         // Greenplum: "column", "row" or "heap"; "" = as the database has it
+}
+
+// Native is the size of a native partition.
+type Native string
+
+const (
+	NativeDay   Native = "day"
+	NativeMonth Native = "month"
+)
+
+// Randomly, as the only name in Storage.DistributedBy, spreads the rows without regard to their values.
+const Randomly = "randomly"
 
 // SQL is a SELECT with a target, or (Target nil) a script of statements.
 type SQL struct {
 	File   string  `json:"file"` // relative to the project, "sql/x.sql"
 	Target *Target `json:"target,omitempty"`
+	// Loose runs a script outside of a transaction, statement by statement: what has run stays when a later one fails.
+	Loose bool `json:"loose,omitempty"`
 }
 
 // Column is a declared column of a loaded file: Name, and Type as one of Load's portable types.
@@ -237,6 +270,7 @@ type Load struct {
 	Delimiter      string   `json:"delimiter,omitempty"`
 	Nulls          []string `json:"nulls,omitempty"` // texts that mean NULL
 	MaxRejects     int      `json:"max_rejects"`     // -1 = no bound
+	Storage        Storage  `json:"storage,omitzero"`
 }
 
 // Train makes a new version of a model from the rows of a table or of a SQL file.
@@ -244,6 +278,19 @@ type Train struct {
 	Model  string `json:"model"`
 	Source string `json:"source"`         // schema.table; with File set, that file's name without folder and ending
 	File   string `json:"file,omitempty"` // the SQL file whose SELECT gives the rows, relative to the project
+	// Retrain says when a model that has a version is trained again; nil = in every run.
+	Retrain *Retrain `json:"retrain,omitempty"`
+}
+
+// Retrain says what makes a model due for training: any of its conditions, or a changed declaration. Else the task is skipped.
+type Retrain struct {
+	NewRows int64 `json:"new_rows,omitempty"` // labelled rows that the newest version did not know; 0 = does not count
+	// When is a condition on metrics of the champion's past predictions against labels that came later, such as
+	// "accuracy < 0.85" or "auc < champion.auc - 0.05"; "" = none. It needs MinRows such labels.
+	When        string `json:"when,omitempty"`
+	Predictions string `json:"predictions,omitempty"` // the table that a score task writes
+	Labels      string `json:"labels,omitempty"`      // a table with the model's id and target
+	MinRows     int64  `json:"min_rows,omitempty"`
 }
 
 // Score writes a model's predictions for the rows of a table or of a SQL file.
@@ -253,4 +300,28 @@ type Score struct {
 	File   string   `json:"file,omitempty"`
 	Keep   []string `json:"keep,omitempty"` // further columns of the source to carry into the target
 	Target Target   `json:"target"`
+}
+
+// Features computes features of time series: the rows of a table or of a SQL file with equal ID, ordered by Sort, are a
+// series, and become one row.
+type Features struct {
+	Source      string           `json:"source"`
+	File        string           `json:"file,omitempty"`
+	ID          []string         `json:"id"`
+	Sort        []string         `json:"sort"`
+	Values      []string         `json:"values"` // columns of numbers, each a series of its own
+	Calculators []feature.Choice `json:"calculators"`
+	Keep        []string         `json:"keep,omitempty"` // further columns, carried over from a series' first row
+	Target      Target           `json:"target"`
+}
+
+// Carried lists the columns of the source that stand in the result, each once: ID, Keep and what the target is partitioned by.
+func (f *Features) Carried() []string {
+	var names []string
+	for _, name := range append(slices.Concat(f.ID, f.Keep), f.Target.PartitionBy) {
+		if name != "" && !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -122,3 +122,53 @@ func TestEncode(t *testing.T) {
 		}
 	}
 }
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	points := []plot.XY{{X: 0, Y: 0.1}, {X: 0.4, Y: 0.7}, {X: math.NaN(), Y: 1}, {X: 1, Y: math.Inf(1)}, {X: 1, Y: 1}}
+	many := make([]string, 30)
+	counts := make([][]int64, 30)
+	for i := range many {
+		many[i], counts[i] = "class", make([]int64, 30)
+		counts[i][i] = 7
+	}
+	for name, c := range map[string]struct {
+		figure *plot.Figure
+		says   []string
+	}{
+		"roc":              {plot.ROC(points, 0.8765), []string{"AUC = 0.876", "false positive rate"}},
+		"pr":               {plot.PR(points, 0.5, 0.3), []string{"average precision = 0.500"}},
+		"calibration":      {plot.Calibration(points), []string{"observed share"}},
+		"lift":             {plot.Lift(points), []string{"share of positives found"}},
+		"residuals":        {plot.Residuals(points), []string{"actual less predicted", "n = 5"}},
+		"dependence":       {plot.Dependence("speed", []plot.Effect{{Output: "bus", Points: points}, {Output: "walk", Points: points}}, nil), []string{"partial dependence on speed", "bus", "walk"}},
+		"levels":           {plot.Dependence("city", []plot.Effect{{Points: []plot.XY{{X: 0, Y: 1}, {X: 1, Y: 2}}}}, []string{"oslo", "rome"}), []string{"oslo", "rome"}},
+		"confusion":        {plot.Confusion([]string{"walk", "bus"}, [][]int64{{4711, 3}, {2, 815}}), []string{"4711", "815", "walk", "bus"}},
+		"one class":        {plot.Confusion([]string{"walk"}, [][]int64{{5}}), []string{"walk"}},
+		"many classes":     {plot.Confusion(many, counts), []string{"confusion matrix"}},
+		"no points":        {plot.ROC(nil, 0), []string{"ROC"}},
+		"no residuals":     {plot.Residuals(nil), []string{"n = 0"}},
+		"no classes":       {plot.Confusion(nil, nil), []string{"confusion matrix"}},
+		"no effects":       {plot.Dependence("x", nil, nil), []string{"partial dependence on x"}},
+		"effect of points": {plot.Dependence("x", []plot.Effect{{Points: nil}}, nil), []string{"x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data, err := c.figure.Encode("svg")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range c.says {
+				if !bytes.Contains(data, []byte(text)) {
+					t.Errorf("the picture does not say %q", text)
+				}
+			}
+			if data, err = c.figure.Encode("png"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := png.Decode(bytes.NewReader(data)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -49,7 +49,7 @@ func Find(start string) (dir string, err error) {
 
 var (
 	configKeys = []string{"name", "default_environment", "environments", "defaults", "pools", "vars", "connections"}
-	envKeys    = []string{"warehouse", "vars", "connections", "memory", "threads"}
+	envKeys    = append([]string{"warehouse", "vars", "connections", "memory", "threads"}, serverKeys...)
 	connKeys   = []string{"type", "host", "port", "schema", "login", "password", "extra"}
 	defKeys    = []string{"retries", "retry_delay", "retry_backoff", "max_retry_delay", "timeout", "depends_on_past",
 		"wait_for_downstream", "priority", "pool", "pool_slots", "owner", "timezone", "catchup", "max_active_runs", "max_active_tasks", "run_timeout"}
@@ -150,8 +150,13 @@ func (c *config) readEnvironments(n *yaml.Node, envs map[string]*yaml.Node) {
 				c.whole(v, where, 1)
 			case "warehouse":
 				c.checkReferences(v, c.text(v, where))
+			case "statement_timeout", "lock_timeout":
+				c.timeout(v, where)
+			case "max_connections":
+				c.maxConnections(v, where)
 			}
 		})
+		c.checkServerKeys(v, literalKind(v))
 	})
 }
 
@@ -168,7 +173,7 @@ func (c *config) choose(envs map[string]*yaml.Node, wanted string, wantedAt, env
 	if name == "" {
 		name = defaultEnvironment
 	}
-	p.Environment = Environment{Name: name, Warehouse: Plain(DefaultWarehouse)}
+	p.Environment = Environment{Name: name, Warehouse: Plain(DefaultWarehouse), At: diag.Pos{File: ConfigFile}}
 	if node, ok := envs[name]; ok {
 		c.chosen = node
 		return
@@ -218,7 +223,16 @@ func (c *config) readChosen() {
 			env.Limits.Memory, _ = source.ParseMemory(v.Value)
 		case "threads":
 			_ = v.Decode(&env.Limits.Threads) // its form was checked with all environments
+		case "statement_timeout":
+			env.Limits.StatementTimeout, _ = source.ParseDuration(v.Value)
+		case "lock_timeout":
+			env.Limits.LockTimeout, _ = source.ParseDuration(v.Value)
+		case "max_connections":
+			_ = v.Decode(&env.Limits.MaxConnections)
 		}
+	}
+	if literalKind(c.chosen) == "" {
+		c.checkServerKeys(c.chosen, env.Kind())
 	}
 }
 
@@ -229,7 +243,7 @@ func (c *config) readWarehouse(n *yaml.Node, where string) {
 		return
 	}
 	url := c.resolve(n)
-	c.project.Environment.Warehouse = url
+	c.project.Environment.Warehouse, c.project.Environment.At = url, c.at(n)
 	kind, _, found := strings.Cut(url.Reveal(), ":")
 	if found && slices.Contains(warehouseKinds, kind) || url.Reveal() == "" {
 		return

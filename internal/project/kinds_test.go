@@ -106,9 +106,10 @@ func TestFiles(t *testing.T) {
 	dir := write(t, map[string]string{
 		"damson.yaml": "name: f\nvars: {a: '${file:secret}'}\n", "pipelines/p.star": "p = pipeline(name = \"p\")\np.python(\"x\")\n", "lib/l.star": "",
 		"python/x.py": "import y", "python/lib/y.py": "", "python/data/z.json": "{}", "python/__pycache__/x.pyc": "c", "python/.hidden": "",
-		"shell/s.sh": "true", "sql/bad.sql": "\x00", "sql/readme.md": "", "macros/m.sql": "{% macro m() %}{% endmacro %}", "notes.txt": "", "secret": "s",
+		"shell/s.sh": "true", "sql/bad.sql": "\x00", "sql/readme.md": "", "macros/m.sql": "{% macro m() %}{% endmacro %}",
+		"migrations/V1__a.sql": "select 1", "migrations/2.SQL": "select 2", "migrations/README.md": "", "notes.txt": "", "secret": "s",
 	})
-	const want = "damson.yaml lib/l.star macros/m.sql pipelines/p.star python/data/z.json python/lib/y.py python/x.py shell/s.sh sql/bad.sql"
+	const want = "damson.yaml lib/l.star macros/m.sql migrations/2.SQL migrations/V1__a.sql pipelines/p.star python/data/z.json python/lib/y.py python/x.py shell/s.sh sql/bad.sql"
 	p, findings := project.Load(dir, project.Options{})
 	if !findings.HasErrors() {
 		t.Error("sql/bad.sql is a finding")

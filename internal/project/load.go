@@ -120,15 +120,18 @@ func (l *loader) check(e declare.Declared) {
 		l.checkReads(d)
 		l.checkTemplates(d)
 		l.checkChoices(d)
+		l.checkFeatures(d)
 		l.checkPools(d)
 		l.checkOthers(d)
 	}
+	l.checkMigrations()
 	l.findListeners(tables)
 	l.checkCircles()
 	if !l.incomplete {
 		l.unusedFiles()
 	}
 	l.versions()
+	l.checkLabels()
 	l.checkEmpty(e)
 }
 

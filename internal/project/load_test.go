@@ -70,6 +70,24 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestServerKeys reads what a server is asked for, and refuses it where a reference turns out to be the embedded warehouse.
+func TestServerKeys(t *testing.T) {
+	t.Parallel()
+	dir := write(t, map[string]string{"pipelines/p.star": oneTask, "sql/x.sql": "select 1 as x", "damson.yaml": "name: e\nenvironments:\n  prod:\n" +
+		"    warehouse: ${env:URL}\n    statement_timeout: 2h\n    lock_timeout: 500ms\n    max_connections: 12\n"})
+	load := func(url string) (*project.Project, diag.Findings) {
+		return project.Load(dir, project.Options{Getenv: func(string) (string, bool) { return url, true }})
+	}
+	p, findings := load("postgres://u@h/db")
+	want := project.Limits{StatementTimeout: 2 * time.Hour, LockTimeout: 500 * time.Millisecond, MaxConnections: 12}
+	if p.Environment.Limits != want || p.Environment.At.String() != "damson.yaml:4:16" || len(findings) > 0 {
+		t.Errorf("got %+v at %s with %v", p.Environment.Limits, p.Environment.At, findings)
+	}
+	if _, findings := load("duckdb:x"); len(findings) != 3 || !strings.Contains(findings.Error(), "damson.yaml:7:5: Not for the embedded warehouse") {
+		t.Errorf("with DuckDB: %v", findings)
+	}
+}
+
 // TestEnvironment picks as documented.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()

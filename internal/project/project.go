@@ -21,8 +21,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"damson/internal/diag"
+	"damson/internal/migrate"
 	"damson/internal/pipeline"
 	"damson/internal/project/source"
 )
@@ -64,6 +66,9 @@ type Project struct {
 	// Conns are the connections templates see as conn.NAME.
 	Conns map[string]Connection `json:"connections,omitempty"`
 
+	// Migrations are the versioned changes of the warehouse's schema, by number.
+	Migrations []migrate.Migration `json:"-"`
+
 	files     []string // that Load read, sorted
 	secrets   []string // values, longest first
 	redactor  *strings.Replacer
@@ -75,12 +80,21 @@ type Environment struct {
 	Name      string `json:"name"`
 	Warehouse Secret `json:"warehouse"` // URL, "duckdb:.damson/warehouse.duckdb" by default
 	Limits    Limits `json:"limits"`
+	// At is where damson.yaml names the warehouse.
+	At diag.Pos `json:"-"`
 }
 
-// Limits bound what the embedded warehouse takes from the machine; zero values leave it to the warehouse.
+// Embedded reports whether the warehouse is a database in this process, which no other process can open meanwhile.
+func (e Environment) Embedded() bool { return e.Kind() == "duckdb" }
+
+// Limits bound what is taken from the machine by the embedded warehouse (Memory, Threads), or asked of a server (the others);
+// zero values leave it to the warehouse.
 type Limits struct {
-	Memory  int64 `json:"memory,omitempty"` // bytes
-	Threads int   `json:"threads,omitempty"`
+	Memory           int64         `json:"memory,omitempty"` // bytes
+	Threads          int           `json:"threads,omitempty"`
+	StatementTimeout time.Duration `json:"statement_timeout,omitempty"` // of one statement
+	LockTimeout      time.Duration `json:"lock_timeout,omitempty"`      // of one wait for a lock
+	MaxConnections   int           `json:"max_connections,omitempty"`   // of one process
 }
 
 // Connection is an address with credentials, for templates.

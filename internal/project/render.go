@@ -127,6 +127,11 @@ func (p *Project) LoadFiles(t *pipeline.Task, ctx template.Context) (root string
 func (p *Project) bind(t *pipeline.Task, ctx template.Context) template.Context {
 	ctx.Task = t.Name
 	p.bindPipeline(&ctx)
+	return p.bindProject(ctx)
+}
+
+// bindProject fills in what is the same for every run.
+func (p *Project) bindProject(ctx template.Context) template.Context {
 	ctx.Environment = p.Environment.Name
 	ctx.WarehouseKind = p.Environment.Kind()
 	ctx.Vars = make(map[string]string, len(p.Vars))

@@ -72,11 +72,12 @@ func parseTemplates(t *source.Tree) *templates {
 	for _, m := range ts.macros {
 		m.macros = macrosIn(m.Text, owners, m)
 	}
-	files := make([]*sqlFile, len(t.SQL))
-	problems := make([]diag.Findings, len(t.SQL))
+	texts := slices.Concat(t.SQL, t.Migrations)
+	files := make([]*sqlFile, len(texts))
+	problems := make([]diag.Findings, len(texts))
 	source.Parallel(len(files), func(i int) {
-		files[i] = &sqlFile{File: t.SQL[i]}
-		files[i].template, problems[i] = ts.set.Parse(t.SQL[i].Path, t.SQL[i].Text)
+		files[i] = &sqlFile{File: texts[i]}
+		files[i].template, problems[i] = ts.set.Parse(texts[i].Path, texts[i].Text)
 	})
 	for _, f := range files {
 		ts.files[f.Path] = f
@@ -87,7 +88,7 @@ func parseTemplates(t *source.Tree) *templates {
 		f.refs = f.template.Names()
 		if isBlank(f.Text) {
 			problems[i] = append(problems[i], diag.Finding{At: diag.Pos{File: f.Path, Line: 1, Col: 1}, Severity: diag.Error, Summary: "Empty SQL file",
-				Detail: fmt.Sprintf("%s has no statement.", f.Path), Fix: "Write the SQL, or delete the file and its task."})
+				Detail: fmt.Sprintf("%s has no statement.", f.Path), Fix: "Write the SQL, or delete the file and what names it."})
 		}
 		f.macros = macrosIn(f.Text, owners, nil)
 		f.reads = tableReads(f.Text)
@@ -288,6 +289,11 @@ func (l *loader) unusedFiles() {
 			}
 		}
 	}
+	for _, f := range l.tree.Migrations {
+		for _, used := range ts.including(f.Path) {
+			used.used = true
+		}
+	}
 	names := slices.Sorted(maps.Keys(ts.files))
 	for _, name := range names {
 		f := ts.files[name]
@@ -325,9 +331,12 @@ func (l *loader) namedInTexts(m *macroFile) bool {
 }
 
 // uses lists the SQL files a task reads, and what these include, each once.
-func (ts *templates) uses(t *pipeline.Task) []*sqlFile {
+func (ts *templates) uses(t *pipeline.Task) []*sqlFile { return ts.including(t.SQLFiles()...) }
+
+// including lists the SQL files of these names, and what they include, each once.
+func (ts *templates) including(names ...string) []*sqlFile {
 	var files []*sqlFile
-	for _, name := range t.SQLFiles() {
+	for _, name := range names {
 		if f := ts.files[name]; f != nil {
 			files = append(files, f)
 		}

@@ -104,9 +104,24 @@ func (r *Registry) move(ctx context.Context, v *model.Version, to model.State, d
 	if strings.TrimSpace(d.By) == "" {
 		return nil, diag.Finding{Summary: "Nobody decided", Detail: fmt.Sprintf("Version %d of model %q is to become %s, and no name is given for who decides.", v.Number, v.Model, to), Fix: "Give a name."}
 	}
+	champion := 0
+	if to == model.Champion {
+		present, err := r.Champion(ctx, v.Model)
+		if err != nil {
+			return nil, err
+		}
+		if present != nil {
+			champion = present.Number
+		}
+	}
 	at := r.clock.Now()
-	if err := r.store.SetState(ctx, v.Model, v.Number, to, d.By, d.Why, at); err != nil {
+	moved, err := r.store.MoveVersion(ctx, model.Move{Model: v.Model, Number: v.Number, From: v.State, To: to, Champion: champion, By: d.By, Why: d.Why, At: at})
+	if err != nil {
 		return nil, fmt.Errorf("make version %d of model %s %s: %w", v.Number, v.Model, to, err)
+	}
+	if !moved {
+		return nil, diag.Finding{Summary: "Somebody else decided meanwhile", Detail: fmt.Sprintf("Version %d of model %q or its champion is not what it was a moment ago. Nothing was changed.", v.Number, v.Model),
+			Fix: "Look at `damson model list " + v.Model + "` and decide again."}
 	}
 	v.State, v.DecidedBy, v.DecidedWhy, v.DecidedTime = to, d.By, d.Why, at
 	return v, nil
@@ -118,7 +133,7 @@ type Comparison struct {
 	B        model.Version `json:"b"`
 	SameData bool          `json:"same_data"` // trained from the same rows
 	SameSQL  bool          `json:"same_sql"`
-	Metrics  []Difference  `json:"metrics"` // those that one of them has, in the order of metric.Names
+	Metrics  []Difference  `json:"metrics"` // those that one of them has
 	Features []string      `json:"features_changed,omitempty"`
 	Spec     []string      `json:"parameters_changed,omitempty"` // "random_forest.trees: 20 → 50"
 }
@@ -149,19 +164,21 @@ func (r *Registry) Compare(ctx context.Context, name string, a, b int) (*Compari
 		return nil, fmt.Errorf("read the report of version %d of model %s: %w", vb.Number, name, err)
 	}
 	c := &Comparison{A: *va, B: *vb, SameData: va.Data == vb.Data, SameSQL: va.SQL == vb.SQL, Spec: specChanges(va.Spec, vb.Spec)}
-	for _, n := range metric.Names() {
-		x, inA := ra.Value(n)
-		y, inB := rb.Value(n)
+	names := ra.Names()
+	for _, n := range rb.Names() {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	for _, n := range names {
 		d := Difference{Metric: n}
-		if inA {
-			d.A = &x
+		if v, ok := ra.Value(n); ok {
+			d.A = &v
 		}
-		if inB {
-			d.B = &y
+		if v, ok := rb.Value(n); ok {
+			d.B = &v
 		}
-		if inA || inB {
-			c.Metrics = append(c.Metrics, d)
-		}
+		c.Metrics = append(c.Metrics, d)
 	}
 	for _, f := range va.Features {
 		if !slices.Contains(vb.Features, f) {

@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +19,7 @@ import (
 //	sum   = ["-"] term { ("+" | "-") term }
 //	term  = number | "champion." metric
 //
-// Metrics are those of metric.Names. "auc >= 0.85", "log_loss < champion.log_loss + 0.02".
+// Metrics are those that metric.Known knows. "auc >= 0.85", "log_loss < champion.log_loss + 0.02".
 type Gate struct {
 	Expr   string
 	metric string
@@ -81,12 +83,10 @@ func (p *gateParser) fail(why string) error {
 }
 
 func (p *gateParser) checkMetric(name string) error {
-	names := metric.Names()
-	for _, n := range names {
-		if n == name {
-			return nil
-		}
+	if metric.Known(name) {
+		return nil
 	}
+	names := metric.AllNames()
 	if name == "" || !isWord(name[0]) || isDigit(name[0]) {
 		return p.fail(fmt.Sprintf("%s stands where a metric should", quoted(name)))
 	}
@@ -169,7 +169,7 @@ func (g Gate) Judge(report metric.Report, champion *metric.Report) model.Gate {
 	out := model.Gate{Expr: g.Expr}
 	value, ok := report.Value(g.metric)
 	if !ok {
-		out.Detail = g.metric + " is not known: " + whyUnknown(g.metric)
+		out.Detail = g.metric + " is not known: " + whyUnknown(report, g.metric)
 		return out
 	}
 	bound, parts := 0.0, ""
@@ -181,7 +181,7 @@ func (g Gate) Judge(report metric.Report, champion *metric.Report) model.Gate {
 				return out
 			}
 			if number, ok = champion.Value(t.metric); !ok {
-				out.Detail = fmt.Sprintf("%s is %s, but the champion's %s is not known: %s", g.metric, figure(value), t.metric, whyUnknown(t.metric))
+				out.Detail = fmt.Sprintf("%s is %s, but the champion's %s is not known: %s", g.metric, figure(value), t.metric, whyUnknown(*champion, t.metric))
 				return out
 			}
 			name = "champion's "
@@ -221,20 +221,35 @@ func compare(value float64, op string, bound float64) (passed bool, relation str
 }
 
 // whyUnknown explains an absent metric by its name.
-func whyUnknown(name string) string {
+func whyUnknown(report metric.Report, name string) string {
 	rest, cv := strings.CutPrefix(name, "cv.")
 	rest, segment := strings.CutPrefix(rest, "segment.")
+	kind := cmp.Or(report.Kind, metric.Binary)
 	switch {
+	case slices.Contains(metric.AllNames(), name) && !slices.Contains(metric.Names(kind), name):
+		return fmt.Sprintf("it is no metric of a %s model", kind)
 	case cv && segment:
-		return "it needs cross_validation and a segment column, and rows of both classes"
+		return "it needs cross_validation and a segment column" + ofClasses(kind, ", and rows of ")
 	case cv:
-		return "it needs cross_validation, and rows of both classes"
+		return "it needs cross_validation" + ofClasses(kind, ", and rows of ")
 	case segment:
-		return "it needs a segment column, and segments of both classes"
-	case rest == "weighted_accuracy":
+		return "it needs a segment column" + ofClasses(kind, ", and segments of ")
+	case strings.HasPrefix(rest, "weighted_") && rest != "weighted_f1":
 		return "it needs a weight column"
+	case strings.HasSuffix(rest, ".low"), strings.HasSuffix(rest, ".high"):
+		return "it needs two groups of held-out rows, and a metric that nearly all draws of them define"
 	}
 	return "the held-out rows do not define it"
+}
+
+func ofClasses(k metric.Kind, what string) string {
+	switch k {
+	case metric.Binary:
+		return what + "both classes"
+	case metric.Multiclass:
+		return what + "all classes"
+	}
+	return ""
 }
 
 func figure(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }

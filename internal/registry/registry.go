@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"damson/internal/clock"
 	"damson/internal/diag"
@@ -35,9 +34,8 @@ const byGates = "gates"
 
 // Registry judges and moves versions.
 type Registry struct {
-	store    Store
-	clock    clock.Clock
-	register sync.Mutex // one version is judged and promoted after the other
+	store Store
+	clock clock.Clock
 }
 
 // New gives a registry over a store.
@@ -53,45 +51,41 @@ type Outcome struct {
 // Register judges a trained version by its model's gates, stores it, and makes it champion when all pass and the model
 // asks for no approval; else it stays a candidate. v comes as trained, with RunID and Why filled in.
 func (r *Registry) Register(ctx context.Context, m pipeline.Model, v model.Version, report metric.Report) (*Outcome, error) {
-	r.register.Lock()
-	defer r.register.Unlock()
-	champion, err := r.Champion(ctx, v.Model)
-	if err != nil {
-		return nil, err
-	}
-	stored, err := r.find(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	if stored == nil {
+	for {
+		champion, err := r.Champion(ctx, v.Model)
+		if err != nil {
+			return nil, err
+		}
+		previous := 0
+		if champion != nil {
+			previous = champion.Number
+		}
+		stored, err := r.find(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if stored != nil {
+			if previous == stored.Number {
+				previous = 0
+			}
+			return &Outcome{*stored, stored.DecidedWhy, previous}, nil
+		}
 		if v.Gates, err = judge(m, report, champion); err != nil {
 			return nil, err
 		}
-		v.State, v.Created = model.Candidate, r.clock.Now()
+		v.State, v.Created = model.Champion, r.clock.Now()
+		if m.Approval == "required" || len(failed(v.Gates)) > 0 {
+			v.State = model.Candidate
+		}
 		v.DecidedBy, v.DecidedWhy, v.DecidedTime = byGates, reason(m, v.Gates), v.Created
-		added, err := r.store.AddVersion(ctx, v)
+		added, ok, err := r.store.AddVersion(ctx, v, previous)
 		if err != nil {
 			return nil, fmt.Errorf("store a version of model %s: %w", v.Model, err)
 		}
-		stored = &added
+		if ok { // else another became champion meanwhile: the gates are judged by that one
+			return &Outcome{added, added.DecidedWhy, previous}, nil
+		}
 	}
-	out := &Outcome{Version: *stored, Reason: stored.DecidedWhy}
-	if champion != nil && champion.Number != stored.Number {
-		out.Previous = champion.Number
-	}
-	if stored.State != model.Candidate || stored.DecidedBy != byGates || m.Approval == "required" || len(failed(stored.Gates)) > 0 {
-		return out, nil
-	}
-	if out.Previous > stored.Number {
-		out.Reason = fmt.Sprintf("version %d became champion since its gates were judged; a person may approve it", out.Previous)
-		return out, nil
-	}
-	at := r.clock.Now()
-	if err := r.store.SetState(ctx, v.Model, stored.Number, model.Champion, byGates, out.Reason, at); err != nil {
-		return nil, fmt.Errorf("make version %d the champion of model %s: %w", stored.Number, v.Model, err)
-	}
-	out.Version.State, out.Version.DecidedTime = model.Champion, at
-	return out, nil
 }
 
 // find gives the version that the same run registered with the same artifact before, nil when there is none.
@@ -184,6 +178,18 @@ func (r *Registry) List(ctx context.Context, name string) ([]model.Version, erro
 		return nil, r.unknownModel(ctx, name)
 	}
 	return versions, nil
+}
+
+// Newest gives the version that was registered last, without its artifact; nil when the model has none.
+func (r *Registry) Newest(ctx context.Context, name string) (*model.Version, error) {
+	versions, err := r.store.Versions(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("list the versions of model %s: %w", name, err)
+	}
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	return &versions[0], nil
 }
 
 // Show gives one version with its artifact; number 0 = the champion. A version that does not exist is a finding.

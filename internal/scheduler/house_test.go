@@ -130,6 +130,19 @@ func (h *house) Committed(_ context.Context, claims []run.Claim) (map[run.Claim]
 	return found, nil
 }
 
+func (h *house) Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
+	return h.Committed(ctx, claims) // what is settled here has ended: nothing commits late
+}
+
+func (h *house) Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error) {
+	found, err := h.Committed(ctx, claims)
+	taken := map[run.Claim]bool{}
+	for c := range found {
+		taken[c] = true
+	}
+	return taken, err
+}
+
 func (p projects) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	h := p.house
 	h.mu.Lock()

@@ -2,6 +2,8 @@ package sqltext
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +16,19 @@ func QuoteIdent(name string) string {
 // backslash).
 func QuoteLiteral(s string) string {
 	return `'` + strings.ReplaceAll(s, `'`, `''`) + `'`
+}
+
+// Double writes a double precision literal that reads back as exactly v, which must not be NaN. A bare decimal would be a
+// numeric, slower and, once rounded, another number.
+func Double(v float64) string {
+	text := strconv.FormatFloat(v, 'g', -1, 64)
+	switch {
+	case math.IsInf(v, 1):
+		text = "Infinity"
+	case math.IsInf(v, -1):
+		text = "-Infinity"
+	}
+	return "float8 '" + text + "'"
 }
 
 // ParseName reads "schema.table" or "table" (schema is then ""). A part without double quotes is folded to lower case, as

@@ -228,6 +228,18 @@ func migrate(ctx context.Context, d driver.DB) (err error) {
 	return exec("COMMIT")
 }
 
+// Look tells, and changes nothing, which version of the schema a database has, and which one New would bring it to. It fails on a
+// database without a schema.
+func Look(ctx context.Context, d driver.DB) (has, knows int, err error) {
+	conn, err := d.Reader().Conn(ctx)
+	if err != nil {
+		return 0, len(migrations), d.Explain(err)
+	}
+	defer conn.Close()
+	has, err = schemaVersion(ctx, conn)
+	return has, len(migrations), d.Explain(err)
+}
+
 // schemaVersion is how many migrations have run. It fails where the table is not there yet.
 func schemaVersion(ctx context.Context, conn *sql.Conn) (version int, err error) {
 	err = conn.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&version)

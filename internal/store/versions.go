@@ -5,25 +5,28 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"damson/internal/diag"
 	"damson/internal/model"
 )
 
-// versionColumns are a version without its artifact. The body is the version as JSON; what SetState changes stands in
+// versionColumns are a version without its artifact. The body is the version as JSON; what MoveVersion changes stands in
 // columns of its own, which count.
 const versionColumns = `model, number, state, body, decided_by, decided_why, decided_time`
 
 // AddVersion stores v under the next number of its model (from 1, never reused), whatever v.Number says, and gives it back
-// with that number. v.State is kept, but must not be Champion: only SetState makes a champion.
-func (s *Store) AddVersion(ctx context.Context, v model.Version) (model.Version, error) {
-	if v.State == model.Champion {
-		return model.Version{}, fmt.Errorf("adding a version of model %s as its champion: only a decision makes a champion", v.Model)
-	}
-	err := s.write(ctx, func(ses *session) error {
+// with that number. One that is Champion retires the present one in the same transaction; when that is not the version of
+// number champion (0 = none), nothing is stored and added is false.
+func (s *Store) AddVersion(ctx context.Context, v model.Version, champion int) (stored model.Version, added bool, err error) {
+	err = s.write(ctx, func(ses *session) error {
+		added = false
 		if err := ses.exclude("versions"); err != nil {
 			return fmt.Errorf("numbering a version of model %s: %w", v.Model, err)
+		}
+		if v.State == model.Champion {
+			if replaced, err := ses.replaceChampion(v.Model, champion); err != nil || !replaced {
+				return err
+			}
 		}
 		if err := ses.row(`SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE model = ?`, []any{v.Model}, &v.Number); err != nil {
 			return fmt.Errorf("numbering a version of model %s: %w", v.Model, err)
@@ -38,12 +41,26 @@ func (s *Store) AddVersion(ctx context.Context, v model.Version) (model.Version,
 		if err != nil {
 			return fmt.Errorf("adding version %d of model %s: %w", v.Number, v.Model, err)
 		}
+		added = true
 		return nil
 	})
-	if err != nil {
-		return model.Version{}, err
+	if err != nil || !added {
+		return model.Version{}, false, err
 	}
-	return v, nil
+	return v, true, nil
+}
+
+// replaceChampion retires a model's champion, if it is the version of that number; 0 = there is none.
+func (ses *session) replaceChampion(name string, number int) (replaced bool, err error) {
+	var present int
+	err = ses.row(`SELECT COALESCE(MAX(number), 0) FROM versions WHERE model = ? AND state = 'champion'`, []any{name}, &present)
+	if err == nil && present == number && number != 0 {
+		_, err = ses.exec(`UPDATE versions SET state = 'retired' WHERE model = ? AND number = ?`, name, number)
+	}
+	if err != nil {
+		return false, fmt.Errorf("retiring the champion of model %s: %w", name, err)
+	}
+	return present == number, nil
 }
 
 // Versions lists a model's versions, or with name "" those of all models, newest first, without their artifacts.
@@ -100,28 +117,38 @@ func (s *Store) versions(ctx context.Context, query string, args ...any) ([]mode
 	return versions, rows.Err()
 }
 
-// SetState moves a version to a state and records who, why and when. A move to Champion retires the present champion in
-// the same transaction. A version that does not exist is a diag.Finding.
-func (s *Store) SetState(ctx context.Context, name string, number int, to model.State, by, why string, at time.Time) error {
-	return s.write(ctx, func(ses *session) error {
-		if to == model.Champion {
-			if err := ses.exclude("versions"); err != nil {
-				return fmt.Errorf("retiring the champion of model %s: %w", name, err)
-			}
-			if _, err := ses.exec(`UPDATE versions SET state = 'retired' WHERE model = ? AND state = 'champion' AND number <> ?`,
-				name, number); err != nil {
-				return fmt.Errorf("retiring the champion of model %s: %w", name, err)
-			}
+// MoveVersion moves a version to a state and records who, why and when. A move to Champion retires the present champion in the
+// same transaction. When the version is not in the state that the move begins in, or another version is champion than it
+// says, nothing changes and moved is false.
+func (s *Store) MoveVersion(ctx context.Context, m model.Move) (moved bool, err error) {
+	err = s.write(ctx, func(ses *session) error {
+		moved = false
+		if err := ses.exclude("versions"); err != nil {
+			return fmt.Errorf("deciding on version %d of model %s: %w", m.Number, m.Model, err)
 		}
-		n, err := ses.exec(`UPDATE versions SET state = ?, decided_by = ?, decided_why = ?, decided_time = ? WHERE model = ? AND number = ?`,
-			string(to), by, why, micros(at), name, number)
-		if err != nil {
-			return fmt.Errorf("making version %d of model %s %s: %w", number, name, to, err)
+		var there, fits int
+		if err := ses.row(`SELECT COUNT(*), COUNT(CASE WHEN state = ? THEN 1 END) FROM versions WHERE model = ? AND number = ?`,
+			[]any{string(m.From), m.Model, m.Number}, &there, &fits); err != nil {
+			return fmt.Errorf("deciding on version %d of model %s: %w", m.Number, m.Model, err)
 		}
-		if n == 0 {
-			return diag.Finding{Summary: "Unknown model version", Detail: fmt.Sprintf("There is no version %d of model %q.", number, name),
+		if there == 0 {
+			return diag.Finding{Summary: "Unknown model version", Detail: fmt.Sprintf("There is no version %d of model %q.", m.Number, m.Model),
 				Fix: "`damson model list` shows the versions there are."}
 		}
+		if fits == 0 {
+			return nil
+		}
+		if m.To == model.Champion {
+			if replaced, err := ses.replaceChampion(m.Model, m.Champion); err != nil || !replaced {
+				return err
+			}
+		}
+		if _, err := ses.exec(`UPDATE versions SET state = ?, decided_by = ?, decided_why = ?, decided_time = ? WHERE model = ? AND number = ?`,
+			string(m.To), m.By, m.Why, micros(m.At), m.Model, m.Number); err != nil {
+			return fmt.Errorf("making version %d of model %s %s: %w", m.Number, m.Model, m.To, err)
+		}
+		moved = true
 		return nil
 	})
+	return moved, err
 }

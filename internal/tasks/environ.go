@@ -227,3 +227,16 @@ func variableName(name string) string {
 		return '_'
 	}, name)
 }
+
+// Python gives the interpreter of python tasks; found is false when it is not there.
+func (s *Shop) Python() (path string, found bool) {
+	path, env := s.python()
+	searched := s.environ()["PATH"]
+	if own := env["PATH"]; own != "" {
+		searched = own
+	}
+	if at := locate(path, searched); at != "" {
+		return at, true
+	}
+	return path, false
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/engine"
+	"damson/internal/metric"
 	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/sqltext"
@@ -20,11 +21,19 @@ type scoreExecutor struct{ *Shop }
 // scoreResult is what a scoring reports.
 type scoreResult struct {
 	written
-	Model   string `json:"model"`
-	Version int    `json:"version"`
+	Model   string       `json:"model"`
+	Version int          `json:"version"`
+	Drift   *driftResult `json:"drift,omitempty"` // rows that differ from those trained on; nil = none was found
 }
 
-// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the forest is too large
+// driftResult names the features that differ.
+type driftResult struct {
+	Rows     int64                 `json:"rows"` // that were looked at
+	Warning  string                `json:"warning"`
+	Features []metric.FeatureDrift `json:"features"`
+}
+
+// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the model is too large
 // for that, by streaming the rows through Go. Without a champion the task is skipped.
 func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	score := *w.Task.Score
@@ -47,6 +56,7 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
+	drift := e.drift(ctx, w, *champion, source, columns)
 	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		score := e.scoreInGo
@@ -54,11 +64,30 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 			score = e.scoreInSQL
 		}
 		all, each, err := score(ctx, tx, w, *champion, source, columns)
-		outcome = outcomeOf(w, all, each, func(rows written) any { return scoreResult{rows, champion.Model, champion.Number} })
+		outcome = outcomeOf(w, all, each, func(rows written) any { return scoreResult{rows, champion.Model, champion.Number, drift} })
 		return recorded(outcome), err
 	})
 	return outcome, err
 }
+
+// drift warns when the rows to be scored differ from those the version was trained on. It is a look besides: whatever is
+// wrong with the source, the scoring itself will say.
+func (e scoreExecutor) drift(ctx context.Context, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) *driftResult {
+	d, err := mltrain.Drift(ctx, e.Warehouse, v, source, columns)
+	if err != nil {
+		w.Log.Warnf("The rows were not compared with the training rows: %s", err)
+		return nil
+	}
+	warning, found := mltrain.DriftWarning(v, d)
+	if !found {
+		return nil
+	}
+	w.Log.Warnf("%s", warning.Error())
+	return &driftResult{Rows: d.Present, Warning: warning.Detail, Features: d.Features[:min(len(d.Features), mostDrifted)]}
+}
+
+// mostDrifted is how many features a result describes, those that differ most.
+const mostDrifted = 5
 
 func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (all warehouse.Written, each []int64, err error) {
 	scored, err := mltrain.ScoreSQL(v, source, columns, *w.Task.Score, e.Warehouse.Kind())
@@ -82,22 +111,25 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 		return all, nil, err
 	}
 	defer scored.Release()
-	return appendInto(ctx, tx, w, scored, scoredColumns(scored.Schema(), columns), score.Target)
+	added, err := mltrain.Added(v)
+	if err != nil {
+		return all, nil, err
+	}
+	return appendInto(ctx, tx, w, scored, scoredColumns(scored.Schema(), columns, added), score.Target)
 }
 
 // scoredColumns gives the staging table's columns: those of the source that are carried over, with their types, and those
 // that scoring adds.
-func scoredColumns(schema *arrow.Schema, source []driver.Column) []driver.Column {
-	added := map[string]driver.Type{"probability": driver.Double, "prediction": driver.Bigint, "model": driver.Text, "model_version": driver.Bigint}
+func scoredColumns(schema *arrow.Schema, source, added []driver.Column) []driver.Column {
 	columns := make([]driver.Column, 0, schema.NumFields())
-	for _, f := range schema.Fields() {
-		c := driver.Column{Name: f.Name, Type: added[f.Name]}
+	for _, f := range schema.Fields()[:schema.NumFields()-len(added)] {
+		c := driver.Column{Name: f.Name}
 		for _, s := range source {
-			if c.Type == "" && s.Name == f.Name {
+			if s.Name == f.Name {
 				c.Type = s.Type
 			}
 		}
 		columns = append(columns, c)
 	}
-	return columns
+	return append(columns, added...)
 }

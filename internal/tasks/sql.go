@@ -45,24 +45,30 @@ type scriptResult struct {
 	Rows int64 `json:"rows"`
 }
 
-// Execute renders the file and writes its rows, or runs its statements, in one transaction with the ledger.
+// Execute renders the file and writes its rows, or runs its statements, in one transaction with the ledger; a loose script
+// has none.
 func (e sqlExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	text, err := e.render(ctx, w)
 	if err != nil {
 		return engine.Outcome{}, err
 	}
 	var outcome engine.Outcome
+	progress := func(i, n int, rows int64, d time.Duration) {
+		if n > 1 {
+			w.Log.Infof("statement %d of %d: %d rows, %s", i, n, max(rows, 0), d.Round(time.Millisecond))
+		}
+	}
+	if w.Task.SQL.Loose {
+		rows, err := e.Warehouse.Loose(ctx, w.Claims, text, progress)
+		return engine.Outcome{Result: scriptResult{rows}}, err
+	}
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		if target := w.Task.SQL.Target; target != nil {
 			all, each, err := into(ctx, tx, w, text, *target)
 			outcome = outcomeOf(w, all, each, func(rows written) any { return rows })
 			return recorded(outcome), err
 		}
-		rows, err := tx.Script(ctx, text, func(i, n int, rows int64, d time.Duration) {
-			if n > 1 {
-				w.Log.Infof("statement %d of %d: %d rows, %s", i, n, max(rows, 0), d.Round(time.Millisecond))
-			}
-		})
+		rows, err := tx.Script(ctx, text, progress)
 		outcome.Result = scriptResult{rows}
 		return outcome.Result, err
 	})

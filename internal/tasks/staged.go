@@ -21,7 +21,7 @@ import (
 func appendInto(ctx context.Context, tx *warehouse.Tx, w engine.Work, rows array.RecordReader, columns []driver.Column, target pipeline.Target) (all warehouse.Written, each []int64, err error) {
 	staging := stagingTable(w.Claims[0])
 	at := w.Task.At.File
-	if err := tx.CreateTable(ctx, staging, columns); err != nil {
+	if err := tx.CreateTable(ctx, staging, columns, pipeline.Storage{}); err != nil {
 		return all, nil, err
 	}
 	if _, err := tx.Append(ctx, staging, rows); err != nil {

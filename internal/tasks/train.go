@@ -35,10 +35,17 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
+	why, due, err := e.due(ctx, w, *m, source)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	if !due {
+		return engine.Outcome{Skip: why}, nil
+	}
 	limits := e.Project.Environment.Limits
 	stage := ""
 	trained, err := mltrain.Train(ctx, e.Warehouse, *m, source, mltrain.Options{
-		Threads: limits.Threads, Memory: limits.Memory,
+		Threads: limits.Threads, Memory: limits.Memory, Warnings: e.Project.LabelLeaks(m.Name),
 		Progress: func(p mltrain.Progress) {
 			if p.Stage != stage {
 				stage = p.Stage
@@ -54,7 +61,7 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	}
 	v := trained.Version
 	v.RunID = w.Runs[0].ID
-	v.Why = fmt.Sprintf("task %s of run %s (%s)", w.Task.Name, v.RunID, w.Runs[0].Trigger)
+	v.Why = fmt.Sprintf("task %s of run %s (%s): %s", w.Task.Name, v.RunID, w.Runs[0].Trigger, why)
 	registered, err := e.Registry.Register(ctx, *m, v, trained.Report)
 	if err != nil {
 		return engine.Outcome{}, err

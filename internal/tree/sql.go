@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
+
+	"damson/internal/sqltext"
 )
 
 // MaxSQLNodes bounds the models that are worth scoring as SQL: beyond it a database takes longer to plan and run the
@@ -42,12 +43,12 @@ func (m *Model) SQL(columns []string, prefix string) Scoring {
 	}
 	if m.kind == Forest {
 		for k := range sums {
-			sums[k] = fmt.Sprintf("(%s) / %s", sums[k], SQLDouble(float64(len(m.trees))))
+			sums[k] = fmt.Sprintf("(%s) / %s", sums[k], sqltext.Double(float64(len(m.trees))))
 		}
 		return Scoring{ready, sums}
 	}
 	for k := range sums {
-		sums[k] = fmt.Sprintf("%s + (%s)", SQLDouble(m.start[k]), sums[k])
+		sums[k] = fmt.Sprintf("%s + (%s)", sqltext.Double(m.start[k]), sums[k])
 	}
 	switch {
 	case m.classes == 0:
@@ -86,7 +87,7 @@ func (w *sqlWriter) categories(prefix string) (steps [][]Item) {
 		w.columns[i] = bit
 		if f.words() > 1 {
 			w.words[i] = fmt.Sprintf("%sword%d", prefix, i)
-			steps[1] = append(steps[1], Item{w.words[i], fmt.Sprintf("cast(floor(%s / %s) as integer)", position, SQLDouble(wordBits))})
+			steps[1] = append(steps[1], Item{w.words[i], fmt.Sprintf("cast(floor(%s / %s) as integer)", position, sqltext.Double(wordBits))})
 		}
 	}
 	return steps
@@ -112,7 +113,7 @@ func softmaxSQL(ready [][]Item, sums []string, prefix string) Scoring {
 
 // sqlExp is Exp: PostgreSQL refuses to compute what does not fit.
 func sqlExp(x string) string {
-	return fmt.Sprintf("exp(least(greatest(%s, %s), %s))", x, SQLDouble(-expLimit), SQLDouble(expLimit))
+	return fmt.Sprintf("exp(least(greatest(%s, %s), %s))", x, sqltext.Double(-expLimit), sqltext.Double(expLimit))
 }
 
 // SQLNodes is the number of nodes that SQL writes: with many classes, a tree of a forest is written for each of them; a
@@ -134,19 +135,6 @@ func (m *Model) SQLNodes() int {
 // SQLValue makes a column that SQL accepts from an expression of any number type.
 func SQLValue(expression string) string {
 	return fmt.Sprintf("nullif(cast(%s as double precision), float8 'NaN')", expression)
-}
-
-// SQLDouble writes a double precision literal that reads back as exactly v. A bare decimal would be a numeric, slower and,
-// once rounded, another number.
-func SQLDouble(v float64) string {
-	text := strconv.FormatFloat(v, 'g', -1, 64)
-	switch {
-	case math.IsInf(v, 1):
-		text = "Infinity"
-	case math.IsInf(v, -1):
-		text = "-Infinity"
-	}
-	return "float8 '" + text + "'"
 }
 
 // sqlWriter writes one output.
@@ -226,7 +214,7 @@ func (w *sqlWriter) size(t *tree, i int) int {
 // node relies on a comparison with NULL not being true, so that a missing value takes the ELSE.
 func (w *sqlWriter) node(t *tree, i int) {
 	if v, ok := w.uniform(t, i); ok {
-		w.WriteString(SQLDouble(v))
+		w.WriteString(sqltext.Double(v))
 		return
 	}
 	n := t.nodes[i]
@@ -248,7 +236,7 @@ func (w *sqlWriter) threshold(n node) {
 	column := w.columns[n.feature]
 	switch {
 	case !math.IsInf(n.value, 1):
-		w.WriteString(column + " <= " + SQLDouble(n.value))
+		w.WriteString(column + " <= " + sqltext.Double(n.value))
 		if n.missingLeft {
 			w.WriteString(" or " + column + " is null")
 		}
@@ -300,7 +288,7 @@ func (s *set) word(i int) string {
 func (f *feature) position(column string) string {
 	if f.kept == nil {
 		return fmt.Sprintf("case when %s >= %s and %s <= %s and %s = floor(%s) then cast(%s as integer) end",
-			column, SQLDouble(0), column, SQLDouble(float64(f.categories-1)), column, column, column)
+			column, sqltext.Double(0), column, sqltext.Double(float64(f.categories-1)), column, column, column)
 	}
 	w := &sqlWriter{}
 	w.WriteString("case when " + column + " is null then null else ")
@@ -312,7 +300,7 @@ func (f *feature) position(column string) string {
 // keep searches for the column's value among the kept categories, of which the first has position at.
 func (w *sqlWriter) keep(column string, kept []uint32, at int) {
 	half := len(kept) / 2
-	value := SQLDouble(float64(kept[half]))
+	value := sqltext.Double(float64(kept[half]))
 	if len(kept) == 1 {
 		fmt.Fprintf(w, "case when %s = %s then %d else %d end", column, value, at, pooledBin-1)
 		return

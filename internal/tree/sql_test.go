@@ -14,6 +14,7 @@ import (
 
 	"damson/internal/forest"
 	"damson/internal/pgtest"
+	"damson/internal/sqltext"
 	"damson/internal/tree"
 )
 
@@ -70,7 +71,7 @@ func sqlValue(v float64, i int) string {
 	case math.IsNaN(v):
 		return "float8 'NaN'"
 	}
-	return tree.SQLDouble(v)
+	return sqltext.Double(v)
 }
 
 func columnNames(n int) []string {

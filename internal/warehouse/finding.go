@@ -14,12 +14,13 @@ import (
 var summaries = map[driver.Class]string{
 	driver.Syntax:      "The SQL is not valid",
 	driver.UnknownName: "Unknown name in the SQL",
+	driver.Exists:      "The name is taken",
 	driver.Constraint:  "A constraint refuses the rows",
 	driver.DataError:   "A value does not fit",
 	driver.OutOfMemory: "The warehouse is out of memory",
 	driver.DiskFull:    "The disk is full",
 	driver.Conflict:    "Another transaction changes the same rows",
-	driver.Locked:      "Another process holds the warehouse",
+	driver.Locked:      "Another session holds the lock",
 	driver.Cancelled:   "The statement was stopped",
 	driver.Connection:  "The warehouse does not answer",
 	driver.Permission:  "The warehouse refuses access",
@@ -41,6 +42,9 @@ func finding(text sqltext.Text, err error) error {
 		f.Summary = s
 	}
 	f.At, f.Detail, f.Fix = place(text, e.Position), sentence(e.Message)+calledFrom(text, e.Position), e.Hint
+	if e.InDoubt {
+		f.Detail += "\nIt is not known whether the statement or transaction has done its work before."
+	}
 	if e.Class == driver.Conflict && f.Fix == "" {
 		f.Fix = "Run it again. When it happens often, let the two tasks run one after the other."
 	}
@@ -136,7 +140,7 @@ func noTransaction(statement sqltext.Text) error {
 			Severity: diag.Error,
 			At:       statement.Pos(tok.From),
 			Summary:  "A transaction inside a transaction",
-			Detail:   fmt.Sprintf("%s cannot stand here: all statements of a task already run in one transaction, which commits when the task has succeeded.", strings.ToUpper(word)),
+			Detail:   fmt.Sprintf("%s cannot stand here: all statements of a task, and of a migration, already run in one transaction, which commits when all have succeeded.", strings.ToUpper(word)),
 			Fix:      "Remove the statement.",
 		}
 	}

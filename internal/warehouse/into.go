@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,6 +84,17 @@ func (in *into) finding(summary, detail, fix string) diag.Finding {
 	return diag.Finding{Severity: diag.Error, At: place(in.sel, -1), Summary: summary, Detail: detail, Fix: fix}
 }
 
+// own is the finding of a statement that Damson wrote for the SELECT: its own place of an error is none in the user's file.
+func (in *into) own(err error) error {
+	e := (*driver.Error)(nil)
+	if errors.As(err, &e) && e.Position >= 0 {
+		unplaced := *e
+		unplaced.Position = -1
+		err = &unplaced
+	}
+	return finding(in.sel, err)
+}
+
 // checkColumns refuses columns that a table cannot have.
 func checkColumns(sel sqltext.Text, columns []driver.Column) error {
 	seen := map[string]bool{}
@@ -154,7 +166,7 @@ func (in *into) column(name, setting string) (driver.Column, error) {
 func (in *into) prepareTable(ctx context.Context) error {
 	have, err := in.tx.recall("table "+quoted(in.name), func() ([]driver.Column, error) { return in.tx.w.driver.Table(ctx, in.tx.tx, in.name) })
 	if err != nil {
-		return finding(in.sel, err)
+		return in.own(err)
 	}
 	in.names = make([]string, len(in.columns))
 	for i, c := range in.columns {
@@ -162,7 +174,11 @@ func (in *into) prepareTable(ctx context.Context) error {
 	}
 	if have == nil {
 		in.written.Created = true
-		return finding(in.sel, in.tx.createTable(ctx, in.name, in.columns))
+		partitionBy, first := "", driver.Part{}
+		if in.part != nil && in.target.Storage.Native != "" {
+			partitionBy, first = in.part.column.Name, firstPart(in.target.Storage.Native, in.part.column, in.part.start)
+		}
+		return in.own(in.tx.createTable(ctx, in.name, in.columns, partitionBy, in.target.Storage, first))
 	}
 	d := compare(have, in.columns, in.names)
 	if d.none() {
@@ -175,33 +191,59 @@ func (in *into) prepareTable(ctx context.Context) error {
 	for _, c := range d.added {
 		sql := "ALTER TABLE " + quoted(in.name) + " ADD COLUMN " + sqltext.QuoteIdent(c.Name) + " " + sqlTypes[c.Type]
 		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 	}
 	return nil
 }
 
 func (in *into) write(ctx context.Context) error {
-	switch {
-	case in.target.Mode == pipeline.Merge:
-		return in.merge(ctx)
-	case in.target.Mode == pipeline.Append || in.written.Created:
-	default:
-		where := ""
-		if in.part != nil {
-			where = " WHERE " + in.part.inside()
-		}
-		n, err := in.tx.tx.Exec(ctx, "DELETE FROM "+quoted(in.name)+where)
-		if err != nil {
-			return finding(in.sel, err)
-		}
-		in.written.Replaced = max(n, 0)
+	err := in.writeRows(ctx)
+	if p := in.tx.w.physical(); err == nil && p != nil {
+		in.tx.after = append(in.tx.after, func(ctx context.Context) {
+			// The rows are committed, and right without statistics.
+			_ = p.Analyze(ctx, in.tx.w.driver, in.name, in.written.Rows+in.written.Replaced)
+		})
 	}
-	return in.insert(ctx)
+	return err
 }
 
-// insert adds the SELECT's rows to the table.
-func (in *into) insert(ctx context.Context) error {
+func (in *into) writeRows(ctx context.Context) error {
+	switch in.target.Mode {
+	case pipeline.Merge:
+		return in.merge(ctx)
+	case pipeline.Append:
+		return in.insert(ctx, in.name)
+	}
+	n, err := in.newNative(ctx)
+	switch {
+	case err != nil:
+		return err
+	case n != nil:
+		return n.write(ctx, in)
+	}
+	return in.replace(ctx)
+}
+
+// replace replaces the rows of the partition, or all of them.
+func (in *into) replace(ctx context.Context) error {
+	if in.written.Created {
+		return in.insert(ctx, in.name)
+	}
+	where := ""
+	if in.part != nil {
+		where = " WHERE " + in.part.inside()
+	}
+	n, err := in.tx.tx.Exec(ctx, "DELETE FROM "+quoted(in.name)+where)
+	if err != nil {
+		return in.own(err)
+	}
+	in.written.Replaced = max(n, 0)
+	return in.insert(ctx, in.name)
+}
+
+// insert adds the SELECT's rows to a table that has the target's columns.
+func (in *into) insert(ctx context.Context, table driver.Name) error {
 	values := make([]string, len(in.columns))
 	for i, c := range in.columns {
 		values[i] = sqltext.QuoteIdent(c.Name)
@@ -210,7 +252,7 @@ func (in *into) insert(ctx context.Context) error {
 		}
 	}
 	var b sqltext.Builder
-	b.Add("INSERT INTO " + quoted(in.name) + " (" + in.columnList() + ") SELECT " + strings.Join(values, ", ") + " FROM (\n")
+	b.Add("INSERT INTO " + quoted(table) + " (" + in.columnList() + ") SELECT " + strings.Join(values, ", ") + " FROM (\n")
 	b.Append(in.sel)
 	b.Add("\n) AS damson_source")
 	text := b.Text()
@@ -268,7 +310,7 @@ func (in *into) merge(ctx context.Context) error {
 	} {
 		n, err := in.tx.tx.Exec(ctx, step.sql)
 		if err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 		*step.count = max(n, 0)
 	}

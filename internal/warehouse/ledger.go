@@ -1,119 +1,14 @@
 package warehouse
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"damson/internal/run"
 	"damson/internal/sqltext"
-	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/rows"
 )
-
-// maxTries bounds how often Do begins again when another transaction is in its way; with the waits between them that is
-// about a second.
-const maxTries = 8
-
-// Do runs f in one transaction and commits its writes together with a ledger row for each claim, whose result is what f
-// gives, as JSON, or what an Each has for it. A claim that the ledger already has makes Do return ErrCommitted, and nothing
-// is written. When another transaction is in the way, f runs again from the start: what it does outside of tx must bear
-// being done twice.
-func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
-	wait := 2 * time.Millisecond
-	for try := 1; ; try++ {
-		err := w.turn(ctx, claims, f, try > 1)
-		e := (*driver.Error)(nil)
-		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict {
-			return err
-		}
-		// Two that met once would meet again if both waited equally long.
-		timer := time.NewTimer(wait + rand.N(wait))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-		wait *= 2
-	}
-}
-
-// turn runs f among this process's other transactions, or alone when it has met one of them: it would meet a long one at
-// every try, as two first loads do that both make the same table. A context that ends while it waits ends it.
-func (w *Warehouse) turn(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error), alone bool) error {
-	share := int64(1)
-	if alone {
-		share = allTurns
-	}
-	if err := w.turns.Acquire(ctx, share); err != nil {
-		return fmt.Errorf("waiting for another transaction: %w", err)
-	}
-	defer w.turns.Release(share)
-	return w.try(ctx, claims, f)
-}
-
-// try runs f in one transaction.
-func (w *Warehouse) try(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error)) (err error) {
-	tx := &Tx{w: w, generation: w.catalog.now()}
-	t, err := w.driver.Begin(ctx)
-	if err != nil {
-		return finding(sqltext.Text{}, err)
-	}
-	tx.tx = t
-	committed := false
-	defer func() { // also when f panics
-		if tx.changed != nil {
-			defer tx.changed()
-		}
-		if !committed {
-			rollback := t.Rollback(context.WithoutCancel(ctx))
-			if err != nil {
-				err = w.whyNot(ctx, claims, err)
-			}
-			if rollback != nil && err == nil {
-				err = finding(sqltext.Text{}, rollback)
-			}
-		}
-	}()
-	result, err := f(tx)
-	if err != nil {
-		return err
-	}
-	sql, err := ledgerInsert(claims, result)
-	if err != nil {
-		return err
-	}
-	if sql != "" {
-		if _, err := t.Exec(ctx, sql); err != nil {
-			return finding(sqltext.Text{}, err)
-		}
-	}
-	if err := t.Commit(ctx); err != nil {
-		return finding(sqltext.Text{}, err)
-	}
-	committed = true
-	return nil
-}
-
-// whyNot gives ErrCommitted when that is why a transaction failed: the ledger refused a claim that it has, or f met its
-// own earlier work, as a CREATE TABLE does.
-func (w *Warehouse) whyNot(ctx context.Context, claims []run.Claim, err error) error {
-	if len(claims) == 0 || ctx.Err() != nil {
-		return err
-	}
-	done, asked := w.Committed(ctx, claims)
-	if asked == nil && len(done) > 0 {
-		return ErrCommitted
-	}
-	return err
-}
 
 // ledgerInsert gives the statement that records the claims; "" when there are none.
 func ledgerInsert(claims []run.Claim, result any) (string, error) {
@@ -124,8 +19,7 @@ func ledgerInsert(claims []run.Claim, result any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the result of task %s as JSON: %w", claims[0].Task, err)
 	}
-	// The time is for people and decides nothing. As a literal it costs half of what the database's own clock does.
-	now := time.Now().UTC().Format("2006-01-02 15:04:05.999999")
+	now := time.Now().UTC().Format(ledgerTime)
 	var sql strings.Builder
 	sql.WriteString("INSERT INTO damson.ledger (run_id, task, attempt, committed_at, result) VALUES ")
 	for i, c := range claims {
@@ -161,48 +55,4 @@ func resultTexts(claims []run.Claim, result any) ([]string, error) {
 		texts[i] = string(text)
 	}
 	return texts, nil
-}
-
-// claimsAtOnce bounds the length of one question to the ledger.
-const claimsAtOnce = 500
-
-// Committed gives the results of those of the claims that the ledger has.
-func (w *Warehouse) Committed(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	done := map[run.Claim]json.RawMessage{}
-	for len(claims) > 0 {
-		some := claims[:min(claimsAtOnce, len(claims))]
-		claims = claims[len(some):]
-		var sql strings.Builder
-		sql.WriteString("SELECT run_id, task, attempt, result FROM damson.ledger WHERE (run_id, task, attempt) IN (VALUES ")
-		for i, c := range some {
-			if i > 0 {
-				sql.WriteString(", ")
-			}
-			fmt.Fprintf(&sql, "(%s, %s, %d)", sqltext.QuoteLiteral(c.RunID), sqltext.QuoteLiteral(c.Task), c.Attempt)
-		}
-		sql.WriteString(")")
-		r, err := w.driver.Query(ctx, sql.String())
-		if err == nil {
-			err = readClaims(r, done)
-		}
-		if err != nil {
-			return nil, finding(sqltext.Text{}, err)
-		}
-	}
-	return done, nil
-}
-
-func readClaims(r array.RecordReader, into map[run.Claim]json.RawMessage) error {
-	defer r.Release()
-	for r.Next() {
-		b := r.RecordBatch()
-		for i := range int(b.NumRows()) {
-			id, _ := rows.Text(b.Column(0), i)
-			task, _ := rows.Text(b.Column(1), i)
-			attempt, _ := rows.Int(b.Column(2), i)
-			result, _ := rows.Text(b.Column(3), i)
-			into[run.Claim{RunID: id, Task: task, Attempt: int(attempt)}] = json.RawMessage(result)
-		}
-	}
-	return r.Err()
 }

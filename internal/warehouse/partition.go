@@ -13,10 +13,11 @@ import (
 
 // partition is the part of a table that a data interval owns.
 type partition struct {
-	column   driver.Column
-	from, to string // SQL literals; from belongs to it, to does not
-	people   string // the part in words
-	example  string // a condition that keeps a SELECT inside, as a template for one interval or many
+	column     driver.Column
+	start, end time.Time // dates, or moments in UTC
+	from, to   string    // the same as SQL literals; from belongs to it, to does not
+	people     string    // the part in words
+	example    string    // a condition that keeps a SELECT inside, as a template for one interval or many
 }
 
 // newPartition gives the interval's part of a table that is partitioned by the column: the dates as the interval's zone has
@@ -38,12 +39,14 @@ func newPartition(column driver.Column, interval Interval) (*partition, error) {
 			to = from.AddDate(0, 0, 1)
 			p.example = condition("=", "date", "data_interval_start", "ds")
 		}
+		p.start, p.end = from, to
 		p.bound("DATE", from.Format(time.DateOnly), to.Format(time.DateOnly))
 	case driver.Timestamp:
 		if !start.Before(end) {
 			return nil, fmt.Errorf("column %q is a timestamp, and the data interval at %s has no width to replace", column.Name, start.Format(time.RFC3339))
 		}
 		const layout = "2006-01-02 15:04:05.999999"
+		p.start, p.end = start.UTC(), end.UTC()
 		p.bound("TIMESTAMP", start.UTC().Format(layout), end.UTC().Format(layout))
 		inUTC := ""
 		if start.Location() != time.UTC {
@@ -113,11 +116,11 @@ func (in *into) outside(ctx context.Context, cause error) error {
 func (in *into) ask(ctx context.Context, q driver.Querier, sql string) (count int64, example string, err error) {
 	r, err := q.Query(ctx, sql)
 	if err != nil {
-		return 0, "", finding(in.sel, err)
+		return 0, "", in.own(err)
 	}
 	row, err := rows.ReadOne(r)
 	if err != nil {
-		return 0, "", finding(in.sel, err)
+		return 0, "", in.own(err)
 	}
 	count, _ = row[0].(int64)
 	example, _ = row[1].(string)

@@ -2,12 +2,14 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/pipeline"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
 )
@@ -17,8 +19,9 @@ import (
 type Tx struct {
 	w          *Warehouse
 	tx         driver.Tx
-	generation int    // of the catalog, from before the transaction began
-	changed    func() // ends this transaction's change of the catalog; nil: it has made none
+	generation int                     // of the catalog, from before the transaction began
+	changed    func()                  // ends this transaction's change of the catalog; nil: it has made none
+	after      []func(context.Context) // what is done once it has committed, and may fail
 }
 
 // Exec runs one statement and gives the number of rows it changed, -1 when the database does not say.
@@ -71,26 +74,36 @@ var sqlTypes = map[driver.Type]string{
 	driver.Timestamp: "timestamp",
 }
 
-// CreateTable makes a table, and its schema when that is absent. Each column's Type decides; its Native is not looked at.
-func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Column) error {
+// CreateTable makes a table that the transaction has found absent, and its schema when that is absent. When it is there all
+// the same, another transaction has made it meanwhile, and Do begins again. Each column's Type decides; its Native is not
+// looked at, and neither is Storage.Native: the table is not cut into partitions.
+func (tx *Tx) CreateTable(ctx context.Context, name string, columns []driver.Column, s pipeline.Storage) error {
 	n, err := parseName(name)
 	if err != nil {
 		return err
 	}
-	return finding(sqltext.Text{}, tx.createTable(ctx, n, columns))
+	return finding(sqltext.Text{}, tx.createTable(ctx, n, columns, "", s, driver.Part{}))
 }
 
-func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column) error {
+// createTable makes a table that the database cuts by the column partitionBy, "" = not.
+func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.Column, partitionBy string, s pipeline.Storage, first driver.Part) error {
 	tx.change()
 	if n.Schema != "" {
-		if _, err := tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema)); err != nil {
+		missing, err := needsSchema(ctx, tx.tx, n.Schema)
+		if err != nil {
+			return err
+		}
+		if missing {
+			_, err = tx.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+sqltext.QuoteIdent(n.Schema))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	sql := "CREATE TABLE " + quoted(n) + " ("
+	definitions := ""
 	for i, c := range columns {
 		if i > 0 {
-			sql += ", "
+			definitions += ", "
 		}
 		sqlType, ok := sqlTypes[c.Type]
 		if !ok {
@@ -101,10 +114,29 @@ func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.C
 				Fix:      "Use text, bigint, double, boolean, date, time or timestamp.",
 			}
 		}
-		sql += sqltext.QuoteIdent(c.Name) + " " + sqlType
+		definitions += sqltext.QuoteIdent(c.Name) + " " + sqlType
 	}
-	_, err := tx.tx.Exec(ctx, sql+")")
-	return err
+	statements := []string{"CREATE TABLE " + quoted(n) + " (" + definitions + ")"}
+	if p := tx.w.physical(); p != nil {
+		statements = p.CreateTable(n, definitions, partitionBy, s, first)
+	}
+	for _, sql := range statements {
+		if _, err := tx.tx.Exec(ctx, sql); err != nil {
+			return madeMeanwhile(err)
+		}
+	}
+	return nil
+}
+
+// madeMeanwhile makes a conflict of the error that a table is there which this transaction has not seen.
+func madeMeanwhile(err error) error {
+	e := (*driver.Error)(nil)
+	if !errors.As(err, &e) || e.Class != driver.Exists {
+		return err
+	}
+	conflict := *e
+	conflict.Class = driver.Conflict
+	return &conflict
 }
 
 // Append adds the reader's rows to a table, matching columns by name, and gives their number.
@@ -122,10 +154,14 @@ type Progress func(i, n int, rows int64, d time.Duration)
 
 // Script runs the statements of a text one after the other and gives the number of rows they changed. progress may be nil.
 func (tx *Tx) Script(ctx context.Context, text sqltext.Text, progress Progress) (rows int64, err error) {
+	return script(text, progress, func(statement sqltext.Text) (int64, error) { return tx.run(ctx, statement) })
+}
+
+func script(text sqltext.Text, progress Progress, run func(statement sqltext.Text) (int64, error)) (rows int64, err error) {
 	statements := text.Split()
 	for i, statement := range statements {
 		began := time.Now()
-		n, err := tx.run(ctx, statement)
+		n, err := run(statement)
 		if err != nil {
 			return rows, err
 		}

@@ -4,13 +4,14 @@
 //
 // Invariants:
 //  1. What Do's function writes and the ledger rows of its claims commit together or not at all.
-//  2. A claim commits at most once.
+//  2. A claim commits at most once, and never after it was settled that it has not.
 //  3. Into leaves every row outside its data interval as it was.
 //  4. Every error of the database leads to a line of the user's file: where the database says, else where the statement
 //     begins.
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -20,6 +21,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/rows"
 )
 
 // ErrCommitted says that the ledger already has one of the claims: that attempt's writes are in the warehouse.
@@ -52,18 +54,58 @@ func New(ctx context.Context, d driver.Warehouse) (*Warehouse, error) {
 	if have != nil {
 		return w, nil
 	}
-	for _, sql := range []string{
-		`CREATE SCHEMA IF NOT EXISTS damson`,
+	statements := []string{
 		`CREATE TABLE IF NOT EXISTS damson.ledger (run_id text, task text, attempt bigint, committed_at timestamp, result text,
 			PRIMARY KEY (run_id, task, attempt))`,
 		`CREATE TABLE IF NOT EXISTS damson.rejects (run_id text, task text, file text, line bigint, "text" text, reason text,
 			"at" timestamp)`,
-	} {
-		if _, err := d.Exec(ctx, sql); err != nil {
-			return nil, finding(sqltext.Plain("", sql), err)
+	}
+	missing, err := needsSchema(ctx, d, Schema)
+	if err != nil {
+		return nil, finding(sqltext.Text{}, err)
+	}
+	if missing {
+		statements = append([]string{`CREATE SCHEMA IF NOT EXISTS damson`}, statements...)
+	}
+	for _, sql := range statements {
+		if err := execOwn(ctx, d, sql); err != nil {
+			return nil, ownError(sql, err)
 		}
 	}
 	return w, nil
+}
+
+// needsSchema reports whether a schema has to be made. Only asking tells: where it is there, a user who may not make schemas
+// is refused even CREATE SCHEMA IF NOT EXISTS.
+func needsSchema(ctx context.Context, q driver.Querier, schema string) (bool, error) {
+	r, err := q.Query(ctx, `SELECT count(*) FROM information_schema.schemata WHERE catalog_name = current_database() AND schema_name = `+sqltext.QuoteLiteral(schema))
+	if err != nil {
+		return false, err
+	}
+	row, err := rows.ReadOne(r)
+	return err == nil && row[0] == int64(0), err
+}
+
+// execOwn runs one of New's statements, again when another process has just made the same.
+func execOwn(ctx context.Context, d driver.Warehouse, sql string) error {
+	for try := 1; ; try++ {
+		_, err := d.Exec(ctx, sql)
+		e := (*driver.Error)(nil)
+		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict {
+			return err
+		}
+	}
+}
+
+// ownError is the finding of a warehouse in which Damson cannot make its own tables.
+func ownError(sql string, err error) error {
+	e := (*driver.Error)(nil)
+	if !errors.As(err, &e) || e.Class != driver.Permission {
+		return finding(sqltext.Plain("", sql), err)
+	}
+	return diag.Finding{Severity: diag.Error, Summary: "Damson may not make its own tables in the warehouse",
+		Detail: sentence(e.Message), Cause: err,
+		Fix: cmp.Or(e.Hint, "As the database's owner: CREATE SCHEMA damson AUTHORIZATION user; or GRANT CREATE ON DATABASE name TO user.")}
 }
 
 // Kind is the kind of database, for example "duckdb".

@@ -11,10 +11,10 @@ import (
 
 // folders are those whose files decide what a project does, with the names that count in them; "" counts any.
 var folders = []struct{ name, ext string }{
-	{"lib", ".star"}, {"macros", ".sql"}, {"pipelines", ".star"}, {"python", ""}, {"shell", ""}, {"sql", ".sql"},
+	{"lib", ".star"}, {"macros", ".sql"}, {"migrations", ".sql"}, {"pipelines", ".star"}, {"python", ""}, {"shell", ""}, {"sql", ".sql"},
 }
 
-// Files lists the files that decide what the project in dir does: damson.yaml, declarations, SQL, macros and scripts, as
+// Files lists the files that decide what the project in dir does: damson.yaml, declarations, SQL, macros, migrations and scripts, as
 // sorted paths relative to dir, with forward slashes. Hidden files are none of them. What has the name of a file and is
 // none, a directory or a link to one, is listed all the same: Pack refuses it, and loading says what is wrong with it.
 func Files(dir string) ([]string, error) {
@@ -42,7 +42,7 @@ func list(dir string) (files, dirs []string, err error) {
 			case d.IsDir() && (folder.ext == "" || !strings.HasSuffix(name, folder.ext)):
 				dirs = append(dirs, name)
 				return nil
-			case strings.HasSuffix(name, folder.ext) || d.Type()&fs.ModeSymlink != 0 && isDir(full):
+			case strings.HasSuffix(strings.ToLower(name), folder.ext) || d.Type()&fs.ModeSymlink != 0 && isDir(full):
 				files = append(files, name)
 			}
 			return skip(d)

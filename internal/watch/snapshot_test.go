@@ -23,7 +23,7 @@ func TestFiles(t *testing.T) {
 	dir := small(t)
 	write(t, dir, map[string]string{
 		"lib/steps.star": "", "macros/m.sql": "", "python/a/score.py": "", "python/requirements.txt": "", "shell/fetch.sh": "",
-		"README.md": "", "data/x.csv": "", "sql/.hidden.sql": "", "sql/.git/x.sql": "", "sql/notes.txt": "", "pipelines/p.star.orig": "",
+		"migrations/V1__a.sql": "", "migrations/2.SQL": "", "migrations/README.md": "", "README.md": "", "data/x.csv": "", "sql/.hidden.sql": "", "sql/.git/x.sql": "", "sql/notes.txt": "", "pipelines/p.star.orig": "",
 		"python/__pycache__/score.pyc": "", ".damson/store.sqlite": "", "tests/t.yaml": "",
 		"sql/dir.sql/inside.txt": "", // a directory with a file's name is listed, for Pack to refuse
 	})
@@ -31,7 +31,7 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "damson.yaml lib/steps.star macros/m.sql pipelines/p.star python/a/score.py python/requirements.txt shell/fetch.sh sql/dir.sql sql/x.sql"
+	want := "damson.yaml lib/steps.star macros/m.sql migrations/2.SQL migrations/V1__a.sql pipelines/p.star python/a/score.py python/requirements.txt shell/fetch.sh sql/dir.sql sql/x.sql"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}

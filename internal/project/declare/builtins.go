@@ -3,7 +3,6 @@ package declare
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +22,8 @@ func (e *evaluation) predeclared() starlark.StringDict {
 	dict := starlark.StringDict{}
 	for name, fn := range map[string]builtinFunc{
 		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest,
-		"holdout": e.holdout, "cross_validation": e.crossValidation, "chain": e.chain,
+		"logistic_regression": e.logisticRegression, "linear_regression": e.linearRegression,
+		"holdout": e.holdout, "cross_validation": e.crossValidation, "retrain": e.retrain, "chain": e.chain,
 		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,
 	} {
 		dict[name] = starlark.NewBuiltin(name, fn)
@@ -35,7 +35,7 @@ func (e *evaluation) predeclared() starlark.StringDict {
 func (e *evaluation) taskMethods() map[string]*starlark.Builtin {
 	methods := map[string]*starlark.Builtin{}
 	for name, fn := range map[string]builtinFunc{
-		"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask,
+		"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask, "features": e.featuresTask,
 		"python": e.pythonTask, "shell": e.shellTask, "http": e.httpTask,
 		"branch": e.branchTask, "short_circuit": e.shortCircuitTask, "sensor": e.sensorTask, "trigger": e.triggerTask,
 		"group": e.declareGroup,
@@ -218,145 +218,4 @@ func plainValue(v starlark.Value, depth int) (any, error) {
 		list[i] = value
 	}
 	return list, nil
-}
-
-// declareModel is model(…).
-func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "model", args, kwargs, "name")
-	m := &pipeline.Model{At: c.at, Split: pipeline.Holdout{Test: 0.2}}
-	m.Name = c.plainName("name", "churn")
-	if forest, ok := c.part("algorithm", "random_forest"); ok {
-		f := forest.(pipeline.RandomForest)
-		m.Forest = &f
-	} else if !c.has("algorithm") {
-		c.report(c.at, "Missing argument", "Add algorithm = random_forest().", "model needs algorithm.")
-	}
-	m.ID = c.column("id", "id", true)
-	m.Target = c.column("target", "label", true)
-	m.Exclude = c.columns("exclude", `["created_at"]`)
-	if split, ok := c.part("split", "holdout"); ok {
-		m.Split = split.(pipeline.Holdout)
-	}
-	if folds, ok := c.part("cross_validation", "cross_validation"); ok {
-		f := folds.(pipeline.Folds)
-		m.Folds = &f
-	}
-	m.Segment = c.column("segment", "trip", false)
-	m.Weight = c.column("weight", "seconds", false)
-	m.Threshold = c.real("threshold", 0.5, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 })
-	m.Gates = c.texts("gates", `["auc >= 0.85"]`)
-	m.Approval = c.choice("approval", "none", []string{"none", "required"})
-	c.finish()
-	c.checkModel(m)
-	e.models = append(e.models, m)
-	return &modelValue{model: m}, nil
-}
-
-// checkModel judges the columns and gates of a model.
-func (c *call) checkModel(m *pipeline.Model) {
-	if m.ID != "" && m.ID == m.Target {
-		c.report(c.place("target"), "One column twice", "Name the column to predict.", "Model %s has %q as id and as target.", m.Name, m.ID)
-	}
-	for _, column := range []string{m.ID, m.Target} {
-		if column != "" && slices.Contains(m.Exclude, column) {
-			c.report(c.place("exclude"), "One column twice", fmt.Sprintf("Remove %q from exclude.", column),
-				"Model %s excludes its own %q; id and target are no features anyway.", m.Name, column)
-		}
-	}
-	for _, gate := range m.Gates {
-		if strings.TrimSpace(gate) == "" {
-			c.report(c.place("gates"), "Empty gate", `Write a condition such as "auc >= 0.85".`, "A gate of model %s is empty.", m.Name)
-			continue
-		}
-		if c.e.checkGate == nil {
-			continue
-		}
-		if err := c.e.checkGate(gate); err != nil {
-			f := diag.AsFinding("Bad gate", err)
-			f.At, f.Severity = c.place("gates"), diag.Error
-			if f.Fix == "" {
-				f.Fix = `Write a metric, a comparison and a number, for example "auc >= 0.85".`
-			}
-			c.e.findings = append(c.e.findings, f)
-		}
-	}
-}
-
-// part reads an argument that another builtin gave.
-func (c *call) part(key, what string) (any, bool) {
-	v := c.value(key)
-	if v == nil {
-		return nil, false
-	}
-	if r, ok := v.(*record); ok && r.what == what {
-		return r.part, true
-	}
-	c.wrong(key, what+"(…)", v, what+"()")
-	return nil, false
-}
-
-// column reads the name of a column.
-func (c *call) column(key, example string, required bool) string {
-	var name string
-	if required {
-		name = c.required(key, example)
-	} else {
-		name = c.text(key, "", example)
-	}
-	if name != "" {
-		c.checkColumn(key, name)
-	}
-	return name
-}
-
-func (c *call) columns(key, example string) []string {
-	names := c.texts(key, example)
-	for _, name := range names {
-		c.checkColumn(key, name)
-	}
-	return names
-}
-
-func (c *call) checkColumn(key, name string) {
-	if strings.TrimSpace(name) != name || name == "" || strings.ContainsAny(name, "\n\x00") || len(name) > 63 {
-		c.report(c.place(key), "Not a column", "Write the column's name as the database has it.", "%s of %s is %q.", key, c.name, name)
-	}
-}
-
-// randomForest is random_forest(…).
-func (e *evaluation) randomForest(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "random_forest", args, kwargs)
-	f := pipeline.RandomForest{
-		Trees:            c.whole("trees", 100, 1, 100_000),
-		MaxDepth:         c.whole("max_depth", 8, 1, 100),
-		FeaturesPerSplit: c.whole("features_per_split", 0, 0, math.MaxInt32),
-		MinSplit:         c.whole("min_split", 2, 2, math.MaxInt32),
-		MinLeaf:          c.whole("min_leaf", 1, 1, math.MaxInt32),
-		Bins:             c.whole("bins", 32, 2, 255),
-	}
-	c.finish()
-	return &record{what: "random_forest", part: f}, nil
-}
-
-// share is the rule for a part of the groups.
-const share = "a number between 0 and 1, both excluded"
-
-// holdout is holdout(…).
-func (e *evaluation) holdout(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "holdout", args, kwargs)
-	h := pipeline.Holdout{
-		Test: c.real("test", 0.2, share, func(v float64) bool { return v > 0 && v < 1 }),
-		By:   c.column("by", "customer", false),
-		Seed: c.seed("seed"),
-	}
-	c.finish()
-	return &record{what: "holdout", part: h}, nil
-}
-
-// crossValidation is cross_validation(…).
-func (e *evaluation) crossValidation(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "cross_validation", args, kwargs)
-	f := pipeline.Folds{K: c.whole("k", 5, 2, 1000), By: c.column("by", "customer", false), Seed: c.seed("seed")}
-	c.finish()
-	return &record{what: "cross_validation", part: f}, nil
 }

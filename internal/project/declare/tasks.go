@@ -92,7 +92,12 @@ func (e *evaluation) sqlTask(t *starlark.Thread, b *starlark.Builtin, args starl
 	}
 	td.Task.SQL = &pipeline.SQL{File: c.text("file", "", "sql/clean_orders.sql")}
 	td.Task.Batch = c.boolean("batch", false)
+	td.Task.SQL.Loose = c.choice("transaction", "task", []string{"task", "none"}) == "none"
 	into := c.text("into", "", "shop.orders")
+	if td.Task.SQL.Loose && into != "" {
+		c.report(c.place("transaction"), "A table needs the transaction", "Remove transaction, or remove into and write a script.",
+			"Task %s writes into %s, which is one transaction always.", td.Task.Name, into)
+	}
 	target := c.target(into, td.Task.Name)
 	if into != "" {
 		td.Task.SQL.Target = &target
@@ -111,6 +116,8 @@ func (c *call) target(into, task string) pipeline.Target {
 	tg.Mode = pipeline.Mode(c.choice("mode", string(pipeline.Replace), modes))
 	tg.Keys = c.columns("keys", `["order_id"]`)
 	tg.NewColumns = c.boolean("new_columns", false)
+	tg.Storage = c.storage()
+	tg.Storage.Native = c.native(tg.PartitionBy)
 	if into == "" {
 		return tg
 	}
@@ -126,9 +133,88 @@ func (c *call) target(into, task string) pipeline.Target {
 	return tg
 }
 
+// storage reads how a table is stored that the task makes.
+func (c *call) storage() pipeline.Storage {
+	formats := []string{"column", "row", "heap"}
+	s := pipeline.Storage{DistributedBy: c.texts("distributed_by", `["uid"]`), Indexes: c.indexes("indexes")}
+	if c.has("storage") {
+		s.Format = c.choice("storage", formats[0], formats)
+	} else {
+		c.known = append(c.known, "storage")
+	}
+	for _, name := range s.DistributedBy {
+		if name != pipeline.Randomly {
+			c.checkColumn("distributed_by", name)
+		} else if len(s.DistributedBy) > 1 {
+			c.report(c.place("distributed_by"), "Random and not random", `Write distributed_by = "randomly", or name columns only.`,
+				"distributed_by names %q beside columns.", name)
+		}
+	}
+	return s
+}
+
+// native reads whether the table has partitions of the database's own, and their size: True is a day.
+func (c *call) native(partitionBy string) pipeline.Native {
+	v := c.value("native")
+	var size pipeline.Native
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case starlark.Bool:
+		if !v {
+			return ""
+		}
+		size = pipeline.NativeDay
+	case starlark.String:
+		size = pipeline.Native(c.choice("native", string(pipeline.NativeDay), []string{string(pipeline.NativeDay), string(pipeline.NativeMonth)}))
+	default:
+		c.wrong("native", "True, \"day\" or \"month\"", v, "True")
+		return ""
+	}
+	if partitionBy == "" && !c.badlyGiven("partition_by") {
+		c.report(c.place("native"), "Partitions of what?", "Add partition_by = \"…\", a column of dates or timestamps, or remove native.",
+			"native asks for partitions, and no column says which row belongs to which.")
+	}
+	return size
+}
+
+// indexes reads a list whose items are a column or a list of columns.
+func (c *call) indexes(key string) [][]string {
+	const want, example = "a list of columns, or of lists of columns", `["id", ["uid", "tdate"]]`
+	v := c.value(key)
+	if v == nil {
+		return nil
+	}
+	items, ok := sequence(v)
+	if !ok {
+		items = []starlark.Value{v}
+	}
+	var all [][]string
+	for _, item := range items {
+		names, ok := sequence(item)
+		if !ok {
+			names = []starlark.Value{item}
+		}
+		var columns []string
+		for _, name := range names {
+			text, isText := starlark.AsString(name)
+			if !isText {
+				c.wrong(key, want, name, example)
+				return nil
+			}
+			c.checkColumn(key, text)
+			columns = append(columns, text)
+		}
+		if len(columns) > 0 {
+			all = append(all, columns)
+		}
+	}
+	return all
+}
+
 // needsInto reports what makes no sense for a task that writes no table.
 func (c *call) needsInto(tg pipeline.Target) {
-	for _, key := range []string{"partition_by", "mode", "keys", "new_columns"} {
+	for _, key := range []string{"partition_by", "mode", "keys", "new_columns", "native", "distributed_by", "indexes", "storage"} {
 		if c.has(key) {
 			c.report(c.place(key), "Nothing to write into", fmt.Sprintf(`Add into = "schema.table", or remove %s.`, key),
 				"%s says how rows come into a table, but the task has no into.", key)
@@ -193,6 +279,7 @@ func (e *evaluation) loadTask(t *starlark.Thread, b *starlark.Builtin, args star
 	l.Delimiter = c.text("delimiter", "", ";")
 	l.Nulls = c.texts("nulls", `["", "NA"]`)
 	l.MaxRejects = c.whole("max_rejects", -1, -1, math.MaxInt32)
+	l.Storage = c.storage()
 	td.Task.Batch = c.boolean("batch", false)
 	c.checkLoad(l)
 	return e.add(c, td)
@@ -303,6 +390,10 @@ func (e *evaluation) trainTask(t *starlark.Thread, b *starlark.Builtin, args sta
 		return nil, err
 	}
 	td.Task.Train = &pipeline.Train{Model: c.model("model"), Source: c.required("source", "customer_features")}
+	if r, ok := c.part("retrain", "retrain"); ok {
+		retrain := r.(pipeline.Retrain)
+		td.Task.Train.Retrain = &retrain
+	}
 	return e.add(c, td)
 }
 

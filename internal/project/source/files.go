@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"damson/internal/diag"
+	"damson/internal/migrate"
 )
 
 // maxFileSize bounds a file of declarations or SQL. Data belongs into the warehouse.
@@ -34,6 +35,8 @@ type Tree struct {
 	Star   []*File // pipelines/ and lib/
 	SQL    []*File
 	Macros []*File
+	// Migrations are the .sql files under migrations/, whatever their names.
+	Migrations []*File
 	// Programs are all files under python/ and shell/: a program may use any of those beside it. Their text is as it is.
 	Programs []*File
 	// Broken are files that are there but cannot be read; their findings are in findings, and nobody calls them missing.
@@ -48,8 +51,9 @@ func ReadTree(dir string) *Tree {
 	t.Star = append(t.list(dir, "pipelines", ".star"), t.list(dir, "lib", ".star")...)
 	t.SQL = t.list(dir, "sql", ".sql")
 	t.Macros = t.list(dir, "macros", ".sql")
+	t.Migrations = t.migrations(dir)
 	t.Programs = append(t.list(dir, PythonFolder, ""), t.list(dir, ShellFolder, "")...)
-	texts := slices.Concat(t.Star, t.SQL, t.Macros)
+	texts := slices.Concat(t.Star, t.SQL, t.Macros, t.Migrations)
 	all := slices.Concat(texts, t.Programs)
 	problems := make([]*diag.Finding, len(all))
 	Parallel(len(all), func(i int) {
@@ -71,6 +75,7 @@ func ReadTree(dir string) *Tree {
 		t.Paths = append(t.Paths, f.Path)
 	}
 	t.Star, t.SQL, t.Macros, t.Programs = t.readable(t.Star), t.readable(t.SQL), t.readable(t.Macros), t.readable(t.Programs)
+	t.Migrations = t.readable(t.Migrations)
 	return t
 }
 
@@ -78,7 +83,7 @@ func ReadTree(dir string) *Tree {
 const PythonFolder, ShellFolder = "python", "shell"
 
 // List gives the files that decide what the project in dir does, relative to it and sorted: damson.yaml and those under
-// pipelines/, lib/, sql/, macros/, python/ and shell/ that Load reads. Files that only hold secrets are not among them.
+// pipelines/, lib/, sql/, macros/, migrations/, python/ and shell/ that Load reads. Files that only hold secrets are not among them.
 func List(dir string) []string {
 	t := &Tree{Broken: map[string]bool{}}
 	files := []string{ConfigFile}
@@ -87,8 +92,17 @@ func List(dir string) []string {
 			files = append(files, f.Path)
 		}
 	}
+	for _, f := range t.migrations(dir) {
+		files = append(files, f.Path)
+	}
 	slices.Sort(files)
 	return files
+}
+
+// migrations lists the files under migrations/ that could be one: also those whose ending only another file system takes for
+// .sql, because a migration that is overlooked is found too late.
+func (t *Tree) migrations(dir string) []*File {
+	return slices.DeleteFunc(t.list(dir, migrate.Folder, ""), func(f *File) bool { return !strings.EqualFold(path.Ext(f.Path), ".sql") })
 }
 
 func (t *Tree) readable(files []*File) []*File {

@@ -19,7 +19,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"damson/internal/diag"
 	"damson/internal/store/driver"
 )
 
@@ -48,9 +47,7 @@ type database struct {
 func Open(ctx context.Context, url string) (driver.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, diag.Finding{Summary: "The store's address cannot be read", // neither url nor err: they may show the password
-			Detail: "It is not a PostgreSQL URL.",
-			Fix:    "Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with characters such as @, / and # in the password as %40, %2F and %23."}
+		return nil, unreadable()
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -355,5 +356,49 @@ func TestServerCrash(t *testing.T) {
 		if len(have) != lines && (attempt < n || len(have) != 0) {
 			t.Errorf("batch %d of %d has %d lines", attempt, n, len(have))
 		}
+	}
+}
+
+// TestLook sees a server with and without a store in it, and makes none.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	for _, there := range []bool{false, true} {
+		s, err := postgres.Look(t.Context(), url, 10*time.Second, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Schema != there || !s.MayMake || s.TooOld || s.ReadOnly || s.Version == "" || s.Free < 1 || s.Uses < 2 {
+			t.Errorf("with a store %t: %+v", there, s)
+		}
+		if s.Ahead.Abs() > s.Doubt+time.Second || strings.Contains(s.Place, pgtest.Password) {
+			t.Errorf("%+v", s)
+		}
+		db, err := postgres.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there {
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if _, _, err := store.Look(t.Context(), db); err == nil {
+			t.Error("an empty schema has a version")
+		}
+		s2, err := store.New(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has, knows, err := store.Look(t.Context(), db); has != knows || has == 0 || err != nil {
+			t.Errorf("has %d, knows %d, %v", has, knows, err)
+		}
+		if err := s2.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := postgres.Look(t.Context(), "postgres://u:hush-hush@nowhere.invalid/x", time.Second, time.Now); err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "The store's host is unknown") {
+		t.Errorf("an unknown host: %v", err)
 	}
 }

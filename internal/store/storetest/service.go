@@ -485,12 +485,19 @@ func testVersionsOfTwo(t *testing.T, open Open) {
 	for i := range 2 * each {
 		wg.Go(func() {
 			s := stores[i%2]
-			v, err := s.AddVersion(context.Background(), model.Version{Model: "walk", State: model.Candidate, Created: clock})
-			if err == nil {
-				err = s.SetState(context.Background(), "walk", v.Number, model.Champion, "lee", "", clock)
-			}
-			if err != nil {
-				t.Error(err)
+			for added := false; !added; { // until no other has become champion in between
+				before, err := s.Version(context.Background(), "walk", 0)
+				champion := 0
+				if before != nil {
+					champion = before.Number
+				}
+				if err == nil {
+					_, added, err = s.AddVersion(context.Background(), model.Version{Model: "walk", State: model.Champion, Created: clock}, champion)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}

@@ -22,14 +22,14 @@ func checkFinding(t *testing.T, err error, summary string) {
 
 func addVersion(t *testing.T, s *store.Store, name string, created time.Time) model.Version {
 	t.Helper()
-	v, err := s.AddVersion(t.Context(), model.Version{
+	v, added, err := s.AddVersion(t.Context(), model.Version{
 		Model: name, Number: 99, State: model.Candidate, Created: created, RunID: "r", Why: "monthly", Algorithm: "random_forest",
 		Spec: json.RawMessage(`{"trees":20}`), Features: []string{"p50", "p90"}, Rows: 1234, Data: "d", SQL: "s", Hash: "h",
 		Report: json.RawMessage(`{"auc":0.97}`), Gates: []model.Gate{{Expr: "auc >= 0.85", Passed: true, Detail: "0.97"}},
 		Artifact: []byte{0, 1, 255},
-	})
-	if err != nil {
-		t.Fatal(err)
+	}, 0)
+	if err != nil || !added {
+		t.Fatalf("added: %v, %v", added, err)
 	}
 	return v
 }
@@ -62,9 +62,6 @@ func testVersions(t *testing.T, open Open) {
 			t.Errorf("version %d is %v, %v, want none", number, v, err)
 		}
 	}
-	if _, err := s.AddVersion(t.Context(), model.Version{Model: "walk", State: model.Champion}); err == nil {
-		t.Error("a version was added as champion")
-	}
 }
 
 func testChampion(t *testing.T, open Open) {
@@ -73,17 +70,21 @@ func testChampion(t *testing.T, open Open) {
 		addVersion(t, s, "walk", clock)
 	}
 	addVersion(t, s, "other", clock)
-	set := func(name string, number int, to model.State) {
+	set := func(name string, number int, to model.State, champion int, want bool) {
 		t.Helper()
-		if err := s.SetState(t.Context(), name, number, to, "lee", "gates passed", clock); err != nil {
-			t.Fatal(err)
+		moved, err := s.MoveVersion(t.Context(), model.Move{Model: name, Number: number, From: model.Candidate, To: to, Champion: champion, By: "lee",
+			Why: "gates passed", At: clock})
+		if err != nil || moved != want {
+			t.Fatalf("version %d of %s moved: %v, %v", number, name, moved, err)
 		}
 	}
-	set("other", 1, model.Champion)
-	set("walk", 1, model.Champion)
-	set("walk", 2, model.Champion)
-	set("walk", 2, model.Champion)
-	set("walk", 3, model.Rejected)
+	set("other", 1, model.Champion, 0, true)
+	set("walk", 1, model.Champion, 3, false) // there is no champion yet
+	set("walk", 1, model.Champion, 0, true)
+	set("walk", 2, model.Champion, 0, false) // there is one now
+	set("walk", 2, model.Champion, 1, true)
+	set("walk", 2, model.Rejected, 0, false) // it is no candidate any more
+	set("walk", 3, model.Rejected, 0, true)
 	champion, err := s.Version(t.Context(), "walk", 0)
 	if err != nil || champion == nil {
 		t.Fatalf("the champion is %v, %v", champion, err)
@@ -103,8 +104,24 @@ func testChampion(t *testing.T, open Open) {
 	if v, err := s.Version(t.Context(), "other", 0); err != nil || v == nil {
 		t.Errorf("the other model's champion is %v, %v", v, err)
 	}
-	checkFinding(t, s.SetState(t.Context(), "walk", 9, model.Champion, "lee", "", clock), "Unknown model version")
+	_, err = s.MoveVersion(t.Context(), model.Move{Model: "walk", Number: 9, To: model.Champion, Champion: 2, By: "lee", At: clock})
+	checkFinding(t, err, "Unknown model version")
 	if v, err := s.Version(t.Context(), "walk", 0); err != nil || v == nil || v.Number != 2 {
 		t.Errorf("a refused decision has changed the champion to %v, %v", v, err)
+	}
+	for _, c := range []struct {
+		compared int
+		added    bool
+	}{{1, false}, {2, true}} {
+		v, added, err := s.AddVersion(t.Context(), model.Version{Model: "walk", State: model.Champion, Created: clock}, c.compared)
+		if err != nil || added != c.added || added && v.Number != 4 {
+			t.Errorf("compared with version %d, version %d was added: %v, %v", c.compared, v.Number, added, err)
+		}
+	}
+	if v, err := s.Version(t.Context(), "walk", 0); err != nil || v == nil || v.Number != 4 {
+		t.Errorf("the champion is %v, %v", v, err)
+	}
+	if v, err := s.Version(t.Context(), "walk", 2); err != nil || v.State != model.Retired {
+		t.Errorf("the champion before is %v, %v", v, err)
 	}
 }

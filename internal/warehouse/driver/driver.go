@@ -67,12 +67,20 @@ type Tx interface {
 	Rollback(ctx context.Context) error
 }
 
+// Session is a session outside of a transaction, for one goroutine. What it was set to ends with it.
+type Session interface {
+	Querier
+	Close()
+}
+
 // Warehouse is one open database. All methods may be called at the same time. When a context ends, the statement it was
 // given is stopped in the database.
 type Warehouse interface {
 	Querier
 	Capabilities() Capabilities
 	Begin(ctx context.Context) (Tx, error)
+	// Session gives a session of its own, in which every statement commits by itself.
+	Session(ctx context.Context) (Session, error)
 	// Describe gives the columns of a SELECT without running it.
 	Describe(ctx context.Context, q Querier, sql string) ([]Column, error)
 	// Table gives the columns of a table or view as q sees it, nil when there is none.
@@ -82,6 +90,9 @@ type Warehouse interface {
 
 // Error is what a database says of a statement. Position is the place in the statement's text, in bytes from 0; -1 when
 // the database does not tell.
+//
+// When a Connection is lost inside of a transaction, nothing of it was or will be committed, save when InDoubt says that
+// COMMIT, or a statement outside of transactions, was under way: it may have done its work, then or a little later.
 type Error struct {
 	Class    Class
 	Code     string // SQLSTATE, or the engine's own error type
@@ -89,6 +100,7 @@ type Error struct {
 	Hint     string
 	Table    string // the table that an UnknownName is about, as the database names it, if it is about one and tells
 	Position int
+	InDoubt  bool
 	Cause    error
 }
 
@@ -98,12 +110,13 @@ type Class string
 const (
 	Syntax       Class = "syntax"
 	UnknownName  Class = "unknown name" // no such table, column or function
+	Exists       Class = "exists"       // what is to be made is there already
 	Constraint   Class = "constraint"
 	DataError    Class = "data" // a value that a conversion or computation refuses
 	OutOfMemory  Class = "out of memory"
 	DiskFull     Class = "disk full"
 	Conflict     Class = "conflict" // with another transaction; safe to try again
-	Locked       Class = "locked"   // another process holds the database
+	Locked       Class = "locked"   // another process or session holds the database, or a lock in it for too long
 	Cancelled    Class = "cancelled"
 	Connection   Class = "connection"
 	Permission   Class = "permission"

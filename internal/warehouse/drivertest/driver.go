@@ -35,6 +35,9 @@ var driverTests = map[string]func(*testing.T, driver.Warehouse){
 	"writers of different rows do not conflict":    testConcurrentWriters,
 	"rollback undoes, and after commit is nothing": testRollback,
 	"a transaction's open stream is not lost":      testOpenStream,
+	"a stream given up leaves its transaction":     testStreamGivenUp,
+	"exec tells how many rows it changed":          testRowsChanged,
+	"a query may be any statement":                 testQueryAnything,
 	"nobody inherits a session":                    testSession,
 }
 
@@ -172,6 +175,7 @@ func testErrors(t *testing.T, w driver.Warehouse) {
 		{"SELECT *\r\nFROM pointz", driver.UnknownName, "pointz", ""},
 		{"SELECT no_such_function(id) FROM points", driver.UnknownName, "no_such_function", ""},
 		{"SELECT label, count(*) FROM points", driver.Syntax, "label", ""},
+		{"CREATE TABLE points (id bigint)", driver.Exists, "", ""},
 		{"INSERT INTO points VALUES (1, 1, 'again')", driver.Constraint, "", ""},
 		{"SELECT CAST(label AS bigint) FROM points", driver.DataError, "", ""},
 		{"SELECT " + strings.Repeat("id + ", 400) + "idd FROM points", driver.UnknownName, "idd", ""},
@@ -431,6 +435,60 @@ func testOpenStream(t *testing.T, w driver.Warehouse) {
 		t.Logf("the second statement is refused: %v", second)
 	}
 	want(t, tx, `SELECT 1`, []any{int64(1)})
+}
+
+// testStreamGivenUp: a transaction may look at the first rows only, and go on.
+func testStreamGivenUp(t *testing.T, w driver.Warehouse) {
+	exec(t, w, `CREATE TABLE kept (x bigint)`)
+	tx := begin(t, w)
+	exec(t, tx, `INSERT INTO kept SELECT x FROM generate_series(1, 100000) AS g(x)`)
+	for range 2 {
+		r, err := tx.Query(t.Context(), `SELECT x FROM kept`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Next() || r.RecordBatch().NumRows() == 100000 {
+			t.Fatalf("the rows come at once, or not at all: %v", r.Err())
+		}
+		r.Release()
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, w, `SELECT count(*) FROM kept`, []any{int64(100000)})
+}
+
+func testRowsChanged(t *testing.T, w driver.Warehouse) {
+	exec(t, w, `CREATE TABLE counted (x bigint)`)
+	for _, c := range []struct {
+		sql string
+		n   int64
+	}{
+		{`INSERT INTO counted VALUES (1), (2), (3)`, 3},
+		{`UPDATE counted SET x = x + 1 WHERE x > 1`, 2},
+		{`INSERT INTO counted SELECT x FROM counted`, 3},
+		{`DELETE FROM counted WHERE x = 1`, 2},
+		{`DELETE FROM counted WHERE x = 1`, 0},
+		{`SELECT x FROM counted`, -1},
+		{`WITH c AS (SELECT 1 AS x) SELECT x FROM c`, -1},
+	} {
+		if n, err := w.Exec(t.Context(), c.sql); n != c.n || err != nil {
+			t.Errorf("%s gives %d, %v; want %d", c.sql, n, err, c.n)
+		}
+	}
+}
+
+// testQueryAnything queries what changes something: it is done when Query returns, and its rows can be read.
+func testQueryAnything(t *testing.T, w driver.Warehouse) {
+	for _, sql := range []string{`CREATE TABLE done (x bigint)`, `INSERT INTO done VALUES (1), (2)`, `INSERT INTO done VALUES (3) RETURNING x`} {
+		r, err := w.Query(t.Context(), sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Release()
+	}
+	want(t, w, `SELECT count(*) FROM done`, []any{int64(3)})
+	want(t, w, `UPDATE done SET x = 7 WHERE x = 3 RETURNING x`, []any{int64(7)})
 }
 
 func testSession(t *testing.T, w driver.Warehouse) {

@@ -28,6 +28,8 @@ func Run(t *testing.T, open Open) {
 		{"driver", driverTests},
 		{"into", intoTests},
 		{"ledger", ledgerTests},
+		{"settle", settleTests},
+		{"loose", looseTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {

@@ -232,6 +232,37 @@ func (w *Warehouse) Begin(ctx context.Context) (driver.Tx, error) {
 	return &tx{w: w, c: c}, nil
 }
 
+// session is a connection outside of a transaction. It implements driver.Session.
+type session struct {
+	w *Warehouse
+	c *conn
+}
+
+// Session implements driver.Warehouse.
+func (w *Warehouse) Session(context.Context) (driver.Session, error) {
+	c, err := w.take()
+	if err != nil {
+		return nil, err
+	}
+	c.altered = true // it may end inside of a transaction of the user's own
+	return &session{w, c}, nil
+}
+
+// Exec implements driver.Querier.
+func (s *session) Exec(ctx context.Context, sql string) (int64, error) { return s.c.exec(ctx, sql) }
+
+// Query implements driver.Querier.
+func (s *session) Query(ctx context.Context, sql string) (array.RecordReader, error) {
+	r, err := s.c.query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close ends the session.
+func (s *session) Close() { s.w.put(s.c) }
+
 // with runs f on the connection that q stands for.
 func (w *Warehouse) with(q driver.Querier, f func(c *conn) error) error {
 	if t, ok := q.(*tx); ok {

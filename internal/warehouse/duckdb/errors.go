@@ -78,8 +78,11 @@ func classify(r report) driver.Class {
 	case "Parser", "Syntax":
 		return driver.Syntax
 	case "Catalog":
-		if strings.Contains(r.Message, "does not exist") {
+		switch {
+		case strings.Contains(r.Message, "does not exist"):
 			return driver.UnknownName
+		case strings.Contains(r.Message, "already exists"):
+			return driver.Exists
 		}
 	case "Binder":
 		if strings.HasSuffix(r.Subtype, "NOT_FOUND") || strings.Contains(r.Message, "not found") || strings.Contains(r.Message, "does not have a column") {

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/spf13/cobra"
+
+	"damson/internal/diag"
+	"damson/internal/mltrain"
+	"damson/internal/model"
+	"damson/internal/pipeline"
+	"damson/internal/project"
+	"damson/internal/registry"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/duckdb"
+)
+
+func (a *app) modelExportCommand() *cobra.Command {
+	var format, source, out string
+	cmd := &cobra.Command{
+		Use:   "export MODEL [VERSION]",
+		Short: "write a version as a SELECT that scores rows (default: the champion)",
+		Example: `  damson model export walk --source geolife.predict_features
+  damson model export walk 3 --source "select * from geolife.predict_features where uid = '010'" --out walk.sql`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "sql" {
+				return usage("Unknown format", fmt.Sprintf("--format %s: a model is written as sql.", format), "Write --format sql.")
+			}
+			rows, err := sourceSQL(source)
+			if err != nil {
+				return err
+			}
+			p, v, err := a.versionOf(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			var text sqltext.Text
+			err = a.withWarehouse(cmd.Context(), p, "model export", func(w *warehouse.Warehouse) error {
+				columns, err := w.Describe(cmd.Context(), rows)
+				if err != nil {
+					return err
+				}
+				text, err = mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, w.Kind())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			sql := fmt.Sprintf("-- Version %d of model %s, as Damson scores with it.\n%s;\n", v.Number, v.Model, text.SQL())
+			if out == "" {
+				a.printf("%s", sql)
+				return nil
+			}
+			if err := os.WriteFile(out, []byte(sql), 0o666); err != nil {
+				return diag.Finding{Summary: out + " was not written", Detail: err.Error(), Fix: "Choose another place with --out.", Cause: err}
+			}
+			a.printf("%s\n", out)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "sql", "`how` to write it: sql")
+	cmd.Flags().StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
+	cmd.Flags().StringVar(&out, "out", "", "write to this `file` instead of standard output")
+	return cmd
+}
+
+func (a *app) modelPredictCommand() *cobra.Command {
+	q := &query{app: a}
+	var source, file string
+	cmd := &cobra.Command{
+		Use:   "predict MODEL [VERSION]",
+		Short: "score rows and show the predictions, writing nothing to the warehouse (default: by the champion)",
+		Example: `  damson model predict walk --source geolife.predict_features
+  damson model predict walk 3 --csv windows.csv --format csv`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := q.check(cmd.Flags().Changed("format")); err != nil {
+				return err
+			}
+			if (source == "") == (file == "") {
+				return usage("No rows to score", "predict takes its rows from a table or SELECT of the warehouse, or from a CSV file.", "Give one of --source and --csv.")
+			}
+			p, v, err := a.versionOf(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			show := func(rows array.RecordReader) error { return a.showScored(cmd.Context(), q, *v, rows) }
+			if file != "" {
+				return readCSV(cmd.Context(), file, show)
+			}
+			return a.readSource(cmd.Context(), p, source, show)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
+	flags.StringVar(&file, "csv", "", "the rows to score: a CSV `file` with a line of names")
+	flags.StringVar(&q.format, "format", "table", "`how` to write the rows: table, csv, json or parquet")
+	flags.StringVar(&q.out, "out", "", "write to this `file` instead of standard output")
+	flags.IntVar(&q.limit, "limit", 100, "at most this many `rows` of a printed table; 0 for all")
+	return cmd
+}
+
+// versionOf reads the version that the arguments name.
+func (a *app) versionOf(ctx context.Context, args []string) (p *project.Project, v *model.Version, err error) {
+	number, err := versionArgument(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err = a.openProject()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = a.withRegistry(ctx, func(r *registry.Registry) error {
+		v, err = r.Show(ctx, args[0], number)
+		return err
+	})
+	return p, v, err
+}
+
+// sourceSQL makes a SELECT of a table's name; a SELECT is given back.
+func sourceSQL(source string) (sqltext.Text, error) {
+	if words := strings.Fields(source); len(words) > 1 {
+		return sqltext.Plain("--source", strings.TrimRight(strings.TrimSpace(source), ";")), nil
+	}
+	schema, table, err := sqltext.ParseName(source)
+	if err != nil {
+		return sqltext.Text{}, usage("No table to score", err.Error(), "Write --source schema.table, or a SELECT in quotes.")
+	}
+	name := sqltext.QuoteIdent(table)
+	if schema != "" {
+		name = sqltext.QuoteIdent(schema) + "." + name
+	}
+	return sqltext.Plain("--source", "select * from "+name), nil
+}
+
+// readSource reads rows of the warehouse, through a server where one has it open.
+func (a *app) readSource(ctx context.Context, p *project.Project, source string, show func(array.RecordReader) error) error {
+	rows, err := sourceSQL(source)
+	if err != nil {
+		return err
+	}
+	err = a.withWarehouse(ctx, p, "model predict", func(w *warehouse.Warehouse) error {
+		reader, err := w.Query(ctx, rows)
+		if err != nil {
+			return err
+		}
+		return show(reader)
+	})
+	if !isLocked(err) {
+		return err
+	}
+	reader, served, servedErr := a.queryServed(ctx, p, rows.SQL())
+	switch {
+	case !served:
+		return err
+	case servedErr != nil:
+		return servedErr
+	}
+	return show(reader)
+}
+
+// readCSV reads a file's rows in a database of its own, which finds out their types.
+func readCSV(ctx context.Context, file string, show func(array.RecordReader) error) (err error) {
+	path, err := filepath.Abs(file)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return diag.Finding{Summary: file + " cannot be read", Detail: err.Error(), Fix: "Name a CSV file whose first line has the columns' names.", Cause: err}
+	}
+	d, err := duckdb.Open(ctx, duckdb.Options{})
+	if err != nil {
+		return err
+	}
+	w, err := warehouse.New(ctx, d)
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	rows, err := w.Query(ctx, sqltext.Plain(file, "select * from read_csv("+sqltext.QuoteLiteral(path)+", header = true)"))
+	if err != nil {
+		return err
+	}
+	return show(rows)
+}
+
+// showScored scores rows in Go and shows them. It releases the rows.
+func (a *app) showScored(ctx context.Context, q *query, v model.Version, rows array.RecordReader) error {
+	scored, err := mltrain.ScoreRows(ctx, v, rows, pipeline.Score{Model: v.Model}, diag.Pos{}, 0)
+	if err != nil {
+		rows.Release()
+		return err
+	}
+	return q.showAll(ctx, scored)
+}

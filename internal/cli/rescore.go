@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"damson/internal/engine"
+	"damson/internal/pipeline"
+	"damson/internal/project"
+	"damson/internal/registry"
+	"damson/internal/run"
+	"damson/internal/store"
+)
+
+// staleScores are the task runs of one score task whose rows are not the champion's.
+type staleScores struct {
+	Pipeline  string      `json:"pipeline"`
+	Task      string      `json:"task"`
+	Into      string      `json:"into"`
+	Champion  int         `json:"champion"`
+	ByVersion map[int]int `json:"by_version"` // runs that an older or other version scored; 0: no version, they were skipped
+	runs      []string
+}
+
+// outdatedScores finds what a model's champion has not scored. A model without a champion has nothing outdated.
+func outdatedScores(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string) ([]staleScores, error) {
+	champion, err := r.Champion(ctx, name)
+	if err != nil || champion == nil {
+		return nil, err
+	}
+	var all []staleScores
+	for _, pl := range p.Pipelines {
+		for _, t := range pl.Tasks {
+			if t.Score == nil || t.Score.Model != name {
+				continue
+			}
+			o := staleScores{Pipeline: pl.Name, Task: t.Name, Into: t.Score.Target.Into, Champion: champion.Number, ByVersion: map[int]int{}}
+			if err := o.find(ctx, s); err != nil {
+				return nil, err
+			}
+			if len(o.runs) > 0 {
+				all = append(all, o)
+			}
+		}
+	}
+	return all, nil
+}
+
+// find reads the task's runs. A table without partitions has one set of rows: only its last scoring counts.
+func (o *staleScores) find(ctx context.Context, s *store.Store) error {
+	runs, err := s.Runs(ctx, store.RunFilter{Pipeline: o.Pipeline})
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	tasks, err := s.TaskRuns(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		if t.Task != o.Task || t.State != run.Success && t.State != run.Skipped {
+			continue
+		}
+		var scored struct {
+			Version int `json:"version"`
+		}
+		if t.State == run.Success && json.Unmarshal(t.Result, &scored) != nil {
+			continue
+		}
+		if scored.Version != o.Champion {
+			o.ByVersion[scored.Version]++
+			o.runs = append(o.runs, t.RunID)
+		}
+	}
+	return nil
+}
+
+// describe tells which versions the outdated rows are of: "26 by version 1, 3 by none".
+func (o staleScores) describe() string {
+	var parts []string
+	for _, v := range slices.Sorted(maps.Keys(o.ByVersion)) {
+		by := fmt.Sprintf("version %d", v)
+		if v == 0 {
+			by = "none"
+		}
+		parts = append(parts, fmt.Sprintf("%d by %s", o.ByVersion[v], by))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// tellOutdated says, after the champion has changed, what older versions have scored.
+func (a *app) tellOutdated(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string) error {
+	all, err := outdatedScores(ctx, p, s, r, name)
+	for _, o := range all {
+		a.printf("%s of %s in %s: not scored by version %d (%s).\n", plural(len(o.runs), "run"), o.Task, o.Pipeline, o.Champion, o.describe())
+	}
+	if len(all) > 0 {
+		a.printf("Score them again: damson model rescore %s\n", name)
+	}
+	return err
+}
+
+func (a *app) modelRescoreCommand() *cobra.Command {
+	var o changeOptions
+	var list, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rescore MODEL",
+		Short: "score again what the champion has not scored",
+		Long: `Finds the runs of the model's score tasks whose rows are of another version than the champion, or that were skipped
+because there was none, shows them, asks, and clears them: a running server scores them at once, else the next backfill does.
+With --list it only shows them.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var all []staleScores
+			err := a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+				r := registry.New(s, a.clock)
+				if _, err := r.Show(cmd.Context(), args[0], 0); err != nil { // an unknown model, or one without a champion
+					return err
+				}
+				var err error
+				all, err = outdatedScores(cmd.Context(), p, s, r, args[0])
+				return err
+			})
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return a.printJSON(emptyNotNull(all))
+			case len(all) == 0:
+				a.printf("All rows of %s are the champion's.\n", args[0])
+				return nil
+			case list:
+				a.printOutdated(all)
+				return nil
+			}
+			for _, one := range all {
+				o.tasks = []string{one.Task}
+				if err := a.change(cmd.Context(), one.Pipeline, o, "clear", one.clear(cmd.Context(), a)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.from, "from", "", "first `date`")
+	f.StringVar(&o.to, "to", "", "last `date`")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	f.BoolVar(&o.downstream, "downstream", false, "and the tasks after them")
+	f.BoolVar(&o.sameCode, "same-version", false, "with a running server: the runs keep the version of the project they ran")
+	f.BoolVar(&list, "list", false, "only show them")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// clear gives the changes that clear those of the selected runs that are outdated.
+func (o staleScores) clear(ctx context.Context, a *app) func(*store.Store, *pipeline.Pipeline, engine.Selection) ([]run.Change, error) {
+	return func(s *store.Store, pl *pipeline.Pipeline, sel engine.Selection) ([]run.Change, error) {
+		sel.RunIDs = slices.DeleteFunc(sel.RunIDs, func(id string) bool { return !slices.Contains(o.runs, id) })
+		if len(sel.RunIDs) == 0 {
+			return nil, nil
+		}
+		return engine.Clear(ctx, s, pl, sel, a.clock.Now())
+	}
+}
+
+func (a *app) printOutdated(all []staleScores) {
+	g := newGrid("pipeline", "task", "into", ">runs", "scored by")
+	for _, o := range all {
+		g.add(o.Pipeline, o.Task, o.Into, fmt.Sprint(len(o.runs)), o.describe())
+	}
+	g.print(a)
+}

@@ -1,0 +1,205 @@
+package leak
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// examples is how many groups a finding names.
+const examples = 3
+
+// groups finds those with rows on both sides.
+func (d *Data) groups() []Finding {
+	if d.Groups == nil {
+		return nil
+	}
+	most := int32(-1)
+	for _, g := range d.Groups {
+		most = max(most, g)
+	}
+	trained, held := make([]int64, most+1), make([]int64, most+1)
+	for i, g := range d.Groups {
+		if d.Held[i] {
+			held[g]++
+		} else {
+			trained[g]++
+		}
+	}
+	f := Finding{Kind: GroupOnBothSides}
+	var names []string
+	for g, n := range held {
+		f.Of += n
+		if n > 0 && trained[g] > 0 {
+			f.Groups++
+			f.Rows += n
+			names = append(names, nameOf(d.GroupNames, g))
+		}
+	}
+	if f.Groups == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	f.Examples = names[:min(len(names), examples)]
+	return []Finding{f}
+}
+
+func nameOf(names []string, code int) string {
+	if code < len(names) {
+		return names[code]
+	}
+	return strconv.Itoa(code)
+}
+
+// times finds training rows that are later than the first held-out one.
+func (d *Data) times() []Finding {
+	if d.Times == nil {
+		return nil
+	}
+	f := Finding{Kind: TimeOverlap, From: math.Inf(1), To: math.Inf(-1)}
+	for i, t := range d.Times {
+		switch {
+		case d.Held[i] && t < f.From:
+			f.From = t
+		case !d.Held[i] && t > f.To:
+			f.To = t
+		}
+	}
+	for i, t := range d.Times {
+		if !d.Held[i] {
+			f.Of++
+			if t > f.From {
+				f.Rows++
+			}
+		}
+	}
+	if f.Rows == 0 || math.IsInf(f.From, 0) || math.IsInf(f.To, 0) {
+		return nil
+	}
+	return []Finding{f}
+}
+
+// mix is the last step of the splitmix64 generator (G. Steele, D. Lea, C. Flood 2014).
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// bitsOf makes one number of all that count as equal: all NaNs, and both zeros.
+func bitsOf(v float64) uint64 {
+	if v != v {
+		return math.Float64bits(math.NaN())
+	}
+	return math.Float64bits(v + 0)
+}
+
+// rowHashes gives 64 bits of each row's features and target. Two of a million rows that differ have the same ones with a
+// probability of 3·10⁻⁸.
+func (d *Data) rowHashes(ctx context.Context, threads int) ([]uint64, error) {
+	const stripe = 1 << 13 // rows, whose hashes stay in the cache while the columns pass
+	out := make([]uint64, len(d.Target))
+	err := each(ctx, (len(out)+stripe-1)/stripe, threads, func(s int) {
+		lo, hi := s*stripe, min((s+1)*stripe, len(out))
+		own := out[lo:hi]
+		for i, y := range d.Target[lo:hi] {
+			own[i] = mix(bitsOf(y) + 1)
+		}
+		for c := range d.Columns {
+			column := &d.Columns[c]
+			if column.Codes != nil {
+				for i, code := range column.Codes[lo:hi] {
+					own[i] = mix(own[i]*3 + uint64(uint32(code)))
+				}
+				continue
+			}
+			for i, v := range column.Numbers[lo:hi] {
+				own[i] = mix(own[i]*3 + bitsOf(v))
+			}
+		}
+	})
+	return out, err
+}
+
+// rows finds held-out rows that are training rows, too, unless most rows repeat others anyway.
+func (d *Data) rows(hashes []uint64) []Finding {
+	if len(d.Columns) == 0 {
+		return nil
+	}
+	f := Finding{Kind: RowOnBothSides}
+	var trained []uint64
+	for i, held := range d.Held {
+		if held {
+			f.Of++
+		} else {
+			trained = append(trained, hashes[i])
+		}
+	}
+	seen := newSet(trained)
+	distinct := seen.n
+	for i, held := range d.Held {
+		if !held {
+			continue
+		}
+		if seen.has(hashes[i]) {
+			f.Rows++
+		} else {
+			distinct++
+		}
+	}
+	if f.Rows == 0 || float64(f.Rows) < LeastIdentical*float64(f.Of) || 2*distinct < len(hashes) {
+		return nil
+	}
+	return []Finding{f}
+}
+
+// set holds hashes in a table of twice their number; 0 marks what is empty, and stands beside.
+type set struct {
+	slots []uint64
+	mask  uint64
+	zero  bool
+	n     int
+}
+
+func newSet(values []uint64) *set {
+	size := 16
+	for size < 2*len(values) {
+		size *= 2
+	}
+	s := &set{slots: make([]uint64, size), mask: uint64(size - 1)}
+	for _, v := range values {
+		s.add(v)
+	}
+	return s
+}
+
+// slot gives the place of a value, or the free one where it would stand.
+func (s *set) slot(v uint64) uint64 {
+	at := v & s.mask
+	for s.slots[at] != 0 && s.slots[at] != v {
+		at = (at + 1) & s.mask
+	}
+	return at
+}
+
+func (s *set) add(v uint64) {
+	if v == 0 {
+		if !s.zero {
+			s.n++
+		}
+		s.zero = true
+		return
+	}
+	if at := s.slot(v); s.slots[at] == 0 {
+		s.slots[at] = v
+		s.n++
+	}
+}
+
+func (s *set) has(v uint64) bool {
+	if v == 0 {
+		return s.zero
+	}
+	return s.slots[s.slot(v)] == v
+}

@@ -1,0 +1,276 @@
+package mltrain_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/google/go-cmp/cmp"
+
+	"damson/internal/metric"
+	"damson/internal/mltrain"
+	"damson/internal/model"
+	"damson/internal/pgtest"
+	"damson/internal/pipeline"
+	"damson/internal/sqltext"
+	"damson/internal/warehouse"
+	whdriver "damson/internal/warehouse/driver"
+	"damson/internal/warehouse/duckdb"
+	"damson/internal/warehouse/postgres"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.Stop()
+	os.Exit(code)
+}
+
+// trips are rows to learn from in SQL that DuckDB and PostgreSQL read alike: numbers with holes, a text with a hole, an
+// apostrophe and an empty value, a boolean; and targets of every kind.
+const trips = `select 't' || cast(i as text) as id, 'person ' || cast(i % 40 as text) as person, date '2024-01-01' + cast(i / 30 as integer) as day,
+  case when i % 19 = 0 then null when i % 23 = 0 then cast('NaN' as double precision) else u1 end as speed, u2 as turns, u3 > 0.4 as paved,
+  case when i % 17 = 0 then null else town end as town, u4 as noise,
+  case when u1 + u5 / 3 + case when town = 'O''Hara' then 0.4 else 0.0 end > 0.75 then 1 else 0 end as late,
+  case when u1 + u5 / 3 > 0.75 then 'yes' else 'no' end as answer,
+  case when u1 + u5 / 4 > 0.8 then 'Bus!' when u2 + u5 / 4 > 0.6 then 'walk' when town = 'Bree' then 'boat' else 'it''s a car' end as mode,
+  case when u1 > 0.6 then 30 when u2 > 0.5 then -1 else 7 end as code,
+  10 * u1 - 3 * u2 + case when town = 'Bree' then 2 else 0 end + u5 as minutes
+from (select i, cast((i * 7919 + 13) % 1009 as double precision) / 1009 as u1, cast((i * 104729 + 7) % 1013 as double precision) / 1013 as u2,
+    cast((i * 1299709 + 5) % 997 as double precision) / 997 as u3, cast((i * 15485863 + 3) % 991 as double precision) / 991 as u4,
+    cast((i * 32452843 + 11) % 983 as double precision) / 983 as u5,
+    case i % 7 when 0 then 'Bree' when 1 then 'O''Hara' when 2 then '' when 3 then 'Łódź' else 'elsewhere' end as town
+  from (select cast(n as bigint) as i from generate_series(0, 2999) as s(n)) as numbers) as drawn`
+
+// unknown are rows to be scored: as above, with the infinities and towns that training did not see.
+const unknown = `select 'u' || cast(i as text) as id, 'x' as "Note",
+  case i % 7 when 0 then null when 1 then cast('NaN' as double precision) when 2 then cast('Infinity' as double precision)
+    when 3 then cast('-Infinity' as double precision) else cast((i * 7919 + 13) % 1009 as double precision) / 1009 end as speed,
+  case when i % 11 = 0 then null else cast((i * 104729 + 7) % 1013 as double precision) / 500 end as turns,
+  case when i % 13 = 0 then null else i % 2 = 0 end as paved,
+  case i % 9 when 0 then null when 1 then 'Atlantis' when 2 then 'Bree' when 3 then 'O''Hara' when 4 then '' when 5 then 'Łódź' else 'elsewhere' end as town,
+  cast(i % 5 as bigint) as noise
+from (select cast(n as bigint) as i from generate_series(0, 9999) as s(n)) as numbers`
+
+// kindsOf are models of every kind.
+var kindsOf = map[string]struct {
+	target    string
+	algorithm pipeline.Algorithm
+	exclude   []string // besides the targets
+	kind      metric.Kind
+	columns   string // that scoring adds
+}{
+	"forest of 0 and 1": {"late", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 10, MaxDepth: 5, MinSplit: 2, MinLeaf: 5, Bins: 30}}, []string{"town"},
+		metric.Binary, "probability float64, prediction int64"},
+	"forest of two texts": {"answer", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 10, MaxDepth: 5, MinSplit: 2, MinLeaf: 5, Bins: 30}}, []string{"town"},
+		metric.Binary, "probability float64, prediction utf8"},
+	"logistic of 0 and 1": {"late", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Balanced: true}}}, nil,
+		metric.Binary, "probability float64, prediction int64"},
+	"logistic of four texts": {"mode", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 10, L1Ratio: 0.5, Fit: pipeline.Fit{MissingIndicators: true}}}, nil,
+		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
+	"logistic of three numbers": {"code", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Weights: map[string]float64{"-1": 3}}}}, nil,
+		metric.Multiclass, "probability float64, prediction int64, probability__1 float64, probability_7 float64, probability_30 float64"},
+	"linear": {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
+}
+
+var targets = []string{"late", "answer", "mode", "code", "minutes", "day"}
+
+func declaredKind(name string) pipeline.Model {
+	k := kindsOf[name]
+	m := pipeline.Model{Name: "trip", Algorithm: k.algorithm, ID: "id", Target: k.target, Exclude: append([]string{}, k.exclude...),
+		Split: pipeline.Holdout{Test: 0.25, By: "person", Seed: 7}, Threshold: 0.5, Approval: "none"}
+	m.At.File = "pipelines/trip.star"
+	for _, other := range targets {
+		if other != k.target {
+			m.Exclude = append(m.Exclude, other)
+		}
+	}
+	return m
+}
+
+func openWarehouses(t *testing.T) map[string]*warehouse.Warehouse {
+	t.Helper()
+	duck, err := duckdb.Open(t.Context(), duckdb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pg, err := postgres.Open(t.Context(), pgtest.Database(t), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*warehouse.Warehouse{}
+	for kind, d := range map[string]whdriver.Warehouse{"duckdb": duck, "postgres": pg} {
+		if out[kind], err = warehouse.New(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { out[kind].Close() })
+	}
+	return out
+}
+
+// TestEveryKindIsTheSameEverywhere trains every kind on DuckDB and PostgreSQL, in other orders and with other numbers of
+// threads, and scores 10,000 rows in SQL and in Go.
+func TestEveryKindIsTheSameEverywhere(t *testing.T) {
+	t.Parallel()
+	warehouses := openWarehouses(t)
+	for name, k := range kindsOf {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var want *mltrain.Trained
+			for _, how := range []struct {
+				kind, order string
+				threads     int
+			}{{"duckdb", "id", 1}, {"duckdb", "id desc", 3}, {"postgres", "noise, id", 2}} {
+				m := declaredKind(name)
+				folds(&m)
+				got, err := mltrain.Train(t.Context(), warehouses[how.kind], m, sqltext.Plain("sql/trips.sql", "select * from ("+trips+") as t order by "+how.order), mltrain.Options{Threads: how.threads})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want == nil {
+					want = got
+				}
+				checkSame(t, want.Version, got.Version, fmt.Sprint(how))
+			}
+			v := numbered(want.Version)
+			if v.Kind != string(k.kind) || string(want.Report.Kind) != v.Kind {
+				t.Errorf("the kind is %s, its report's %s", v.Kind, want.Report.Kind)
+			}
+			for kind, w := range warehouses {
+				compareScores(t, v, kind, w, k.columns)
+			}
+		})
+	}
+}
+
+func checkSame(t *testing.T, want, got model.Version, how string) {
+	t.Helper()
+	want.SQL, got.SQL = "", "" // which has the order in it
+	if !bytes.Equal(want.Artifact, got.Artifact) {
+		t.Errorf("%s gives another artifact", how)
+	}
+	if diff := cmp.Diff(parsed(t, want), parsed(t, got)); diff != "" {
+		t.Errorf("%s gives another version:\n%s", how, diff)
+	}
+}
+
+func parsed(t *testing.T, v model.Version) (out any) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// compareScores scores the unknown rows both ways. Numbers agree within 1e-12; a class may differ where two are as likely.
+func compareScores(t *testing.T, v model.Version, kind string, w *warehouse.Warehouse, added string) {
+	t.Helper()
+	source := sqltext.Plain("sql/unknown.sql", unknown)
+	task := pipeline.Score{Model: "trip", Keep: []string{"Note"}}
+	columns, err := w.Describe(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := mltrain.ScoreSQL(v, source, columns, task, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scored, err := w.Query(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, bySQL := valuesByID(t, scored)
+	raw, err := w.Query(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streamed, err := mltrain.ScoreRows(t.Context(), v, raw, task, source.Pos(0), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streamHead, byStream := valuesByID(t, streamed)
+	want := "id utf8, Note utf8, " + added + ", model utf8, model_version int64"
+	if head != want || streamHead != want {
+		t.Errorf("%s: columns\n%s\n%s\nwant\n%s", kind, head, streamHead, want)
+	}
+	if len(bySQL) != 10_000 || len(byStream) != 10_000 {
+		t.Fatalf("%s: %d and %d rows", kind, len(bySQL), len(byStream))
+	}
+	for id, a := range bySQL {
+		b := byStream[id]
+		for c := range a {
+			x, isNumber := a[c].(float64)
+			y, too := b[c].(float64)
+			close := isNumber && too && math.Abs(x-y) <= 1e-12*max(1, math.Abs(y))
+			if !close && (isNumber || a[c] != b[c] && !undecided(b)) {
+				t.Fatalf("%s: row %s has %v in SQL and %v in Go", kind, id, a, b)
+			}
+		}
+	}
+}
+
+// undecided reports whether two of a row's probabilities, or one and the threshold, are all but equal.
+func undecided(row []any) bool {
+	var p []float64
+	for _, v := range row {
+		if f, ok := v.(float64); ok {
+			p = append(p, f)
+		}
+	}
+	if len(p) == 1 {
+		return math.Abs(p[0]-0.5) < 1e-11
+	}
+	p = p[1:]
+	slices.Sort(p)
+	return p[len(p)-1]-p[len(p)-2] < 1e-11
+}
+
+func valuesByID(t *testing.T, r array.RecordReader) (head string, rows map[string][]any) {
+	t.Helper()
+	defer r.Release()
+	rows = map[string][]any{}
+	var names []string
+	for _, f := range r.Schema().Fields() {
+		names = append(names, f.Name+" "+f.Type.String())
+	}
+	for r.Next() {
+		b := r.RecordBatch()
+		for i := range int(b.NumRows()) {
+			var values []any
+			for c := range int(b.NumCols()) {
+				values = append(values, valueOf(b.Column(c), i))
+			}
+			rows[values[0].(string)] = values
+		}
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	return strings.Join(names, ", "), rows
+}
+
+func valueOf(column arrow.Array, i int) any {
+	switch a := column.(type) {
+	case *array.Float64:
+		return a.Value(i)
+	case *array.Int64:
+		return a.Value(i)
+	}
+	return strings.Clone(column.ValueStr(i))
+}
+
+func trainTrips(t *testing.T, sql string, m pipeline.Model) (*mltrain.Trained, error) {
+	t.Helper()
+	return mltrain.Train(context.Background(), newDuck(t), m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{})
+}

@@ -1,0 +1,77 @@
+package mltrain
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"damson/internal/leak"
+	"damson/internal/metric"
+)
+
+// lookForLeaks warns of what makes held-out figures too good: rows, groups and times on both sides, and features that say
+// the answer; and of features that say nothing.
+func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
+	t.progress(StageLeaks, 0, 0)
+	f := t.rows
+	d := leak.Data{Target: f.target, Classes: len(t.asked.classes), ClassNames: t.asked.classes, Held: make([]bool, len(f.target)), Times: f.times}
+	for _, r := range test {
+		d.Held[r] = true
+	}
+	// Rows that are kept together for one purpose belong together for all.
+	for _, c := range []*codes{&f.groups, &f.folds, &f.segments} {
+		if c.used && d.Groups == nil {
+			d.Groups, d.GroupNames = c.codes, c.names
+		}
+	}
+	for c, own := range f.features {
+		column := leak.Column{Name: own.name, Numbers: f.columns[c]}
+		if own.levels != nil {
+			column = leak.Column{Name: own.name, Codes: codesOf(f.columns[c]), Levels: own.levels}
+		}
+		d.Columns = append(d.Columns, column)
+	}
+	if t.model.Split.By == "" && t.model.Split.Time != "" {
+		d.Times = nil // the split is by time
+	}
+	findings, err := leak.Check(ctx, d, t.options.Threads)
+	if err != nil {
+		return err
+	}
+	for _, found := range findings {
+		if found.Kind == leak.Constant && t.isEmpty(found.Feature) {
+			continue // which is said already
+		}
+		said := found.Diag()
+		t.warn(said.Summary, said.Detail, said.Fix)
+	}
+	return nil
+}
+
+// isEmpty reports whether a feature has no value at all.
+func (t *training) isEmpty(name string) bool {
+	c := slices.Index(t.rows.names(), name)
+	return !slices.ContainsFunc(t.rows.columns[c], func(v float64) bool { return v == v })
+}
+
+// referenceFeatures is how many features' training values are kept with a version, those that matter most.
+const referenceFeatures = 200
+
+// reference says what the training rows looked like.
+func (t *training) reference(train []int32, order []metric.Importance) metric.Reference {
+	names := t.rows.names()
+	out := metric.Reference{Rows: int64(len(train)), Features: []metric.FeatureReference{}}
+	for _, of := range order[:min(len(order), referenceFeatures)] {
+		c := slices.Index(names, of.Feature)
+		values := inOrder(t.rows.columns[c], train)
+		column := metric.Column{Name: of.Feature, Numbers: values}
+		if levels := t.rows.features[c].levels; levels != nil {
+			column = metric.Column{Name: of.Feature, Codes: codesOf(values), Levels: levels}
+		}
+		out.Features = append(out.Features, metric.Refer([]metric.Column{column}).Features...)
+	}
+	slices.SortStableFunc(out.Features, func(a, b metric.FeatureReference) int {
+		return cmp.Compare(slices.Index(names, a.Name), slices.Index(names, b.Name))
+	})
+	return out
+}

@@ -1,0 +1,181 @@
+package mltrain
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"damson/internal/linear"
+	"damson/internal/metric"
+	"damson/internal/pipeline"
+)
+
+var logisticRegression = algorithm{
+	name: "logistic_regression", kinds: []metric.Kind{metric.Binary, metric.Multiclass}, classes: linear.MaxClasses,
+	features: linear.MaxFeatures, texts: true, bytes: 20,
+	steps:  func(pipeline.Model) int { return 0 },
+	check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
+	train:  trainLinear,
+	decode: decodeLinear,
+}
+
+var linearRegression = algorithm{
+	name: "linear_regression", kinds: []metric.Kind{metric.Regression},
+	features: linear.MaxFeatures, texts: true, bytes: 20,
+	steps:  func(pipeline.Model) int { return 0 },
+	check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
+	train:  trainLinear,
+	decode: decodeLinear,
+}
+
+// linearParams turns C into the penalty λ = 1 / (C·W), where W is what the rows weigh together.
+func linearParams(m pipeline.Model, weight float64) linear.Params {
+	var p linear.Params
+	var f pipeline.Fit
+	if l := m.Logistic; l != nil {
+		f, p.L1Ratio = l.Fit, l.L1Ratio
+		if l.C != 0 {
+			p.Penalty = 1 / (l.C * weight)
+		}
+	}
+	if l := m.Linear; l != nil {
+		f, p.L1Ratio, p.Penalty = l.Fit, l.L1Ratio, l.Alpha
+	}
+	p.MaxIterations, p.Tolerance, p.MissingIndicators, p.MaxLevels = f.MaxIterations, f.Tolerance, f.MissingIndicators, f.MaxLevels
+	return p
+}
+
+func trainLinear(ctx context.Context, l lesson) (predictor, []string, error) {
+	weight := float64(len(l.rows))
+	if l.weights != nil {
+		counts := make([]int, l.classes)
+		for _, r := range l.rows {
+			counts[int(l.target[r])]++
+		}
+		weight = 0
+		for class, n := range counts {
+			weight += float64(float64(n) * l.weights[class])
+		}
+	}
+	p := linearParams(l.model, weight)
+	p.ClassWeights = l.weights
+	d := linear.Data{Columns: linearColumns(l.features, l.columns), Target: l.target, Classes: l.classes, Rows: l.rows}
+	m, fit, err := linear.Train(ctx, d, p, linear.Options{Threads: l.threads})
+	if err != nil {
+		return nil, nil, err
+	}
+	return regression{m, l.features}, fit.Warnings, nil
+}
+
+func decodeLinear(artifact []byte, features []feature) (predictor, error) {
+	m, err := linear.Decode(artifact)
+	if err != nil {
+		return nil, err
+	}
+	return regression{m, features}, checkFeatures(m.Features(), len(features))
+}
+
+// regression is a linear model as a predictor.
+type regression struct {
+	*linear.Model
+	features []feature
+}
+
+// linearColumns gives the columns as package linear takes them. A level that no text can be stands for the unseen ones.
+func linearColumns(features []feature, columns [][]float64) []linear.Column {
+	out := make([]linear.Column, len(features))
+	for f, own := range features {
+		out[f].Name = own.name
+		if own.levels == nil {
+			out[f].Numbers = columns[f]
+			continue
+		}
+		out[f].Levels = append(own.levels[:len(own.levels):len(own.levels)], "\xff unseen")
+		out[f].Codes = codesOf(columns[f])
+	}
+	return out
+}
+
+// codesOf gives places among levels as integers, -1 being "missing".
+func codesOf(column []float64) []int32 {
+	out := make([]int32, len(column))
+	for i, v := range column {
+		if v != v {
+			out[i] = -1
+		} else {
+			out[i] = int32(v)
+		}
+	}
+	return out
+}
+
+func (m regression) PredictRows(ctx context.Context, columns [][]float64, rows []int32, threads int) ([][]float64, error) {
+	return m.Model.PredictRows(ctx, linearColumns(m.features, columns), rows, threads)
+}
+
+// SQL computes the scores in a step of their own where several probabilities are made of them.
+func (m regression) SQL(columns []string, prefix string) scoring {
+	scores := m.Scores(columns)
+	if len(scores) == 1 {
+		return scoring{outputs: m.Probabilities(scores)}
+	}
+	var step []item
+	names := make([]string, len(scores))
+	for k, score := range scores {
+		names[k] = fmt.Sprintf("%sscore%d", prefix, k)
+		step = append(step, item{names[k], score})
+	}
+	return scoring{steps: [][]item{step}, outputs: m.Probabilities(names)}
+}
+
+// Nodes counts the terms of the scores, a level being one, and the exponentials of several classes.
+func (m regression) Nodes() int {
+	n := 0
+	for _, c := range m.Coefficients() {
+		if c.Value != 0 {
+			n++
+		}
+	}
+	if k := m.Outputs(); k > 1 {
+		n += k * k
+	}
+	return n
+}
+
+// Importance is by the size of the coefficients for a standard deviation, of a text that of its largest; their sum is 1,
+// or 0 when there is none.
+func (m regression) Importance() []float64 {
+	own := map[string]int{}
+	for f, feature := range m.features {
+		own[feature.name] = f
+	}
+	out := make([]float64, len(m.features))
+	most := make([]float64, len(m.features))
+	add := func() {
+		for f, v := range most {
+			out[f] += v
+			most[f] = 0
+		}
+	}
+	output := 0
+	for _, c := range m.Coefficients() {
+		if c.Output != output {
+			add()
+			output = c.Output
+		}
+		if f, ok := own[c.Feature]; ok {
+			most[f] = max(most[f], math.Abs(c.Scaled))
+		}
+	}
+	add()
+	total := 0.0
+	for _, v := range out {
+		total += v
+	}
+	for f := range out {
+		if total > 0 {
+			out[f] /= total
+		}
+	}
+	return out
+}

@@ -1,0 +1,205 @@
+package mltrain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"damson/internal/diag"
+	"damson/internal/metric"
+)
+
+// question is what a model is asked, as the target's values say it.
+type question struct {
+	kind    metric.Kind
+	classes []string // their names, in the order of their numbers; empty for numbers
+	texts   bool     // classes are texts; else they are whole numbers
+}
+
+// plain reports whether the classes are 0 and 1, which go without names.
+func (q question) plain() bool {
+	return q.kind == metric.Binary && !q.texts && slices.Equal(q.classes, []string{"0", "1"})
+}
+
+// classification reports whether the algorithm learns classes.
+func (a algorithm) classification() bool { return a.classes > 0 }
+
+// checkTarget refuses a column that the algorithm cannot learn.
+func (t *training) checkTarget(f arrow.Field) diag.Findings {
+	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
+	switch {
+	case isNumber(f.Type), isText(f.Type) && t.algorithm.classification():
+		return nil
+	case isText(f.Type):
+		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.name+" learns numbers.",
+			"Name a column of numbers, or take "+others(algorithm.classification)+".")}
+	}
+	return diag.Findings{t.fail("Target can not be learned", says+"; targets are numbers, booleans and texts.",
+		"Make one of these of it in the source's SELECT.")}
+}
+
+// readTarget appends the targets of the rows that have one, and gives those rows' places in the batch.
+func (t *training) readTarget(column arrow.Array) (keep []int, err error) {
+	f := t.rows
+	for i := range column.Len() {
+		if !column.IsNull(i) {
+			keep = append(keep, i)
+		}
+	}
+	from := len(f.target)
+	if f.labels.used {
+		f.target = f.labels.appendTexts(f.target, column, keep)
+		return keep, t.checkClasses(len(f.labels.names))
+	}
+	f.target = appendNumbers(f.target, column, keep)
+	for _, y := range f.target[from:] {
+		if err := t.checkNumber(y); err != nil {
+			return nil, err
+		}
+	}
+	return keep, nil
+}
+
+// checkNumber refuses a number that cannot be learned, or is no class.
+func (t *training) checkNumber(y float64) error {
+	holds := fmt.Sprintf("Column %q, the target of model %q, holds %v", t.model.Target, t.model.Name, y)
+	switch {
+	case math.IsNaN(y) || math.IsInf(y, 0):
+		return t.fail("Target is not a number", holds+".", "Make it NULL in the source's SELECT where it is not known: nullif(…, 'NaN').")
+	case !t.algorithm.classification():
+		if math.Abs(y) > maxNumber {
+			return t.fail("Target is too large", fmt.Sprintf("%s; numbers up to ±%g can be learned.", holds, float64(maxNumber)), "Scale it in the source's SELECT.")
+		}
+		return nil
+	case y != math.Trunc(y) || math.Abs(y) > maxClassNumber:
+		return t.fail("Target is not a class", holds+"; classes are whole numbers, booleans or texts.",
+			"To predict a number take "+others(func(a algorithm) bool { return !a.classification() })+"; else make classes of it in the source's SELECT.")
+	}
+	if t.values == nil {
+		t.values = map[float64]struct{}{}
+	}
+	t.values[y+0] = struct{}{} // -0 equals 0
+	return t.checkClasses(len(t.values))
+}
+
+// Bounds of targets: doubles hold larger whole numbers no longer exactly, and squares of sums stay finite.
+const (
+	maxClassNumber = 1 << 53
+	maxNumber      = 1e100
+)
+
+// checkClasses refuses more classes than the algorithm tells apart, as soon as they are seen.
+func (t *training) checkClasses(n int) error {
+	most := t.algorithm.classes
+	if n <= most {
+		return nil
+	}
+	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.name, most)
+	other := others(func(a algorithm) bool { return a.classes > most || !a.classification() && !t.rows.labels.used })
+	if other == "" {
+		return t.fail("Too many classes", detail, "Make fewer classes of it in the source's SELECT.")
+	}
+	return t.fail("Too many classes", detail, fmt.Sprintf("Take %s; or write in the source's SELECT: case when %s = … then 1 else 0 end as label.", other, t.model.Target))
+}
+
+// understand finds out what the target asks, and gives every row its class.
+func (t *training) understand() error {
+	f := t.rows
+	if !t.algorithm.classification() {
+		t.asked = question{kind: metric.Regression}
+		if t.model.Segment != "" {
+			t.warn("Segments are not judged", fmt.Sprintf("Model %q predicts a number; segments are judged of classes only.", t.model.Name), "Remove segment.")
+		}
+		if low, high := slices.Min(f.target), slices.Max(f.target); low == high {
+			return t.fail("One number only", fmt.Sprintf("All %d rows of model %q have %q = %v.", len(f.target), t.model.Name, t.model.Target, low), "Check how the source's SELECT makes the target.")
+		}
+		return nil
+	}
+	var place []float64 // of a text's code
+	if f.labels.used {
+		t.asked.texts = true
+		t.asked.classes, place = f.labels.sorted()
+	}
+	numbers := slices.Sorted(maps.Keys(t.values))
+	for _, v := range numbers {
+		t.asked.classes = append(t.asked.classes, strconv.FormatFloat(v, 'f', -1, 64))
+	}
+	for i, y := range f.target {
+		if f.labels.used {
+			f.target[i] = place[int(y)]
+		} else {
+			at, _ := slices.BinarySearch(numbers, y)
+			f.target[i] = float64(at)
+		}
+	}
+	t.asked.kind = metric.Multiclass
+	switch len(t.asked.classes) {
+	case 1:
+		only := cmp.Or(t.asked.classes[0], `""`)
+		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %s; a model learns from two classes and more.", len(f.target), t.model.Name, t.model.Target, only),
+			"Check how the source's SELECT makes the target, and that rows of all classes are loaded.")
+	case 2:
+		t.asked.kind = metric.Binary
+	}
+	return t.checkWeights()
+}
+
+// checkWeights refuses weights of classes that do not occur.
+func (t *training) checkWeights() error {
+	w := t.model.ClassWeight()
+	if w == nil {
+		return nil
+	}
+	var all diag.Findings
+	for _, name := range slices.Sorted(maps.Keys(w.Weights)) {
+		if !slices.Contains(t.asked.classes, name) {
+			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, firstOf(t.asked.classes)),
+				orElse(diag.DidYouMean(name, t.asked.classes), "Name one of them.")))
+		}
+	}
+	return all.Err()
+}
+
+// firstOf lists some names.
+func firstOf(names []string) string {
+	const most = 8
+	text := ""
+	for i, name := range names[:min(len(names), most)] {
+		if i > 0 {
+			text += ", "
+		}
+		text += strconv.Quote(name)
+	}
+	if len(names) > most {
+		text += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return text
+}
+
+// classWeights gives what rows of each class count, nil when all count alike. counts are of the rows to learn from, by
+// class, and of are the numbers of these classes.
+func (t *training) classWeights(of, counts []int) []float64 {
+	w := t.model.ClassWeight()
+	if w == nil {
+		return nil
+	}
+	rows := 0
+	for _, n := range counts {
+		rows += n
+	}
+	out := make([]float64, len(counts))
+	for i, n := range counts {
+		out[i] = 1
+		if w.Balanced {
+			out[i] = float64(rows) / float64(len(counts)*n)
+		} else if own, ok := w.Weights[t.asked.classes[of[i]]]; ok {
+			out[i] = own
+		}
+	}
+	return out
+}
