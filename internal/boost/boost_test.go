@@ -125,7 +125,7 @@ func TestSameRowsGiveTheSameModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, p := sample(24_000, c.classes, 3), usual
+			d, p := sample(12_000, c.classes, 3), usual
 			c.change(&p)
 			var valid []int32
 			d.Rows, valid = sides(len(d.Keys))
