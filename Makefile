@@ -59,7 +59,7 @@ bench-load: toolchain ## load files against DuckDB's own read_csv
 bench-warehouse: toolchain test-tools ## load into PostgreSQL and read from it against psql and COPY
 	$(GO) run ./bench/warehouse
 
-bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
+bench-ml: toolchain ## train a forest and boosted trees against scikit-learn and LightGBM (when python3 has them)
 	$(GO) run ./bench/ml
 
 bench-linear: toolchain ## fit logistic and linear regressions against scikit-learn (when python3 has it)
