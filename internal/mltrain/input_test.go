@@ -29,7 +29,7 @@ func TestBadInputOfEveryKind(t *testing.T) {
 		{"target is NaN", "linear", over("replace (case when noise < 0.1 then cast('NaN' as double) else minutes end as minutes)"), nil, []string{"Target is not a number", "holds NaN", "nullif"}},
 		{"target is infinite", "linear", over("replace (case when noise < 0.1 then cast('-Infinity' as double) else minutes end as minutes)"), nil, []string{"Target is not a number", "holds -Inf"}},
 		{"target is too large", "linear", over("replace (minutes * 1e120 as minutes)"), nil, []string{"Target is too large"}},
-		{"target is a text", "linear", over("replace ('x' || minutes as minutes)"), nil, []string{"Target is not a number", "random_forest() or algorithm = logistic_regression()"}},
+		{"target is a text", "linear", over("replace ('x' || minutes as minutes)"), nil, []string{"Target is not a number", "random_forest() or algorithm = decision_tree()"}},
 		{"fractions as classes", "logistic of three numbers", over("replace (minutes as code)"), nil, []string{"Target is not a class", "linear_regression()"}},
 		{"too many classes", "logistic of three numbers", over("replace (cast(substr(id, 2) as bigint) as code)"), nil, []string{"Too many classes", "more than 1000", "linear_regression()"}},
 		{"id twice", "linear", over("replace ('t' || cast(minutes as integer) as id)"), nil, []string{"Id is not unique"}},

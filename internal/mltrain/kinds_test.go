@@ -59,6 +59,10 @@ const unknown = `select 'u' || cast(i as text) as id, 'x' as "Note",
   cast(i % 5 as bigint) as noise
 from (select cast(n as bigint) as i from generate_series(0, 9999) as s(n)) as numbers`
 
+// boosting stops early.
+var boosting = pipeline.GradientBoosting{Rounds: 60, LearningRate: 0.2, MaxLeaves: 8, MaxDepth: 8, MinLeaf: 10, MinHessian: 0.001, Bins: 60,
+	RowShare: 0.8, FeatureShare: 0.9, EarlyStopping: 5, SetAside: 0.2}
+
 // kindsOf are models of every kind.
 var kindsOf = map[string]struct {
 	target    string
@@ -77,7 +81,16 @@ var kindsOf = map[string]struct {
 		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
 	"logistic of three numbers": {"code", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Weights: map[string]float64{"-1": 3}}}}, nil,
 		metric.Multiclass, "probability float64, prediction int64, probability__1 float64, probability_7 float64, probability_30 float64"},
-	"linear": {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
+	"forest of four texts": {"mode", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 5, MinSplit: 2, MinLeaf: 5, Bins: 30, ClassWeight: &pipeline.ClassWeight{Balanced: true}}}, nil,
+		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
+	"forest of numbers": {"minutes", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 6, MinSplit: 2, MinLeaf: 5, Bins: 30}}, nil, metric.Regression, "prediction float64"},
+	"tree of 0 and 1": {"late", pipeline.Algorithm{Tree: &pipeline.DecisionTree{MaxDepth: 6, MinSplit: 2, MinLeaf: 5, Bins: 60, Alpha: 0.0005}}, nil,
+		metric.Binary, "probability float64, prediction int64"},
+	"boosting of 0 and 1": {"late", pipeline.Algorithm{Boosting: &boosting}, nil, metric.Binary, "probability float64, prediction int64"},
+	"boosting of four texts": {"mode", pipeline.Algorithm{Boosting: &boosting}, nil,
+		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
+	"boosting of numbers": {"minutes", pipeline.Algorithm{Boosting: &boosting}, nil, metric.Regression, "prediction float64"},
+	"linear":              {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
 }
 
 var targets = []string{"late", "answer", "mode", "code", "minutes", "day"}
