@@ -94,12 +94,14 @@ var metricName = regexp.MustCompile(`[\pL_][\pL\pN_.]*`)
 
 // checkGateKind refuses metrics that what the algorithm learns never has.
 func (c *call) checkGateKind(m *pipeline.Model, gate string) {
-	kinds := []metric.Kind{metric.Binary, metric.Multiclass}
+	var kinds []metric.Kind
 	switch {
-	case m.Algorithm.Name() == "":
-		return
 	case m.Linear != nil:
 		kinds = []metric.Kind{metric.Regression}
+	case m.Logistic != nil:
+		kinds = []metric.Kind{metric.Binary, metric.Multiclass}
+	default:
+		return // the target decides
 	}
 	for _, name := range metricName.FindAllString(gate, -1) {
 		name = strings.TrimPrefix(name, "champion.")
