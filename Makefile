@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-warehouse bench-project clean toolchain test-tools
+.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-features bench-warehouse bench-project bench-day clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +28,11 @@ test: check ## everything CI runs: format, vet, staticcheck, all tests with the 
 parity: toolchain test-tools ## the GeoLife project on DuckDB and PostgreSQL, and on DAMSON_TEST_GREENPLUM_URL, compared row by row; DATA=dir for real files
 	$(GO) test ./internal/cli -run 'TestParity$$' -v -count=1 -timeout 60m -parity-days 0 $(if $(DATA),-parity-data $(abspath $(DATA)))
 
-simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine, with crashes at every step; SEEDS=n for others
-	$(GO) test ./internal/engine -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
-	$(GO) test ./internal/scheduler -run Simulation -seeds $(or $(SEEDS),100000) -timeout 3h
+simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engine that the tests do not have; SEEDS=n FROM=n for others
+	$(GO) test ./internal/engine -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
+	$(GO) test ./internal/scheduler -run 'TestSimulation$$' -from $(or $(FROM),100001) -seeds $(or $(SEEDS),100000) -timeout 3h
 
-chaos: toolchain test-tools ## kill servers 100 times on each store, stop and cut off others, and compare what comes out; some 5 minutes
+chaos: toolchain test-tools ## kill servers 100 times over SQLite, a PostgreSQL store, and store and warehouse in PostgreSQL; some 6 minutes
 	$(GO) test ./internal/cli -run 'TestChaos' -v -timeout 60m -kills $(or $(KILLS),100)
 
 check: toolchain test-tools fmt vet lint ## format, vet, staticcheck and race tests
@@ -48,7 +48,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-warehouse bench-ml bench-linear bench-geolife bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-warehouse bench-ml bench-features bench-linear bench-geolife bench-day bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -65,9 +65,16 @@ bench-ml: toolchain ## train a forest against scikit-learn (when python3 has it)
 bench-linear: toolchain ## fit logistic and linear regressions against scikit-learn (when python3 has it)
 	$(GO) run ./bench/linear
 
+bench-features: toolchain ## features of time series against tsfresh (when python3, or DAMSON_PYTHON, has it)
+	$(GO) run ./bench/features -set minimal -series 5000
+	$(GO) run ./bench/features -set comprehensive -series 400
+
 bench-geolife: toolchain build ## the example's backfill and 25 million points against bare DuckDB; some 6 minutes
 	$(GO) run ./bench/geolife overhead
 	$(GO) run ./bench/geolife scale
+
+bench-day: toolchain test-tools build ## the example's days on PostgreSQL against the same SQL by psql; some 5 minutes
+	$(GO) run ./bench/day
 
 bench-engine: toolchain test-tools build ## chains, backfills and starts over SQLite and PostgreSQL; some 25 minutes
 	$(GO) build -o bin/bench-engine ./bench/engine

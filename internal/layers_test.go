@@ -13,15 +13,15 @@ import (
 // layers is the house's plan: a package may import only packages of lower layers. docs/ARCHITECTURE.md draws it.
 var layers = map[string]int{
 	"diag": 0, "clock": 0, "template/datetime": 0, "pgtest": 0,
-	"sqltext": 1, "template/value": 1, "process": 1, "warehouse/extension": 1,
-	"pipeline": 2, "run": 2, "schedule": 2, "forest": 2, "linear": 2, "metric": 2, "leak": 2, "model": 2, "plot": 2, "migrate": 2,
+	"sqltext": 1, "template/value": 1, "process": 1, "feature": 1, "warehouse/extension": 1,
+	"pipeline": 2, "run": 2, "schedule": 2, "tree": 2, "linear": 2, "metric": 2, "leak": 2, "model": 2, "plot": 2, "migrate": 2,
 	"template/jinja": 2, "template/builtin": 2,
-	"template": 3, "warehouse/driver": 3, "store/driver": 3,
+	"forest": 3, "boost": 3, "template": 3, "warehouse/driver": 3, "store/driver": 3,
 	"warehouse/rows": 3,
 	"warehouse":      4, "store": 4, "warehouse/duckdb": 4, "warehouse/postgres": 4, "store/sqlite": 4, "store/postgres": 4,
 	"warehouse/drivertest": 5, "store/storetest": 5,
 	"project/source": 3, "project/declare": 4,
-	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
+	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
 	"tasks": 6, "watch": 6, "serve": 6, "scheduler": 6, "doctor": 6,
 	"cli": 7,
 }

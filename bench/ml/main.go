@@ -35,6 +35,7 @@ import (
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 	wdriver "damson/internal/warehouse/driver"
 )
 
@@ -57,7 +58,7 @@ func main() {
 	ctx := context.Background()
 	train, test := generate(*rows, 1), generate(*rows/5, 2)
 	results := []result{}
-	var f *forest.Forest
+	var f *tree.Model
 	measure := func(what string, work func() float64) {
 		wall, cpu := time.Now(), cpuSeconds()
 		auc := work()
@@ -76,7 +77,7 @@ func main() {
 	})
 	judged, err := f.PredictRows(ctx, test.Columns, nil, 0)
 	check(err)
-	results[0].auc = metric.NewCurve(judged, test.Target).AUC()
+	results[0].auc = metric.NewCurve(judged[0], test.Class).AUC()
 
 	dir, err := os.MkdirTemp("", "damson-bench-ml")
 	check(err)
@@ -85,7 +86,7 @@ func main() {
 	write(filepath.Join(dir, "test"), test)
 	peer := sklearn(dir, *rows)
 	db := openDuck(train)
-	train, test = forest.Data{}, forest.Data{}
+	train, test = tree.Data{}, tree.Data{}
 	runtime.GC()
 	var trained *mltrain.Trained
 	measure("Damson: train and judge from DuckDB", func() float64 {
@@ -110,9 +111,9 @@ func check(err error) {
 }
 
 // generate makes rows whose class depends on eight of the features and on noise.
-func generate(n int, seed uint64) forest.Data {
+func generate(n int, seed uint64) tree.Data {
 	r := rand.New(rand.NewPCG(seed, 24))
-	d := forest.Data{Columns: make([][]float64, features), Target: make([]uint8, n), Keys: make([]forest.Key, n)}
+	d := tree.Data{Columns: make([][]float64, features), Classes: 2, Class: make([]uint8, n), Keys: make([]tree.Key, n)}
 	for f := range d.Columns {
 		d.Columns[f] = make([]float64, n)
 	}
@@ -129,27 +130,27 @@ func generate(n int, seed uint64) forest.Data {
 			}
 		}
 		if score+1.5*r.NormFloat64() > 0 {
-			d.Target[i] = 1
+			d.Class[i] = 1
 		}
-		d.Keys[i] = forest.KeyOf(fmt.Sprint(i))
+		d.Keys[i] = tree.KeyOf(fmt.Sprint(i))
 	}
 	return d
 }
 
 // write gives the rows to the peer: row by row as 32-bit floats, which is what scikit-learn works on, then the classes.
-func write(path string, d forest.Data) {
+func write(path string, d tree.Data) {
 	file, err := os.Create(path)
 	check(err)
 	w := bufio.NewWriterSize(file, 1<<20)
 	row := make([]byte, 4*features)
-	for i := range d.Target {
+	for i := range d.Class {
 		for f := range d.Columns {
 			binary.LittleEndian.PutUint32(row[4*f:], math.Float32bits(float32(d.Columns[f][i])))
 		}
 		_, err := w.Write(row)
 		check(err)
 	}
-	_, err = w.Write(d.Target)
+	_, err = w.Write(d.Class)
 	check(err)
 	check(w.Flush())
 	check(file.Close())
@@ -217,7 +218,7 @@ type duck struct {
 	arrow *duckdb.Arrow
 }
 
-func openDuck(d forest.Data) *duck {
+func openDuck(d tree.Data) *duck {
 	connector, err := duckdb.NewConnector("", nil)
 	check(err)
 	conn, err := connector.Connect(context.Background())
@@ -234,8 +235,8 @@ func openDuck(d forest.Data) *duck {
 	appender, err := duckdb.NewAppenderFromConn(conn, "", "rows")
 	check(err)
 	row := make([]driver.Value, features+2)
-	for i := range d.Target {
-		row[0], row[1] = int64(i), int32(d.Target[i])
+	for i := range d.Class {
+		row[0], row[1] = int64(i), int32(d.Class[i])
 		for f := range d.Columns {
 			row[f+2] = d.Columns[f][i]
 		}

@@ -120,8 +120,8 @@ func TestChaos(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		c := newChaos(t, embeddedURL, seed, days)
-		c.postgres = pgtest.Start(t)
-		c.shareStore(c.postgres.Database(t))
+		c.postgres = []*pgtest.Server{pgtest.Start(t)}
+		c.shareStore(c.postgres[0].Database(t))
 		c.roles = [][]string{{"serve", "--listen", "", "--lease", "1s", "--parallel", "2"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "2"},
 			{"worker", "--lease", "1s", "--parallel", "1"}}
 		c.wreak(*kills)
@@ -129,12 +129,13 @@ func TestChaos(t *testing.T) {
 	})
 	t.Run("warehouse", func(t *testing.T) {
 		t.Parallel()
-		server := pgtest.Start(t)
-		c := newChaos(t, server.Database(t), seed, days)
-		c.postgres = server
-		c.shareStore(server.Database(t))
+		warehouse := pgtest.Start(t)
+		c := newChaos(t, warehouse.Database(t), seed, days)
+		c.postgres = []*pgtest.Server{pgtest.Start(t), warehouse}
+		c.shareStore(c.postgres[0].Database(t))
 		c.roles = [][]string{{"serve", "--listen", "", "--lease", "1s", "--parallel", "2"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "1"},
 			{"serve", "--listen", "", "--lease", "1s", "--no-worker"}, {"serve", "--listen", "", "--lease", "1s", "--parallel", "2", "--no-scheduler"}}
+		c.freezes, c.longest = 3, 4*time.Second // long enough for others to do its work while its transaction stands open
 		c.wreak(*kills)
 		want.compare(t, c.outcome())
 	})
@@ -160,10 +161,12 @@ type chaos struct {
 	days     int
 	rng      *rand.Rand
 	store    *store.Store
-	postgres *pgtest.Server // nil: the store is in the project
-	env      []string       // of all processes
-	roles    [][]string     // the command of each process
-	servers  []*server      // one for each role
+	postgres []*pgtest.Server // that go away now and then; none: store and warehouse are in the project
+	env      []string         // of all processes
+	roles    [][]string       // the command of each process
+	servers  []*server        // one for each role
+	freezes  int              // one of so many kills comes with a process that is stopped for a while
+	longest  time.Duration    // that
 
 	began                            time.Time
 	busy, frozen, outages, restarted int // for the summary; busy are the kills while there was work
@@ -171,7 +174,8 @@ type chaos struct {
 
 func newChaos(t *testing.T, warehouse string, seed uint64, days int) *chaos {
 	t.Logf("again with: -chaos-seed %d", seed)
-	return &chaos{t: t, dir: writeChaos(t, warehouse, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
+	return &chaos{t: t, dir: writeChaos(t, warehouse, days, "2", "0.3"), days: days, rng: rand.New(rand.NewPCG(seed, 0)),
+		began: time.Now(), freezes: 5, longest: 2500 * time.Millisecond}
 }
 
 // openStore opens the store for the test itself.
@@ -208,7 +212,7 @@ func (c *chaos) wreak(n int) {
 	mend := c.breakStore(n)
 	for k := 1; k <= n; k++ {
 		sleep(c.rng, 200*time.Millisecond, 1500*time.Millisecond)
-		if c.rng.IntN(5) == 0 {
+		if c.rng.IntN(c.freezes) == 0 {
 			c.freeze(c.rng.IntN(len(c.servers)))
 		}
 		if c.missing() != "" {
@@ -229,7 +233,7 @@ func (c *chaos) wreak(n int) {
 	for _, s := range c.servers {
 		s.stop(c.t)
 	}
-	c.t.Logf("%d kills (%d while there was work), %d processes frozen, %d outages of the store, %d starts that met one; %s for %d days",
+	c.t.Logf("%d kills (%d while there was work), %d processes frozen, %d outages of a database, %d starts that met one; %s for %d days",
 		n, c.busy, c.frozen, c.outages, c.restarted, time.Since(c.began).Round(100*time.Millisecond), c.days)
 }
 
@@ -240,7 +244,7 @@ func (c *chaos) start(i int) { c.servers[i] = startServer(c.t, c.dir, c.env, c.r
 func (c *chaos) freeze(i int) {
 	c.frozen++
 	c.servers[i].signal(syscall.SIGSTOP)
-	sleep(c.rng, 1100*time.Millisecond, 2500*time.Millisecond)
+	sleep(c.rng, 1100*time.Millisecond, c.longest)
 	c.servers[i].signal(syscall.SIGCONT)
 }
 
@@ -261,7 +265,7 @@ func (c *chaos) revive() {
 	}
 }
 
-// breakStore takes the PostgreSQL server away for up to 2 s every now and then, until the function it gives is called.
+// breakStore takes a PostgreSQL server away for up to 2 s every now and then, until the function it gives is called.
 func (c *chaos) breakStore(kills int) (mend func()) {
 	if c.postgres == nil {
 		return func() {}
@@ -280,10 +284,11 @@ func (c *chaos) breakStore(kills int) (mend func()) {
 				return
 			case <-time.After(least + time.Duration(rng.Int64N(int64(most-least)))):
 			}
-			end := []func(){c.postgres.Stop, c.postgres.Kill}[rng.IntN(2)]
+			server := c.postgres[rng.IntN(len(c.postgres))]
+			end := []func(){server.Stop, server.Kill}[rng.IntN(2)]
 			end()
 			sleep(rng, 0, 2*time.Second)
-			if err := c.postgres.Start(); err != nil {
+			if err := server.Start(); err != nil {
 				c.t.Error(err)
 				return
 			}

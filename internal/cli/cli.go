@@ -202,7 +202,7 @@ var intents = map[string]intent{
 	"show": {"tasks", "logs"}, "debug": {"why", "logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
 	"ps": {"runs"}, "scheduler": {"serve"}, "server": {"serve"}, "webserver": {"serve"}, "daemon": {"serve"}, "up": {"serve"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run", "serve"}, "exec": {"run"}, "train": {"run", "model"},
 	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
-	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate"}, "lint": {"validate"}, "parse": {"validate"},
+	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate", "doctor"}, "lint": {"validate"}, "parse": {"validate"},
 	"migration": {"migrate"}, "migrations": {"migrate"}, "compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},
 }
 

@@ -9,7 +9,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	addGroup(root, "run", "Run:", a.runCommand(), a.backfillCommand(), a.backfillsCommand(), a.clearCommand(), a.markCommand(),
 		a.migrateCommand())
 	addGroup(root, "serve", "Serve:", a.serveCommand(), a.workerCommand(), a.pauseCommand(), a.unpauseCommand())
-	addGroup(root, "look", "Look:", a.runsCommand(), a.tasksCommand(), a.logsCommand(), a.whyCommand(), a.modelCommand())
+	addGroup(root, "look", "Look:", a.runsCommand(), a.tasksCommand(), a.logsCommand(), a.whyCommand(), a.doctorCommand(), a.modelCommand())
 	root.RunE = unknownCommand
 	root.Args = cobra.ArbitraryArgs
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -123,4 +124,23 @@ func TestSQLThatIsOverIsGoneFromPostgreSQL(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestServerWaitsForItsWarehouse starts a server while the database is away: it leads once that is back.
+func TestServerWaitsForItsWarehouse(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Start(t)
+	url := database.Database(t)
+	dir := writeEndless(t, url, "select 1", "")
+	database.Stop()
+	s := startServer(t, dir, nil, "serve", "--listen", "")
+	s.await(t, "the warehouse does not answer")
+	if err := database.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.await(t, "this process leads")
+	if out := damson(t, dir, "run", "p"); !strings.Contains(out, "success") {
+		t.Errorf("the run ended with:\n%s", out)
+	}
+	s.stop(t)
 }

@@ -26,6 +26,8 @@ import (
 	"damson/internal/serve"
 	"damson/internal/sqltext"
 	"damson/internal/store"
+	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
 	"damson/internal/watch"
 )
 
@@ -226,7 +228,7 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 			return nil, err
 		}
 	}
-	w, err := openWarehouse(ctx, p)
+	w, err := s.awaitWarehouse(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -241,6 +243,27 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 		return w, nil
 	}
 	return w, s.writeServerNote()
+}
+
+// openPatience is how long a server waits for a warehouse that takes no connections when it starts.
+const openPatience = 30 * time.Second
+
+// awaitWarehouse opens the warehouse. One that is away just then, because its server starts again, has some time to come back.
+func (s *server) awaitWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
+	until := s.clock.Now().Add(openPatience)
+	for told := false; ; told = true {
+		w, err := openWarehouse(ctx, p)
+		e := (*driver.Error)(nil)
+		if err == nil || !errors.As(err, &e) || e.Class != driver.Connection || s.clock.Now().After(until) {
+			return w, err
+		}
+		if !told {
+			s.log.Warn("the warehouse does not answer; this process tries again for a while", "patience", openPatience, "error", e.Message)
+		}
+		if s.clock.Sleep(ctx, 250*time.Millisecond) != nil {
+			return nil, err
+		}
+	}
 }
 
 // waitForLock takes the project's lock: at once when the store is in the project, else when the process that has it ends.

@@ -44,17 +44,22 @@ func (s *server) writeServerNote() error {
 	return os.Rename(path+".new", path)
 }
 
+// readServerNote reads the note of the project in a directory; there is false when no server has left one.
+func readServerNote(dir string) (note serverNote, there bool) {
+	text, err := os.ReadFile(serverNoteFile(dir))
+	if err == nil {
+		err = json.Unmarshal(text, &note)
+	}
+	return note, err == nil
+}
+
 // newToken is what the server asks of those who want rows.
 func newToken() string { return rand.Text() }
 
 // queryServed has the server run a statement; ok is false when there is no note of one.
 func (a *app) queryServed(ctx context.Context, p *project.Project, sql string) (rows array.RecordReader, ok bool, err error) {
-	text, err := os.ReadFile(serverNoteFile(p.Dir))
-	if err != nil {
-		return nil, false, nil
-	}
-	var note serverNote
-	if err := json.Unmarshal(text, &note); err != nil {
+	note, there := readServerNote(p.Dir)
+	if !there {
 		return nil, false, nil
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, note.URL+serve.QueryPath, bytes.NewReader([]byte(sql)))

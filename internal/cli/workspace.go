@@ -108,14 +108,18 @@ func (a *app) openStoreIn(ctx context.Context, projectDir string) (*store.Store,
 	case "postgres", "postgresql":
 		open = func() (storedriver.DB, error) { return postgres.Open(ctx, a.storeURL()) }
 	default:
-		return nil, usage("Unknown kind of store", "--store (or DAMSON_STORE) begins with "+scheme+":.",
-			"Write postgres://USER@HOST/DATABASE, or leave it out: the store is then in the project's directory.")
+		return nil, unknownStore(scheme)
 	}
 	db, err := open()
 	if err != nil {
 		return nil, err
 	}
 	return store.New(ctx, db)
+}
+
+func unknownStore(scheme string) error {
+	return usage("Unknown kind of store", "--store (or DAMSON_STORE) begins with "+scheme+":.",
+		"Write postgres://USER@HOST/DATABASE, or leave it out: the store is then in the project's directory.")
 }
 
 // openWarehouse opens the environment's warehouse.

@@ -77,7 +77,7 @@ func judgeActivity(a activity) []Check {
 			what = "a session waits for a lock on " + w.table
 		}
 		checks = append(checks, Check{Status: Warning, What: fmt.Sprintf("%s, for %s", what, w.waiting.since.Round(time.Second)),
-			Why: fmt.Sprintf("%s waits for %s. Damson's tasks may wait as well.", w.waiting, w.holding),
+			Why: fmt.Sprintf("%s waits for %s. Damson's tasks may wait as well.", upper(w.waiting.String()), w.holding),
 			Fix: fmt.Sprintf("Let the latter end its transaction, or end it: SELECT pg_terminate_backend(%d);", w.holding.pid)})
 	}
 	for _, s := range a.long {

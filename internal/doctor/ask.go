@@ -21,7 +21,6 @@ func (r row) text(i int) string  { s, _ := r[i].(string); return s }
 func (r row) whole(i int) int64  { n, _ := r[i].(int64); return n }
 func (r row) real(i int) float64 { f, _ := r[i].(float64); return f }
 func (r row) truth(i int) bool   { b, _ := r[i].(bool); return b }
-func (r row) present(i int) bool { return r[i] != nil }
 func (r row) table(i int) Table  { return Table{r.text(i), r.text(i + 1)} }
 func (q Query) one(ctx context.Context, sql string) (row, error) {
 	all, err := q.all(ctx, sql)

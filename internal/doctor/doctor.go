@@ -93,22 +93,18 @@ func take(ctx context.Context, most int64, steps []step) []Check {
 	return all
 }
 
-// run takes the step and waits for it no longer than its time, whether it comes back or not.
-func (s step) run(ctx context.Context) []Check {
-	patience := s.patience
-	if patience == 0 {
-		patience = askPatience
-	}
+// within runs f and waits for it no longer than the patience, whether it comes back or not.
+func within[T any](ctx context.Context, patience time.Duration, f func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	type outcome struct {
-		checks []Check
-		err    error
+		value T
+		err   error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		checks, err := s.do(ctx)
-		done <- outcome{checks, err}
+		value, err := f(ctx)
+		done <- outcome{value, err}
 	}()
 	var o outcome
 	select {
@@ -116,17 +112,37 @@ func (s step) run(ctx context.Context) []Check {
 	case <-ctx.Done():
 		o.err = ctx.Err()
 	}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		o.checks = []Check{{Status: Warning, What: fmt.Sprintf("no answer within %s", patience),
-			Why: "It was not waited for any longer, so nothing is known about it.", Fix: "Look whether the machine or server is overloaded or locked, and try again."}}
-	case o.err != nil:
-		o.checks = []Check{found(Warning, "could not be looked at", o.err)}
+	if o.err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		o.err = lateError(patience)
 	}
-	for i := range o.checks {
-		o.checks[i].Area, o.checks[i].Name = s.area, s.name
+	return o.value, o.err
+}
+
+// lateError is the error of what was not waited for any longer.
+func lateError(patience time.Duration) error {
+	return diag.Finding{Summary: fmt.Sprintf("no answer within %s", patience), Detail: "It was not waited for any longer, so nothing is known about it.",
+		Fix: "Look whether the machine or server is overloaded or locked, and try again.", Cause: context.DeadlineExceeded}
+}
+
+// run takes the step.
+func (s step) run(ctx context.Context) []Check {
+	patience := s.patience
+	if patience == 0 {
+		patience = askPatience
 	}
-	return o.checks
+	checks, err := within(ctx, patience, s.do)
+	if err != nil {
+		checks = []Check{found(Warning, "could not be looked at", err)}
+	}
+	return s.named(checks)
+}
+
+// named puts the step's name to its checks.
+func (s step) named(checks []Check) []Check {
+	for i := range checks {
+		checks[i].Area, checks[i].Name = s.area, s.name
+	}
+	return checks
 }
 
 // notChecked are the checks of steps that could not be taken.
@@ -136,14 +152,4 @@ func notChecked(steps []step, why string) []Check {
 		checks[i] = Check{Area: s.area, Name: s.name, Status: NotChecked, What: "not checked", Why: why}
 	}
 	return checks
-}
-
-// broken reports whether one of the checks is a problem or could not be found out.
-func broken(checks []Check) bool {
-	for _, c := range checks {
-		if c.Status == Problem || c.Status == NotChecked {
-			return true
-		}
-	}
-	return false
 }

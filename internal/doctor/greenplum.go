@@ -32,7 +32,7 @@ FROM tree AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.oid ORDER BY 1, 2, 6`
 // segment there. Counting rows would read the tables.
 const spreadSQL = `SELECT CAST(g.oid AS bigint), CAST(g.segment AS bigint), CAST(g.bytes AS bigint)
 FROM (SELECT CAST(CAST(c.oid AS text) AS bigint) AS oid, c.gp_segment_id AS segment, pg_relation_size(c.oid) AS bytes
-	FROM gp_dist_random('pg_catalog.pg_class') AS c WHERE c.oid IN ($oids)) AS g ORDER BY 1, 2`
+	FROM gp_dist_random('pg_class') AS c WHERE c.oid IN ($oids)) AS g ORDER BY 1, 2`
 
 // segmentSQL gives the processes of the cluster; content -1 is the coordinator.
 const segmentSQL = `SELECT CAST(content AS bigint), CAST(role AS text), CAST(preferred_role AS text), CAST(mode AS text), CAST(status AS text),
@@ -135,9 +135,9 @@ func judgeStorage(n Needs, tables []storage) []Check {
 // formatAdvice says why the next table that Damson makes would be a heap again.
 func formatAdvice(w Writer) string {
 	if w.Target.Storage.Format == "heap" {
-		return "The task's storage says format = \"heap\": change it."
+		return "The task says storage = \"heap\": change it."
 	}
-	return "Tables that Damson makes are in columns unless the task's storage says otherwise."
+	return "Tables that Damson makes are in columns unless the task says otherwise."
 }
 
 // judgeSpread judges how evenly the segments hold a table.
@@ -160,7 +160,7 @@ func judgeSpread(t storage, w Writer) (c Check, uneven bool) {
 	return Check{Status: Warning, At: w.At, What: fmt.Sprintf("%s is spread unevenly", t.Table),
 		Why: fmt.Sprintf("Segment %d of %d has %.0f %% of its %s (%s). Every query over it waits for that segment.", fullest, n,
 			100*float64(largest)/float64(total), bytes(total), by),
-		Fix: fmt.Sprintf("Spread it by a column of many values that are about equally frequent: ALTER TABLE %s SET DISTRIBUTED BY (…); and say so in the task's storage: distributed_by = [\"…\"].", t.Table)}, true
+		Fix: fmt.Sprintf("Spread it by a column of many values that are about equally frequent: ALTER TABLE %s SET DISTRIBUTED BY (…); and say so in the task: distributed_by = [\"…\"].", t.Table)}, true
 }
 
 // segment is one process of the cluster.

@@ -20,7 +20,7 @@ type statistics struct {
 	unknown    int64   // bytes of them without statistics
 	rows       float64 // as it estimates
 	live, dead int64   // rows; PostgreSQL only
-	modified   int64   // rows since the last ANALYZE; PostgreSQL only
+	modified   int64   // rows since the last ANALYZE, when that is an hour ago: changes are counted late, also those from before it
 }
 
 // statisticsSQL sums over a table and its partitions, at whatever level. reltuples is -1 (before PostgreSQL 14: 0) as long as nobody
@@ -33,7 +33,8 @@ const statisticsSQL = `WITH RECURSIVE w(schema, name) AS ($tables), tree AS (
 SELECT s.schema, s.name, CAST(sum(s.bytes) AS bigint), CAST(sum(CASE WHEN s.reltuples <= 0 THEN s.bytes ELSE 0 END) AS bigint),
 	CAST(sum(greatest(s.reltuples, 0)) AS double precision), CAST(sum(s.live) AS bigint), CAST(sum(s.dead) AS bigint), CAST(sum(s.modified) AS bigint)
 FROM (SELECT t.schema, t.name, CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes, c.reltuples,
-		coalesce(a.n_live_tup, 0) AS live, coalesce(a.n_dead_tup, 0) AS dead, coalesce(a.n_mod_since_analyze, 0) AS modified
+		coalesce(a.n_live_tup, 0) AS live, coalesce(a.n_dead_tup, 0) AS dead,
+		CASE WHEN greatest(a.last_analyze, a.last_autoanalyze) > clock_timestamp() - interval '1 hour' THEN 0 ELSE coalesce(a.n_mod_since_analyze, 0) END AS modified
 	FROM tree AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.oid LEFT JOIN pg_catalog.pg_stat_all_tables AS a ON a.relid = t.oid) AS s
 GROUP BY s.schema, s.name ORDER BY 1, 2`
 
@@ -82,7 +83,7 @@ func judgeStatistics(s server, kind string, tables []statistics) []Check {
 	}
 	if len(old) > 0 {
 		checks = append(checks, Check{Status: Warning, What: plural(len(old), "large table") + " with old statistics",
-			Why: "More than half of their rows have changed since: " + list(old) + ".", Fix: analyze(old)})
+			Why: "More than half of their rows have changed since, and nobody has come for an hour: " + list(old) + ".", Fix: analyze(old)})
 	}
 	if len(dead) > 0 {
 		checks = append(checks, Check{Status: Warning, What: plural(len(dead), "large table") + " with more dead rows than living",
@@ -150,7 +151,7 @@ func judgeParts(parts []part) []Check {
 		case p.layout == nil:
 			c.What = fmt.Sprintf("%s has no partitions that can be exchanged", p.Table)
 			c.Why = fmt.Sprintf("Task %s declares native partitions, and the table is not cut, or by more than one date or timestamp. Its rows are replaced by deleting and inserting.", p.Task)
-			c.Fix = "Rename the table, let the next run make it anew, and fill it with a backfill; or remove native from the task's storage."
+			c.Fix = "Rename the table, let the next run make it anew, and fill it with a backfill; or remove native from the task."
 		case !strings.EqualFold(p.layout.Column, p.Column):
 			c.What = fmt.Sprintf("%s is cut by %s, not by %s", p.Table, p.layout.Column, p.Column)
 			c.Why = fmt.Sprintf("Task %s replaces rows by %s, so no partition can be exchanged.", p.Task, p.Column)
@@ -164,7 +165,7 @@ func judgeParts(parts []part) []Check {
 			}
 			c.What = fmt.Sprintf("%s has partitions that overlap the next interval's", p.Table)
 			c.Why = fmt.Sprintf("Rows of %s belong to %s, with those of other intervals, so they are deleted and inserted instead of exchanged.", days, list(odd))
-			c.Fix = fmt.Sprintf("Cut it into partitions of a %s, or declare the size that it has.", p.Size)
+			c.Fix = fmt.Sprintf("Cut it into partitions of a %s, or declare the size that it has (native).", p.Size)
 		case p.fit.Default != "":
 			c.What = fmt.Sprintf("rows of the next interval go to the default partition of %s", p.Table)
 			c.Why = fmt.Sprintf("There is no partition for %s, and none is made while %s takes the rows. They are deleted and inserted instead of exchanged.", days, p.fit.Default)

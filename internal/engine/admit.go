@@ -321,7 +321,7 @@ func (a *admission) readPast(ctx context.Context) error {
 	for _, r := range a.runs {
 		planned[r.ID] = r
 	}
-	within = a.complement(within, planned)
+	within = a.complement(within)
 	if before := a.nearest(name, first.Start, -1); before != nil && (len(others) == 0 || others[0].Start.Before(before.Start)) {
 		others = []run.Run{before.Run}
 	}
@@ -347,14 +347,22 @@ func (a *admission) readPast(ctx context.Context) error {
 	return a.linkNext(ctx, past)
 }
 
-// complement adds the runs of the plan that are not in the store yet.
-func (a *admission) complement(stored []run.Run, planned map[string]*runState) []run.Run {
+// complement adds the runs that are not in the store yet: those of the plan, and driven ones between them.
+func (a *admission) complement(stored []run.Run) []run.Run {
 	there := map[string]bool{}
 	for _, r := range stored {
 		there[r.ID] = true
 	}
-	for _, r := range a.runs {
+	first, last := a.runs[0], a.runs[len(a.runs)-1]
+	between := slices.Clone(a.runs)
+	for _, r := range a.driven() {
+		if r.Pipeline == first.Pipeline && r.Start.After(first.Start) && r.Start.Before(last.Start) {
+			between = append(between, r)
+		}
+	}
+	for _, r := range between {
 		if !there[r.ID] {
+			there[r.ID] = true
 			stored = append(stored, r.Run)
 		}
 	}

@@ -80,12 +80,13 @@ func (a *alarms) ring(now time.Time) {
 	}
 }
 
-// stop ends the sleeper; alarms stay.
+// stop ends the sleeper, and takes back its signal; alarms stay.
 func (a *alarms) stop() {
 	if a.cancel != nil {
 		a.cancel()
 		a.sleeper.Wait()
 	}
+	signalled(a.wake)
 	a.armed, a.cancel = time.Time{}, nil
 }
 

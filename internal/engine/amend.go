@@ -303,17 +303,18 @@ func (l *Loop) driven() []*runState {
 	return all
 }
 
-// inquire asks the ledger about an execution whose worker is gone.
+// inquire asks the ledger about an execution whose worker is gone, until it has answered or the loop is closed.
 func (l *Loop) inquire(ctx context.Context, x *execution) {
 	x.asked = true
-	asking, claims := l.question(true), x.work.Claims
-	go func() {
+	ctx, x.quiet = context.WithCancel(ctx)
+	asking, claims, told := l.question(true), x.work.Claims, l.deliver(x)
+	l.asking.Go(func() {
 		e := Ended{Err: errLost}
 		e.Committed, e.Doubt = asking.settle(ctx, claims)
 		if e.Doubt == nil {
-			l.deliver(x)(e)
+			told(e)
 		}
-	}()
+	})
 }
 
 var errLost = errors.New(gone)

@@ -97,8 +97,8 @@ func (l *Loop) fall(err error) {
 	l.Stop(err)
 }
 
-// Wait blocks until something happened, wake was signalled or the time has come, and takes in what happened. It returns
-// at once when ctx has ended, and stops the loop.
+// Wait blocks until something happened, wake was signalled or the time has come, and takes in all that happened, in the same
+// order each time. It returns at once when ctx has ended, and stops the loop.
 func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) {
 	interrupt := ctx.Done()
 	if l.stopped != nil {
@@ -106,22 +106,20 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 	}
 	l.alarms.until = until
 	l.alarms.arm()
+	rang, written, interrupted := false, false, false
 	select {
 	case x := <-l.done:
 		l.now = l.clock.Now()
 		l.complete(x)
 	case <-l.alarms.wake:
-		l.alarms.stop()
-		l.now = l.clock.Now()
+		rang = true
 	case <-l.lines.written:
-		l.now = l.clock.Now()
-		l.alarms.set(l.now.Add(time.Second), func() { l.lines.due = true })
+		written = true
 	case <-wake:
-		l.now = l.clock.Now()
 	case <-interrupt:
-		l.now = l.clock.Now()
-		l.Stop(ErrInterrupted)
+		interrupted = true
 	}
+	l.now = l.clock.Now()
 	for more := true; more; {
 		select {
 		case x := <-l.done:
@@ -130,8 +128,28 @@ func (l *Loop) Wait(ctx context.Context, wake <-chan struct{}, until time.Time) 
 			more = false
 		}
 	}
+	if rang || signalled(l.alarms.wake) {
+		l.alarms.stop()
+	}
+	if written || signalled(l.lines.written) {
+		l.alarms.set(l.now.Add(time.Second), func() { l.lines.due = true })
+	}
+	if interrupted || signalled(interrupt) {
+		l.Stop(ErrInterrupted)
+	}
+	signalled(wake) // what follows looks at all that it may stand for
 	l.alarms.ring(l.now)
 	l.settle()
+}
+
+// signalled takes a signal, if there is one.
+func signalled(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // Stop lets nothing more start and cancels what runs in this process.
@@ -153,10 +171,16 @@ func (l *Loop) Drain() {
 	}
 }
 
-// Close is called when the loop is used no more. Executions that end later find nobody.
+// Close is called when the loop is used no more. Executions that end later find nobody; the ledger is asked no more.
 func (l *Loop) Close() {
 	l.alarms.stop()
 	close(l.quit)
+	for x := range l.under {
+		if x.quiet != nil {
+			x.quiet()
+		}
+	}
+	l.asking.Wait()
 	l.lines.leave(l.o.Stray)
 }
 

@@ -61,21 +61,29 @@ func empty(b *store.Batch) bool {
 }
 
 // persist writes to the store and tries again when that fails, without end for a loop that serves. A write may have happened
-// although it was reported as failed: that is looked at.
+// although it was reported as failed. What the store has tells so only as long as nobody else can have written it: another
+// leader comes to the same decisions, with the same numbers of attempts. A loop with a fence therefore makes the write again
+// first: refused as deposed it is lost, whoever wrote what is there; refused as stale, under a fence that holds, it had
+// happened.
 func (l *Loop) persist(ctx context.Context, b store.Batch) error {
+	again := false
 	for delay := 50 * time.Millisecond; ; delay *= 3 {
 		err := l.store.Commit(ctx, b)
-		if err == nil || len(b.Changes) > 0 && l.applied(ctx, b.Changes) {
+		var stale *store.StaleError
+		unfit := errors.As(err, &stale)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrDeposed):
+			return err
+		case (b.Fence == 0 || again && unfit) && len(b.Changes) > 0 && l.applied(ctx, b.Changes):
 			return nil
 		}
-		if errors.Is(err, store.ErrDeposed) {
-			return err
-		}
-		var stale *store.StaleError
-		if l.o.Serves && !errors.As(err, &stale) {
+		again = true
+		if l.o.Serves && !unfit {
 			delay = min(delay, 300*time.Millisecond)
 		}
-		if errors.As(err, &stale) || delay > time.Second || l.clock.Sleep(ctx, delay) != nil {
+		if unfit || delay > time.Second || l.clock.Sleep(ctx, delay) != nil {
 			if told := (diag.Finding{}); errors.As(err, &told) {
 				return told
 			}

@@ -37,6 +37,7 @@ type Loop struct {
 	stopped error // why no more work starts: ErrInterrupted, or the store's or ledger's error
 	broken  bool  // the store does not take changes
 	quit    chan struct{}
+	asking  sync.WaitGroup // questions to the ledger
 }
 
 // LoopOptions say for whom a loop works; the zero value is for a command that drives one plan.

@@ -26,10 +26,11 @@ type execution struct {
 	limit  *alarm // its time-out
 	order  int
 	ended  bool
-	aside  bool // it takes no worker: a look of a deferred task, or a question to the ledger
-	remote bool // what it comes to is told by Finish
-	asked  bool // its worker is gone, and the ledger is being asked
-	split  bool // it was one for several intervals, of which the ledger is asked one by one
+	aside  bool   // it takes no worker: a look of a deferred task, or a question to the ledger
+	remote bool   // what it comes to is told by Finish
+	asked  bool   // its worker is gone, and the ledger is being asked
+	quiet  func() // ends that question
+	split  bool   // it was one for several intervals, of which the ledger is asked one by one
 	// amends is what somebody wants of its task runs, whatever it comes to.
 	amends map[*runState]func()
 }
@@ -223,6 +224,9 @@ func (l *Loop) let(x *execution) {
 	}
 	l.alarms.drop(x.limit)
 	x.cancel(nil)
+	if x.quiet != nil {
+		x.quiet()
+	}
 }
 
 // settleRun takes in what an execution came to for its kth run.

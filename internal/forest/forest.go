@@ -1,179 +1,177 @@
-// Package forest learns and applies random forests for binary classification (L. Breiman, "Random Forests", Machine
-// Learning 45, 2001) on binned columns, as LightGBM and XGBoost bin them. Its central type is Forest, made by Train or
-// Decode and never changed afterwards.
+// Package forest learns random forests (L. Breiman, "Random Forests", Machine Learning 45, 2001) and single decision trees
+// (L. Breiman and others, "Classification and Regression Trees", 1984) on binned columns, for two or more classes and for
+// numbers. Its central function is Train, which gives a tree.Model.
 //
 // Invariants:
 //  1. The same set of rows (values, targets, keys), parameters and seed give the same forest, byte for byte, in any row
 //     order, with any number of threads, on any machine: after binning all sums are of integers, the bootstrap is drawn
 //     from each row's key, and ties between splits go to the lower feature, then the lower bin.
-//  2. A forest's SQL gives the same number as Predict: the same comparisons, and the same order of additions.
-//  3. Decode accepts exactly what Encode writes; whatever else it is given, it refuses with an error.
+//  2. A split leaves min_leaf rows on both sides, as drawn by the bootstrap, and makes the node's impurity (Gini's for
+//     classes, the variance for numbers) smaller.
 //
-// Values: NaN is "missing" (SQL's NULL). It has a bin of its own, and each split has learned to which side it goes. The
-// infinities are ordinary values at the two ends. -0 equals 0.
+// Numbers to be learned are rounded to a multiple of a power of two, so that sums of them are exact (tree.FixedPoint): for
+// n rows of size at most s to within s/2⁵⁰, or s·n/2⁵⁸ when that is more.
+//
+// Categories are ordered in each node by the share of class 1, of the node's most frequent class when there are more than
+// two, or by the mean of the numbers; a split takes the first ones of that order, equal ones by their code. For two classes and
+// for numbers no other subset is better (W. Fisher 1958; Breiman 1984); for more it is a rule of thumb.
 //
 // The package reads no files, knows no database and tells no time.
 package forest
 
 import (
-	"fmt"
-)
+	"cmp"
+	"context"
+	"math"
+	"sync/atomic"
 
-// Limits that keep hostile or absurd input from taking all memory.
-const (
-	MaxFeatures = 65_535
-	MaxTrees    = 10_000
-	MaxDepth    = 64
-	MaxBins     = 255     // the missing values' bin makes it 256: a byte
-	MaxRows     = 1 << 30 // so that the product of two weighted counts fits in 64 bits
+	"damson/internal/tree"
 )
 
 // Params say how to grow a forest. The words are those of pipeline.RandomForest.
 type Params struct {
 	Trees            int
-	MaxDepth         int // of a leaf; the root's depth is 0
-	FeaturesPerSplit int // drawn for each split from those that vary in the node; 0 = square root of their number
-	MinSplit         int // rows a node needs to be split, as drawn by the bootstrap
-	MinLeaf          int // rows a leaf keeps, as drawn by the bootstrap
-	Bins             int // of a feature with more distinct values
+	MaxDepth         int       // of a leaf; the root's depth is 0
+	FeaturesPerSplit int       // drawn for each split from those that vary in the node; 0 = square root of their number, of numbers a third
+	MinSplit         int       // rows a node needs to be split, as drawn by the bootstrap
+	MinLeaf          int       // rows a leaf keeps, as drawn by the bootstrap
+	Bins             int       // of a feature with more distinct values
+	WholeRows        bool      // every tree learns from all rows as they are; no bootstrap
+	MinGain          float64   // decrease of impurity that a split needs, times the node's share of the tree's rows
+	Alpha            float64   // prunes: what a leaf costs in impurity, see prune
+	ClassWeights     []float64 // of each class, 1/1024 to 1024, rounded to 1/1024; nil = all alike
 	Seed             int64
+}
+
+// DecisionTree makes p the parameters of a single tree that looks at all rows and all features.
+func DecisionTree(p Params) Params {
+	p.Trees, p.FeaturesPerSplit, p.WholeRows = 1, tree.MaxFeatures, true
+	return p
 }
 
 // Check says in words which parameter is out of range, or gives nil.
 func (p Params) Check() error {
-	ranges := []struct {
-		name          string
-		value, lo, hi int
-	}{
-		{"trees", p.Trees, 1, MaxTrees},
-		{"max_depth", p.MaxDepth, 1, MaxDepth},
-		{"features_per_split", p.FeaturesPerSplit, 0, MaxFeatures},
-		{"min_split", p.MinSplit, 0, MaxRows},
-		{"min_leaf", p.MinLeaf, 0, MaxRows},
-		{"bins", p.Bins, 2, MaxBins},
+	return cmp.Or(
+		tree.Range("trees", float64(p.Trees), 1, tree.MaxTrees),
+		tree.Range("max_depth", float64(p.MaxDepth), 1, tree.MaxDepth),
+		tree.Range("features_per_split", float64(p.FeaturesPerSplit), 0, tree.MaxFeatures),
+		tree.Range("min_split", float64(p.MinSplit), 0, tree.MaxRows),
+		tree.Range("min_leaf", float64(p.MinLeaf), 0, tree.MaxRows),
+		tree.Range("bins", float64(p.Bins), 2, tree.MaxBins),
+		tree.Range("min_gain", p.MinGain, 0, math.MaxFloat64),
+		tree.Range("alpha", p.Alpha, 0, math.MaxFloat64),
+	)
+}
+
+// Options say how to compute, not what: the forest does not depend on them.
+type Options struct {
+	Threads  int                   // 0 = all processors
+	Progress func(done, total int) // called after each tree, from several goroutines; may be nil
+}
+
+// Train grows a forest. It reports unusable data in words that name no column, since it knows only their numbers.
+func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, error) {
+	d = d.WithRows()
+	if err := p.Check(); err != nil {
+		return nil, err
 	}
-	for _, r := range ranges {
-		if r.value < r.lo || r.value > r.hi {
-			return fmt.Errorf("%s is %d, and must be from %d to %d", r.name, r.value, r.lo, r.hi)
+	if err := d.Check(); err != nil {
+		return nil, err
+	}
+	weights, err := tree.ClassWeights(p.ClassWeights, d.Classes)
+	if err != nil {
+		return nil, err
+	}
+	features := len(d.Columns)
+	switch {
+	case p.FeaturesPerSplit > 0:
+		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)
+	case d.Classes == 0:
+		p.FeaturesPerSplit = max(1, features/3)
+	default:
+		p.FeaturesPerSplit = squareRoot(features)
+	}
+	threads := tree.Threads(o.Threads)
+	b, err := bin(ctx, d, p, weights, threads)
+	if err != nil {
+		return nil, err
+	}
+	roots := make([]*tree.Node, p.Trees)
+	var done atomic.Int64
+	err = tree.Parallel(ctx, p.Trees, threads, func(i int) {
+		roots[i] = newGrower(ctx, b, p, i).tree()
+		if o.Progress != nil {
+			o.Progress(int(done.Add(1)), p.Trees)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	m := tree.NewForest(b.bins, d.Classes, weights)
+	m.Add(b.bins, roots...)
+	return m, nil
 }
 
-// Data are the rows to learn from, by column. All slices but Rows have the same length.
-type Data struct {
-	Columns [][]float64
-	Target  []uint8 // 0 or 1
-	Keys    []Key   // of each row's identity, see KeyOf
-	Rows    []int32 // the rows to use; nil = all
-}
-
-// Forest is a trained forest.
-type Forest struct {
-	features int
-	trees    []tree
-}
-
-// tree holds its nodes in preorder: a split's left child stands right behind it.
-type tree struct {
-	nodes  []node
-	leaves []leaf
-}
-
-// node is a split or a leaf, in 16 bytes.
-//
-//	split: value = threshold, feature ≥ 0, next = index of the right child; a row goes left when its value ≤ threshold
-//	leaf:  value = share of class 1, feature = leafMark, next = index into leaves
-type node struct {
-	value       float64
-	next        int32
-	feature     uint16
-	kind        uint8
-	missingLeft bool
-}
-
-const (
-	splitNode uint8 = iota
-	leafNode
-)
-
-// leaf counts the bootstrap rows that ended here.
-type leaf struct{ rows, positives uint32 }
-
-func (l leaf) share() float64 { return float64(l.positives) / float64(l.rows) }
-
-// Features is the number of columns the forest reads.
-func (f *Forest) Features() int { return f.features }
-
-// Trees is the number of trees.
-func (f *Forest) Trees() int { return len(f.trees) }
-
-// Nodes is the number of nodes in all trees, leaves included: what the size of the SQL and the time of scoring grow with.
-func (f *Forest) Nodes() int {
-	n := 0
-	for _, t := range f.trees {
-		n += len(t.nodes)
+func squareRoot(n int) int {
+	root := 1
+	for (root+1)*(root+1) <= n {
+		root++
 	}
-	return n
+	return root
 }
 
-// Depth is the depth of the deepest leaf.
-func (f *Forest) Depth() int {
-	deepest := 0
-	for _, t := range f.trees {
-		t.walk(0, 0, func(_ int, depth int) { deepest = max(deepest, depth) })
+// binned are the rows to learn from, as bytes.
+type binned struct {
+	bins    *tree.Bins
+	columns [][]uint8
+	class   []uint8 // of a row
+	number  []int64 // of a row, in fixed point, the mean of all taken off
+	keys    []tree.Key
+	measure measure
+}
+
+// bin cuts every column into at most p.Bins bins by quantiles of the rows used.
+func bin(ctx context.Context, d tree.Data, p Params, weights []uint64, threads int) (*binned, error) {
+	n := len(d.Rows)
+	b := &binned{columns: make([][]uint8, len(d.Columns)), keys: make([]tree.Key, n)}
+	for i, r := range d.Rows {
+		b.keys[i] = d.Keys[r]
 	}
-	return deepest
-}
-
-// walk visits the nodes under i in preorder.
-func (t tree) walk(i, depth int, visit func(i, depth int)) {
-	visit(i, depth)
-	if n := t.nodes[i]; n.kind == splitNode {
-		t.walk(i+1, depth+1, visit)
-		t.walk(int(n.next), depth+1, visit)
-	}
-}
-
-// Importance gives for each feature the decrease of Gini impurity by its splits, weighted by rows, averaged over the
-// trees and scaled to a sum of 1 (Breiman's "mean decrease in impurity"). All are 0 when no tree has a split.
-func (f *Forest) Importance() []float64 {
-	gains := make([]float64, f.features)
-	for _, t := range f.trees {
-		own := make([]float64, f.features)
-		root := t.gains(0, own)
-		for i := range own {
-			gains[i] += own[i] / float64(root.rows)
+	if d.Classes > 0 {
+		b.class = make([]uint8, n)
+		for i, r := range d.Rows {
+			b.class[i] = d.Class[r]
 		}
+		b.measure = newClassMeasure(weights)
+	} else {
+		var m numberMeasure
+		b.number, m = fixNumbers(d)
+		b.measure = m
 	}
-	total := 0.0
-	for _, g := range gains {
-		total += g
+	var err error
+	if b.bins, err = tree.Cut(ctx, d, p.Bins, p.Seed, threads); err != nil {
+		return nil, err
 	}
-	if total > 0 {
-		for i := range gains {
-			gains[i] /= total
-		}
-	}
-	return gains
+	return b, tree.Parallel(ctx, len(d.Columns), threads, func(f int) { b.columns[f] = b.bins.Code(f, d.Columns[f], d.Rows) })
 }
 
-// gains adds the impurity decreases of the splits under node i to own, and gives the node's counts.
-func (t tree) gains(i int, own []float64) leaf {
-	n := t.nodes[i]
-	if n.kind == leafNode {
-		return t.leaves[n.next]
+// fixNumbers gives the targets as integers. Taking off the mean keeps their sums small.
+func fixNumbers(d tree.Data) ([]int64, numberMeasure) {
+	largest := 0.0
+	for _, r := range d.Rows {
+		largest = max(largest, math.Abs(d.Number[r]))
 	}
-	l, r := t.gains(i+1, own), t.gains(int(n.next), own)
-	sum := leaf{l.rows + r.rows, l.positives + r.positives}
-	// rows · 2p(1-p) before minus after = 2 · gain / rows, see gain.
-	own[n.feature] += 2 * gain(l.rows, l.positives, r.rows, r.positives) / float64(sum.rows)
-	return sum
-}
-
-// gain orders the splits of one node as the decrease of Gini impurity does; it is 0 exactly when both sides have the same
-// share of positives. With d = p₁n₂ - p₂n₁, an exact integer, the decrease is 2d² / (n · n₁n₂).
-func gain(n1, p1, n2, p2 uint32) float64 {
-	d := float64(int64(p1)*int64(n2) - int64(p2)*int64(n1))
-	return d * d / (float64(n1) * float64(n2))
+	// Twice the size because of the mean, and sixteen times the rows because a bootstrap draws some of them so often.
+	scale := tree.FixedPoint(2*largest, 16*len(d.Rows))
+	out := make([]int64, len(d.Rows))
+	sum := int64(0)
+	for i, r := range d.Rows {
+		out[i] = tree.Fixed(d.Number[r], scale)
+		sum += out[i]
+	}
+	mean := sum / int64(len(out))
+	for i := range out {
+		out[i] -= mean
+	}
+	return out, numberMeasure{scale: scale, mean: mean}
 }

@@ -5,15 +5,18 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
+
+	"damson/internal/tree"
 )
 
 // sampleData makes rows whose class depends on the first three features; every feature has missing and infinite values,
 // one has three distinct values, one is always missing, one is constant.
-func sampleData(n, features int, seed uint64) Data {
+func sampleData(n, features int, seed uint64) tree.Data {
 	r := rand.New(rand.NewPCG(seed, 1))
-	d := Data{Columns: make([][]float64, features), Target: make([]uint8, n), Keys: make([]Key, n)}
+	d := tree.Data{Columns: make([][]float64, features), Classes: 2, Class: make([]uint8, n), Keys: make([]tree.Key, n)}
 	for f := range d.Columns {
 		d.Columns[f] = make([]float64, n)
 	}
@@ -28,9 +31,9 @@ func sampleData(n, features int, seed uint64) Data {
 			}
 		}
 		if score+r.NormFloat64() > 0 {
-			d.Target[i] = 1
+			d.Class[i] = 1
 		}
-		d.Keys[i] = KeyOf("row " + strconv.Itoa(i))
+		d.Keys[i] = tree.KeyOf("row " + strconv.Itoa(i))
 	}
 	return d
 }
@@ -54,9 +57,9 @@ func sampleValue(r *rand.Rand, f int) float64 {
 }
 
 // shuffled gives the same rows in another order.
-func shuffled(d Data, seed uint64) Data {
-	order := rand.New(rand.NewPCG(seed, 2)).Perm(len(d.Target))
-	out := Data{Columns: make([][]float64, len(d.Columns)), Target: make([]uint8, len(order)), Keys: make([]Key, len(order))}
+func shuffled(d tree.Data, seed uint64) tree.Data {
+	order := rand.New(rand.NewPCG(seed, 2)).Perm(len(d.Keys))
+	out := tree.Data{Columns: make([][]float64, len(d.Columns)), Categories: d.Categories, Classes: d.Classes, Keys: make([]tree.Key, len(order))}
 	for f := range d.Columns {
 		out.Columns[f] = make([]float64, len(order))
 	}
@@ -64,14 +67,19 @@ func shuffled(d Data, seed uint64) Data {
 		for f := range d.Columns {
 			out.Columns[f][to] = d.Columns[f][from]
 		}
-		out.Target[to], out.Keys[to] = d.Target[from], d.Keys[from]
+		out.Keys[to] = d.Keys[from]
+		if d.Class != nil {
+			out.Class = append(out.Class, d.Class[from])
+		} else {
+			out.Number = append(out.Number, d.Number[from])
+		}
 	}
 	return out
 }
 
 var talk = Params{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 1, Bins: 10, Seed: 7}
 
-func mustTrain(t testing.TB, d Data, p Params, threads int) *Forest {
+func mustTrain(t testing.TB, d tree.Data, p Params, threads int) *tree.Model {
 	t.Helper()
 	f, err := Train(context.Background(), d, p, Options{Threads: threads})
 	if err != nil {
@@ -108,7 +116,7 @@ func TestSameRowsGiveTheSameForest(t *testing.T) {
 
 func TestSampledBinsDoNotDependOnOrder(t *testing.T) {
 	t.Parallel()
-	d, p := sampleData(binSample+40_000, 3, 5), talk
+	d, p := sampleData(240_000, 3, 5), talk
 	p.Trees, p.Bins = 2, 100
 	if a, b := mustTrain(t, d, p, 1), mustTrain(t, shuffled(d, 1), p, 2); a.Hash() != b.Hash() {
 		t.Fatalf("%s and %s", a.Hash(), b.Hash())
@@ -118,7 +126,7 @@ func TestSampledBinsDoNotDependOnOrder(t *testing.T) {
 func TestTrainingOnSomeRowsEqualsTrainingOnThoseAlone(t *testing.T) {
 	t.Parallel()
 	d := sampleData(3000, 6, 9)
-	some, alone := d, Data{Columns: make([][]float64, 6)}
+	some, alone := d, tree.Data{Columns: make([][]float64, 6), Classes: 2}
 	for i := range int32(3000) {
 		if i%3 == 0 {
 			continue
@@ -127,43 +135,11 @@ func TestTrainingOnSomeRowsEqualsTrainingOnThoseAlone(t *testing.T) {
 		for f := range alone.Columns {
 			alone.Columns[f] = append(alone.Columns[f], d.Columns[f][i])
 		}
-		alone.Target, alone.Keys = append(alone.Target, d.Target[i]), append(alone.Keys, d.Keys[i])
+		alone.Class, alone.Keys = append(alone.Class, d.Class[i]), append(alone.Keys, d.Keys[i])
 	}
 	if a, b := mustTrain(t, some, talk, 2), mustTrain(t, alone, talk, 2); a.Hash() != b.Hash() {
 		t.Fatal("the rows left out had an influence")
 	}
-}
-
-// TestCountingTheSmallerChildIsExact compares histograms by subtraction with ones counted directly.
-func TestCountingTheSmallerChildIsExact(t *testing.T) {
-	t.Parallel()
-	d, p := sampleData(2000, 8, 4), talk
-	p.FeaturesPerSplit, p.Trees = 8, 1
-	b, err := bin(context.Background(), withRows(d), p, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newGrower(context.Background(), b, p, 0)
-	root := &pending{hi: len(g.rows), seed: 1}
-	for _, m := range g.marks {
-		root.total += g.words[m]
-	}
-	g.choose(root, nil, nil)
-	middle := g.partition(root)
-	l, r := &pending{hi: middle, total: root.best.left}, &pending{lo: middle, hi: root.hi, total: root.total - root.best.left}
-	for f := range uint16(8) {
-		direct := *g.count(&pending{lo: r.lo, hi: r.hi}, nil, nil, f)
-		if bySubtraction := *g.count(r, root, l, f); bySubtraction != direct {
-			t.Fatalf("feature %d: histograms differ", f)
-		}
-	}
-}
-
-func withRows(d Data) Data {
-	for i := range d.Target {
-		d.Rows = append(d.Rows, int32(i))
-	}
-	return d
 }
 
 func TestMissingValuesFollowTheLearnedSide(t *testing.T) {
@@ -186,13 +162,13 @@ func TestMissingValuesFollowTheLearnedSide(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := Data{Columns: make([][]float64, 1)}
+			d := tree.Data{Columns: make([][]float64, 1), Classes: 2}
 			for i := range 400 {
 				d.Columns[0] = append(d.Columns[0], c.values[i%4])
-				d.Target = append(d.Target, c.classes[i%4])
-				d.Keys = append(d.Keys, KeyOf(strconv.Itoa(i)))
+				d.Class = append(d.Class, c.classes[i%4])
+				d.Keys = append(d.Keys, tree.KeyOf(strconv.Itoa(i)))
 			}
-			got := mustTrain(t, d, Params{Trees: 5, MaxDepth: 6, Bins: 10, MinLeaf: 1}, 1).Predict([]float64{c.value})
+			got := mustTrain(t, d, Params{Trees: 5, MaxDepth: 6, Bins: 10, MinLeaf: 1}, 1).Predict([]float64{c.value})[0]
 			if got < c.least || got > c.mostShare {
 				t.Fatalf("probability %v, want %v to %v", got, c.least, c.mostShare)
 			}
@@ -209,12 +185,8 @@ func TestLimitsOfATree(t *testing.T) {
 	if f.Depth() > 3 {
 		t.Errorf("depth %d", f.Depth())
 	}
-	for _, tree := range f.trees {
-		for _, l := range tree.leaves {
-			if l.rows < 200 {
-				t.Errorf("a leaf of %d rows", l.rows)
-			}
-		}
+	if rows := f.MinLeafRows(); rows < 200 {
+		t.Errorf("a leaf of %d rows", rows)
 	}
 	if f.Trees() != 20 || f.Features() != 8 {
 		t.Errorf("%d trees over %d features", f.Trees(), f.Features())
@@ -250,50 +222,24 @@ func TestImportanceFindsTheFeaturesThatMatter(t *testing.T) {
 	}
 }
 
-func TestBatchEqualsSingleRows(t *testing.T) {
-	t.Parallel()
-	d := sampleData(1500, 9, 6)
-	f := mustTrain(t, d, talk, 2)
-	all, err := f.PredictRows(context.Background(), d.Columns, nil, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	some, err := f.PredictRows(context.Background(), d.Columns, []int32{1400, 3}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := make([]float64, 9)
-	for i, p := range all {
-		for c := range row {
-			row[c] = d.Columns[c][i]
-		}
-		if want := f.Predict(row); p != want {
-			t.Fatalf("row %d: %v by batch, %v alone", i, p, want)
-		}
-	}
-	if some[0] != all[1400] || some[1] != all[3] {
-		t.Fatal("chosen rows differ")
-	}
-}
-
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	ok := sampleData(10, 2, 1)
-	change := func(f func(*Data, *Params)) (Data, Params) {
+	change := func(f func(*tree.Data, *Params)) (tree.Data, Params) {
 		d, p := ok, talk
 		f(&d, &p)
 		return d, p
 	}
-	for want, f := range map[string]func(*Data, *Params){
-		"no rows to learn from":                              func(d *Data, _ *Params) { d.Rows = []int32{} },
-		"no features to learn from":                          func(d *Data, _ *Params) { d.Columns = nil },
-		"bins is 256, and must be from 2 to 255":             func(_ *Data, p *Params) { p.Bins = 256 },
-		"trees is 0, and must be from 1 to 10000":            func(_ *Data, p *Params) { p.Trees = 0 },
-		"max_depth is 65, and must be from 1 to 64":          func(_ *Data, p *Params) { p.MaxDepth = 65 },
-		"one class only: 0 rows of class 0, 10 of class 1":   func(d *Data, _ *Params) { d.Target = bytes.Repeat([]byte{1}, 10) },
-		"target 2 in row 0, and only 0 and 1 can be learned": func(d *Data, _ *Params) { d.Target = bytes.Repeat([]byte{2}, 10) },
-		"column 1 has 9 values for 10 rows":                  func(d *Data, _ *Params) { d.Columns = [][]float64{d.Columns[0], d.Columns[1][:9]} },
-		"3 keys for 10 rows":                                 func(d *Data, _ *Params) { d.Keys = d.Keys[:3] },
+	for want, f := range map[string]func(*tree.Data, *Params){
+		"no rows to learn from":                         func(d *tree.Data, _ *Params) { d.Rows = []int32{} },
+		"no features to learn from":                     func(d *tree.Data, _ *Params) { d.Columns = nil },
+		"bins is 256, and must be from 2 to 255":        func(_ *tree.Data, p *Params) { p.Bins = 256 },
+		"trees is 0, and must be from 1 to 10000":       func(_ *tree.Data, p *Params) { p.Trees = 0 },
+		"max_depth is 65, and must be from 1 to 64":     func(_ *tree.Data, p *Params) { p.MaxDepth = 65 },
+		"one class only: all 10 rows are of class 1":    func(d *tree.Data, _ *Params) { d.Class = bytes.Repeat([]byte{1}, 10) },
+		"target 2 in row 0, and the classes are 0 to 1": func(d *tree.Data, _ *Params) { d.Class = bytes.Repeat([]byte{2}, 10) },
+		"column 1 has 9 values for 10 rows":             func(d *tree.Data, _ *Params) { d.Columns = [][]float64{d.Columns[0], d.Columns[1][:9]} },
+		"column 0 has 10 values for 3 rows":             func(d *tree.Data, _ *Params) { d.Keys = d.Keys[:3] },
 	} {
 		d, p := change(f)
 		if _, err := Train(context.Background(), d, p, Options{}); err == nil || err.Error() != want {
@@ -307,63 +253,66 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestPoissonDrawsHaveMeanOne(t *testing.T) {
+// TestCountingTheSmallerChildIsExact compares histograms by subtraction with ones counted directly.
+func TestCountingTheSmallerChildIsExact(t *testing.T) {
 	t.Parallel()
-	const n = 200_000
-	draw := NewDraw(3, 5)
-	var counts [14]float64
-	for i := range n {
-		counts[poisson(draw.Number(KeyOf(strconv.Itoa(i))))]++
-	}
-	p := math.Exp(-1)
-	for k := range 6 {
-		if got := counts[k] / n; math.Abs(got-p) > 5*math.Sqrt(p/n) {
-			t.Errorf("%d drawn with frequency %v, expected %v", k, got, p)
-		}
-		p /= float64(k + 1)
-	}
-	if poisson(modulus-1) != 12 || poisson(0) != 0 {
-		t.Errorf("ends of the distribution: %d, %d", poisson(0), poisson(modulus-1))
+	for name, d := range map[string]tree.Data{"two classes": sampleData(2000, 8, 4), "classes": classData(2000, 8, 5, 4), "numbers": numberData(2000, 8, 4)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := talk
+			p.FeaturesPerSplit, p.Trees = 8, 1
+			weights, _ := tree.ClassWeights(nil, d.Classes)
+			b, err := bin(context.Background(), d.WithRows(), p, weights, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := newGrower(context.Background(), b, p, 0)
+			root := &pending{hi: len(g.rows), seed: 1, total: make([]uint64, g.width)}
+			for i, r := range g.rows {
+				g.addRow(root.total, r, g.marks[i])
+			}
+			g.choose(root, nil, nil)
+			middle := g.partition(root)
+			l, r := &pending{hi: middle}, &pending{lo: middle, hi: root.hi}
+			for f := range uint16(8) {
+				direct := slices.Clone(g.count(&pending{lo: r.lo, hi: r.hi}, nil, nil, f))
+				if bySubtraction := g.count(r, root, l, f); !slices.Equal(bySubtraction, direct) {
+					t.Fatalf("feature %d: histograms differ", f)
+				}
+			}
+		})
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	d := sampleData(200, 4, 2)
-	p := talk
-	p.Trees = 2
-	good := mustTrain(f, d, p, 1).Encode()
-	f.Add(good)
-	f.Add(good[:len(good)/2])
-	f.Add([]byte(magic))
-	f.Add(append([]byte(magic), 1, 1, 4, 0, 200, 1, 7))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		forest, err := Decode(data)
-		if err != nil {
-			return
+// score is what sampleData's classes come from: the sum of the first three features.
+func score(d tree.Data, i int) float64 {
+	sum := 0.0
+	for f := range min(3, len(d.Columns)) {
+		if v := d.Columns[f][i]; v == v && !math.IsInf(v, 0) {
+			sum += v
 		}
-		if !bytes.Equal(forest.Encode(), data) {
-			t.Fatal("decoded bytes encode differently")
-		}
-		if p := forest.Predict(make([]float64, forest.Features())); p < 0 || p > 1 || p != p {
-			t.Fatalf("probability %v", p)
-		}
-	})
+	}
+	return sum
 }
 
-func TestDecodeGivesTheForestBack(t *testing.T) {
-	t.Parallel()
-	f := mustTrain(t, sampleData(2000, 8, 1), talk, 2)
-	encoded := f.Encode()
-	back, err := Decode(encoded)
-	if err != nil {
-		t.Fatal(err)
+// classData gives sampleData's rows one of several classes.
+func classData(n, features, classes int, seed uint64) tree.Data {
+	d := sampleData(n, features, seed)
+	d.Classes = classes
+	r := rand.New(rand.NewPCG(seed, 3))
+	for i := range d.Class {
+		d.Class[i] = uint8(min(max(int(math.Floor(score(d, i)+0.3*r.NormFloat64()))+classes/2, 0), classes-1))
 	}
-	if back.Hash() != f.Hash() || back.Features() != f.Features() {
-		t.Fatal("another forest came back")
+	return d
+}
+
+// numberData gives sampleData's rows a number.
+func numberData(n, features int, seed uint64) tree.Data {
+	d := sampleData(n, features, seed)
+	d.Classes, d.Class, d.Number = 0, nil, make([]float64, n)
+	r := rand.New(rand.NewPCG(seed, 3))
+	for i := range d.Number {
+		d.Number[i] = 1e6 + 10*score(d, i) + r.NormFloat64()
 	}
-	for i := 0; i < len(encoded); i += 1 + i/100 {
-		if _, err := Decode(encoded[:i]); err == nil {
-			t.Fatalf("accepted the first %d of %d bytes", i, len(encoded))
-		}
-	}
+	return d
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 	"damson/internal/warehouse/driver"
 )
 
@@ -159,7 +159,7 @@ func TestWhatCannotBeScored(t *testing.T) {
 		{"feature is text now", v, append(without("x1"), driver.Column{Name: "x1", Type: driver.Text, Native: "VARCHAR"}), scoreTask, []string{"Feature type changed", `"x1"`, "VARCHAR"}},
 		{"id and kept column missing", v, without("ID", "Note"), scoreTask, []string{`column "id"`, `column "Note"`}},
 		{"name taken", v, append(without(), driver.Column{Name: "Probability", Type: driver.Text}), pipeline.Score{Keep: []string{"Probability"}}, []string{"Column name taken"}},
-		{"broken artifact", model.Version{Model: "late", Number: 2, Artifact: []byte("x")}, toScoreColumns, scoreTask, []string{"Version 2 of model \"late\"", "not a forest"}},
+		{"broken artifact", model.Version{Model: "late", Number: 2, Artifact: []byte("x")}, toScoreColumns, scoreTask, []string{"Version 2 of model \"late\"", "not a model of trees"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +190,7 @@ func TestLargeForestsAreStreamed(t *testing.T) {
 	if _, err := mltrain.ScoreSQL(large, sqltext.Plain("", toScore), toScoreColumns, scoreTask, "duckdb"); err == nil || !strings.Contains(err.Error(), "too large for SQL") {
 		t.Errorf("got %v", err)
 	}
-	if f, _ := forest.Decode(large.Artifact); f.Nodes() <= forest.MaxSQLNodes {
+	if f, _ := tree.Decode(large.Artifact); f.Nodes() <= tree.MaxSQLNodes {
 		t.Errorf("%d nodes are not large", f.Nodes())
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 
 	"damson/internal/diag"
-	"damson/internal/forest"
 	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // duck is an embedded database as a mltrain.Source.
@@ -162,7 +162,7 @@ func TestVersionSaysWhatItWasMadeOf(t *testing.T) {
 	if want := "x0 x1 x2 x3 x4 x5"; strings.Join(v.Features, " ") != want {
 		t.Errorf("features %v", v.Features)
 	}
-	f, err := forest.Decode(v.Artifact)
+	f, err := tree.Decode(v.Artifact)
 	if err != nil || f.Hash() != v.Hash || f.Features() != 6 {
 		t.Errorf("artifact: %v", err)
 	}
@@ -229,9 +229,9 @@ func TestBadInput(t *testing.T) {
 		{"no rows", over("") + " where false", nil, []string{"No rows to train on", "gives no rows"}},
 		{"no target known", over("replace (cast(null as integer) as label)"), nil, []string{"No rows to train on", "gives 4000 rows", `"label" is NULL in all`}},
 		{"one class", over("replace (1 as label)"), nil, []string{"One class only", `All 4000 rows`, `"label" = 1`}},
-		{"text feature", over(", 'walk' as mode, date '2007-04-12' as tdate"), nil, []string{`Column "mode"`, `exclude = ["mode"]`, `Column "tdate"`, "extract(hour from tdate)"}},
+		{"date feature", over(", date '2007-04-12' as tdate"), nil, []string{`exclude = ["tdate"]`, `Column "tdate"`, "extract(hour from tdate)"}},
 		{"one text", over("replace ('walk' as label)"), nil, []string{"One class only", `"label" = walk`}},
-		{"more classes than the algorithm learns", over("replace (i % 3 as label)"), nil, []string{"Too many classes", "random_forest tells up to 2", "logistic_regression()", "case when label = …"}},
+		{"more classes than the algorithm learns", over("replace (i % 101 as label)"), nil, []string{"Too many classes", "random_forest tells up to 100", "logistic_regression()", "case when label = …"}},
 		{"target is a date", over("replace (date '2007-04-12' as label)"), nil, []string{"Target can not be learned", "date32"}},
 		{"missing columns", over("exclude (label, person)"), nil, []string{`has target = "label"`, `has split by = "person"`}},
 		{"misspelt exclude", rows, func(m *pipeline.Model) { m.Exclude = []string{"persom"} }, []string{`exclude = "persom"`, `Did you mean "person"?`}},

@@ -265,7 +265,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	started, ready, ended := make(chan error, 1), make(chan struct{}), make(chan struct{})
-	go run(cmd, started, func() { s.copyLog(bufio.NewScanner(log), ready) }, ended)
+	go run(cmd, started, func() { s.copyLog(bufio.NewReader(log), ready) }, ended)
 	if err := <-started; err != nil {
 		return err
 	}
@@ -281,14 +281,19 @@ func (s *Server) Start() error {
 	}
 }
 
-// copyLog writes the log to its file and closes ready when the server takes connections.
-func (s *Server) copyLog(lines *bufio.Scanner, ready chan<- struct{}) {
+// copyLog writes the log to its file and closes ready when the server takes connections. Lines may be long: a statement that
+// fails stands in one. Were the rest left unread, the server would wait for ever to write it.
+func (s *Server) copyLog(log *bufio.Reader, ready chan<- struct{}) {
 	told := false
-	for lines.Scan() {
-		fmt.Fprintln(s.output, lines.Text())
-		if !told && strings.Contains(lines.Text(), "database system is ready to accept connections") {
+	for {
+		line, err := log.ReadString('\n')
+		fmt.Fprint(s.output, line)
+		if !told && strings.Contains(line, "database system is ready to accept connections") {
 			close(ready)
 			told = true
+		}
+		if err != nil {
+			return
 		}
 	}
 }

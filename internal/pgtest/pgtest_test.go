@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -53,5 +54,19 @@ func TestServerStopsAndStarts(t *testing.T) {
 		if _, err := ask(url, `SHOW fsync`); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestLongStatementsFail: the server tells of them in its log, whose lines are as long, and goes on.
+func TestLongStatementsFail(t *testing.T) {
+	t.Parallel()
+	url := Database(t)
+	for range 3 {
+		if _, err := ask(url, "SELEC /* "+strings.Repeat("x", 200_000)+" */"); err == nil {
+			t.Fatal("SELEC is taken for SQL")
+		}
+	}
+	if on, err := ask(url, `SHOW fsync`); err != nil || on != "on" {
+		t.Errorf("fsync is %s: %v", on, err)
 	}
 }

@@ -4,9 +4,11 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"damson/internal/diag"
+	"damson/internal/feature"
 )
 
 // Pipeline is a set of tasks with an order, run once for each data interval of its schedule (Airflow: DAG).
@@ -57,6 +59,7 @@ const (
 	LoadTask         Kind = "load"          // files into a table
 	TrainTask        Kind = "train"         // a model from a table
 	ScoreTask        Kind = "score"         // a model's predictions into a table
+	FeaturesTask     Kind = "features"      // features of time series into a table
 	PythonTask       Kind = "python"        // a Python file in a process of its own
 	ShellTask        Kind = "shell"         // a command or script in a process of its own
 	HTTPTask         Kind = "http"          // one HTTP request
@@ -66,8 +69,8 @@ const (
 	TriggerTask      Kind = "trigger"       // makes a run of another pipeline
 )
 
-// Task is one step of a pipeline. Exactly one of SQL, Load, Train, Score, Process, HTTP, Branch, Condition, Sensor and
-// Trigger is set, as Kind says.
+// Task is one step of a pipeline. Exactly one of SQL, Load, Train, Score, Features, Process, HTTP, Branch, Condition,
+// Sensor and Trigger is set, as Kind says.
 type Task struct {
 	Name          string        `json:"name"`
 	Kind          Kind          `json:"kind"`
@@ -93,6 +96,7 @@ type Task struct {
 	Load      *Load      `json:"load,omitempty"`
 	Train     *Train     `json:"train,omitempty"`
 	Score     *Score     `json:"score,omitempty"`
+	Features  *Features  `json:"features,omitempty"`
 	Process   *Process   `json:"process,omitempty"` // of kinds python and shell
 	HTTP      *HTTP      `json:"http,omitempty"`
 	Branch    *Branch    `json:"branch,omitempty"`
@@ -111,6 +115,8 @@ func (t *Task) Target() *Target {
 		return &Target{Into: t.Load.Into, Mode: Append}
 	case t.Score != nil:
 		return &t.Score.Target
+	case t.Features != nil:
+		return &t.Features.Target
 	case t.Process != nil:
 		return t.Process.Target
 	}
@@ -134,6 +140,8 @@ func (t *Task) File() string {
 		return t.Train.File
 	case t.Score != nil:
 		return t.Score.File
+	case t.Features != nil:
+		return t.Features.File
 	case t.Process != nil:
 		return t.Process.File
 	case t.Branch != nil:
@@ -167,13 +175,16 @@ func (t *Task) SQLFiles() []string {
 	return files
 }
 
-// Source gives the SQL file's name, or the table, that a train or score task reads its rows from; "" for other kinds.
+// Source gives the SQL file's name, or the table, that a train, score or features task reads its rows from; "" for other
+// kinds.
 func (t *Task) Source() string {
 	switch {
 	case t.Train != nil:
 		return t.Train.Source
 	case t.Score != nil:
 		return t.Score.Source
+	case t.Features != nil:
+		return t.Features.Source
 	}
 	return ""
 }
@@ -213,7 +224,7 @@ type Storage struct {
 	Native        Native     `json:"native,omitempty"`         // of PartitionBy; "" = the table has no partitions of the database's own
 	DistributedBy []string   `json:"distributed_by,omitempty"` // Greenplum: the columns whose hash spreads the rows over the segments
 	Indexes       [][]string `json:"indexes,omitempty"`        // PostgreSQL: the columns of each index
-	Format        string     `json:"format,omitempty"`         // Greenplum: "column" (the default), "row" or "heap"
+	Format        string     `json:"format,omitempty"`         // Greenplum: "column", "row" or "heap"; "" = as the database has it
 }
 
 // Native is the size of a native partition.
@@ -289,4 +300,28 @@ type Score struct {
 	File   string   `json:"file,omitempty"`
 	Keep   []string `json:"keep,omitempty"` // further columns of the source to carry into the target
 	Target Target   `json:"target"`
+}
+
+// Features computes features of time series: the rows of a table or of a SQL file with equal ID, ordered by Sort, are a
+// series, and become one row.
+type Features struct {
+	Source      string           `json:"source"`
+	File        string           `json:"file,omitempty"`
+	ID          []string         `json:"id"`
+	Sort        []string         `json:"sort"`
+	Values      []string         `json:"values"` // columns of numbers, each a series of its own
+	Calculators []feature.Choice `json:"calculators"`
+	Keep        []string         `json:"keep,omitempty"` // further columns, carried over from a series' first row
+	Target      Target           `json:"target"`
+}
+
+// Carried lists the columns of the source that stand in the result, each once: ID, Keep and what the target is partitioned by.
+func (f *Features) Carried() []string {
+	var names []string
+	for _, name := range append(slices.Concat(f.ID, f.Keep), f.Target.PartitionBy) {
+		if name != "" && !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

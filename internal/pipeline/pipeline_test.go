@@ -19,6 +19,7 @@ func TestTaskReads(t *testing.T) {
 		{pipeline.Task{Load: &pipeline.Load{Into: "s.a"}}, `"s.a" "append" "" "" ""`},
 		{pipeline.Task{Train: &pipeline.Train{Model: "m", Source: "f", File: "sql/f.sql"}}, `"" "" "sql/f.sql" "f" "m"`},
 		{pipeline.Task{Score: &pipeline.Score{Model: "m", Source: "s.f", Target: pipeline.Target{Into: "s.p", Mode: pipeline.Replace}}}, `"s.p" "replace" "" "s.f" "m"`},
+		{pipeline.Task{Features: &pipeline.Features{Source: "f", File: "sql/f.sql", Target: pipeline.Target{Into: "s.w", Mode: pipeline.Replace}}}, `"s.w" "replace" "sql/f.sql" "f" ""`},
 	}
 	for _, test := range tests {
 		var mode pipeline.Mode

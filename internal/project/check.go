@@ -160,7 +160,7 @@ func (l *loader) resolveModels(d *declare.Pipeline) {
 	}
 }
 
-// resolveSources finds what train and score tasks and the inputs of programs read, in this order: a SQL file of that name
+// resolveSources finds what train, score and features tasks and the inputs of programs read, in this order: a SQL file of that name
 // that no sql task runs; the table of a task of that name, in the same pipeline or else the only one in the project; a
 // table schema.table.
 func (l *loader) resolveSources(d *declare.Pipeline, all []writer) {
@@ -198,10 +198,13 @@ func (l *loader) resolveSource(d *declare.Pipeline, t *declare.Task, key, source
 }
 
 func setSource(t *pipeline.Task, name, file string) {
-	if t.Train != nil {
+	switch {
+	case t.Train != nil:
 		t.Train.Source, t.Train.File = name, file
-	} else {
+	case t.Score != nil:
 		t.Score.Source, t.Score.File = name, file
+	case t.Features != nil:
+		t.Features.Source, t.Features.File = name, file
 	}
 }
 

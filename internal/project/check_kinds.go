@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/feature"
 	"damson/internal/pipeline"
 	"damson/internal/project/declare"
 	"damson/internal/project/source"
@@ -170,5 +172,45 @@ func (l *loader) checkTriggered(d *declare.Pipeline, t *declare.Task) {
 	if other == d && tr.Date == "" {
 		l.errorf(t.Pos("pipeline"), "Triggers its own run", "Give the date of another run, or remove the task.",
 			"Task %s would begin anew the run that it is a part of.", t.Task.Name)
+	}
+}
+
+// Bounds of PostgreSQL and its family: bytes of a column's name, and numbers that fit into a row, which lies on one page.
+const (
+	longestName = 63
+	mostNumbers = 1000
+)
+
+// checkFeatures judges the columns of features tasks by what the environment's warehouse can hold.
+func (l *loader) checkFeatures(d *declare.Pipeline) {
+	if l.project.Environment.Embedded() {
+		return
+	}
+	for _, t := range d.Tasks {
+		if t.Task.Features == nil {
+			continue
+		}
+		features, err := feature.Select(t.Task.Features.Calculators)
+		if err != nil {
+			continue // a finding already
+		}
+		long, example := 0, ""
+		for _, v := range t.Task.Features.Values {
+			for _, f := range features {
+				if name := f.Column(v); len(name) > longestName {
+					long++
+					example = name
+				}
+			}
+		}
+		if long > 0 {
+			l.errorf(t.Pos("calculators"), "Column names too long", fmt.Sprintf(`Give such features short names, for example calculators = [{"short": %q}], or leave them out.`, strings.SplitN(example, "__", 2)[1]),
+				"Task %s makes %d columns with names of more than %d bytes, which the warehouse (%s) would cut off, for example %s.",
+				t.Task.Name, long, longestName, l.project.Environment.Kind(), example)
+		}
+		if n := len(features) * len(t.Task.Features.Values); n > mostNumbers {
+			l.errorf(t.Pos("calculators"), "Too many columns", "Choose fewer calculators, or write a table for each of the values.",
+				"Task %s makes %d columns; a row of the warehouse (%s) holds about %d numbers.", t.Task.Name, n, l.project.Environment.Kind(), mostNumbers)
+		}
 	}
 }

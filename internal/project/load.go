@@ -120,6 +120,7 @@ func (l *loader) check(e declare.Declared) {
 		l.checkReads(d)
 		l.checkTemplates(d)
 		l.checkChoices(d)
+		l.checkFeatures(d)
 		l.checkPools(d)
 		l.checkOthers(d)
 	}

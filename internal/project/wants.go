@@ -4,8 +4,10 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"damson/internal/diag"
+	"damson/internal/migrate"
 	"damson/internal/sqltext"
 )
 
@@ -42,7 +44,7 @@ func (p *Project) SQLFiles() []SQLFile {
 	}
 	for _, path := range slices.Sorted(maps.Keys(p.templates.files)) {
 		f := p.templates.files[path]
-		if !f.used && !migrations[path] {
+		if wanted := f.used && !strings.HasPrefix(path, migrate.Folder+"/"); !wanted && !migrations[path] {
 			continue
 		}
 		out := SQLFile{Path: path, SQL: withoutJinja(f.Text), Decides: decides(f.Text)}

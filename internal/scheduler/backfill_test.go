@@ -140,3 +140,30 @@ func TestBackfillGoesOnWithANewLeader(t *testing.T) {
 		h.until("the reasons' end", func() bool { r := h.reasons(id(5)); return len(r) > 1 && r[len(r)-1] == "" })
 	}, p)
 }
+
+// TestBackfillKeepsItsBatch: days that a person asked to be executed alone are so under the next leader as well.
+func TestBackfillKeepsItsBatch(t *testing.T) {
+	p := daily("fetch", "clean")
+	p.Start, p.End, p.MaxActiveRuns = day(16), day(16), 0
+	p.Tasks[1].Batch = true
+	inHouse(t, func(h *house) {
+		most := 0
+		h.act(func(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+			h.mu.Lock()
+			most = max(most, len(w.Runs))
+			h.mu.Unlock()
+			return engine.Outcome{}, shifted{}.Sleep(ctx, 2*time.Second)
+		})
+		r := wish(1, 6, engine.RerunNone)
+		r.Backfill.Batch = 1
+		stop := h.serve(scheduler.Options{ID: "a"})
+		b := h.ask(r).Backfill
+		h.becomes(id(1), "fetch", run.Running)
+		stop()
+		h.serve(scheduler.Options{ID: "b"})
+		h.ends(b, scheduler.BackfillDone)
+		if most != 1 {
+			t.Errorf("%d days were executed at once", most)
+		}
+	}, p)
+}

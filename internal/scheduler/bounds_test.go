@@ -57,6 +57,24 @@ func TestThePastIsTheRunDirectlyBefore(t *testing.T) {
 	}, p)
 }
 
+// TestThePastOfRunsThatAreNotStoredYet: a run that is asked for in the same moment in which those around it become due has its
+// place between them.
+func TestThePastOfRunsThatAreNotStoredYet(t *testing.T) {
+	p := daily("sum")
+	p.Tasks[0].DependsOnPast = true
+	inHouse(t, func(h *house) {
+		h.act(func(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+			return engine.Outcome{}, shifted{}.Sleep(ctx, time.Second)
+		})
+		if err := h.store.Send(h.Context(), scheduler.NewRequest("", scheduler.Request{Kind: scheduler.ReqRun, Pipeline: "geo", Start: day(14), End: day(15)}, day(16))); err != nil {
+			t.Fatal(err)
+		}
+		h.serve(scheduler.Options{ID: "a", Parallel: 4})
+		h.reach(id(15), run.Success)
+		h.want("executed", h.took(), "12 sum, 13 sum, 14 sum, 15 sum")
+	}, p)
+}
+
 func TestWaitForDownstream(t *testing.T) {
 	p := daily("fetch", "clean")
 	p.MaxActiveRuns = 2

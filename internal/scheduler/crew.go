@@ -128,7 +128,7 @@ func (c *crew) Take(worker string, w engine.Work) (*store.Message, error) {
 // Start begins work in this process; another process has its message.
 func (c *crew) Start(ctx context.Context, worker string, w engine.Work, end func(engine.Ended) bool) {
 	if worker == c.o.ID {
-		c.shop.start(ctx, w, end)
+		c.shop.start(ctx, c.lease().Token, w, end)
 	}
 }
 

@@ -269,7 +269,8 @@ func (l *leader) readmit(ctx context.Context, runs []run.Run, version string, re
 		lane := l.laneByHand(t)
 		switch {
 		case p.backfill != "":
-			lane = l.backfills[p.backfill].lane
+			b := l.backfills[p.backfill]
+			lane, plan.Batch = b.lane, b.Batch
 		case restart:
 			lane = t.lane
 		}

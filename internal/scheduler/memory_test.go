@@ -3,11 +3,13 @@ package scheduler_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"damson/internal/run"
 	"damson/internal/scheduler"
@@ -33,7 +35,12 @@ type memory struct {
 	reasons   map[string]store.Reason
 	alerts    []store.Alert
 	wakers    map[chan struct{}]bool
-	story     []string // what was written, for a seed that fails
+	deferred  map[run.Claim]bool   // attempts that were deferred at some time
+	starts    map[run.Claim]int64  // the token of the leader that recorded the start
+	told      map[string]*counting // what a process has told leaders of what it executes
+	began     time.Time
+	story     []string // what happened, for a seed that fails
+	trace     []string // the calls as well; nil = nobody wants them
 }
 
 var _ scheduler.Store = (*memory)(nil)
@@ -41,7 +48,33 @@ var _ scheduler.Store = (*memory)(nil)
 func newMemory(wrong func(string, ...any)) *memory {
 	return &memory{wrong: wrong, runs: map[string]*run.Run{}, tasks: map[string]map[string]*run.TaskRun{}, clears: map[string]int{},
 		processes: map[string]store.Process{}, pipelines: map[string]store.PipelineState{}, backfills: map[string]store.Backfill{},
-		reasons: map[string]store.Reason{}, wakers: map[chan struct{}]bool{}}
+		reasons: map[string]store.Reason{}, wakers: map[chan struct{}]bool{},
+		deferred: map[run.Claim]bool{}, starts: map[run.Claim]int64{}, told: map[string]*counting{}, began: time.Now()}
+}
+
+// tell adds to the story.
+func (m *memory) tell(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note(format, args...)
+}
+
+// note is tell with the lock held.
+func (m *memory) note(format string, args ...any) {
+	line := fmt.Sprintf("%11.6f ", time.Since(m.began).Seconds()) + fmt.Sprintf(format, args...)
+	m.story = append(m.story, line)
+	if m.trace != nil {
+		m.trace = append(m.trace, line)
+	}
+}
+
+// happens adds a call to the trace.
+func (m *memory) happens(process, kind string, about []any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trace != nil {
+		m.trace = append(m.trace, fmt.Sprintf("%14.9f %s %s %v", time.Since(m.began).Seconds(), process, kind, about))
+	}
 }
 
 func (m *memory) Runs(_ context.Context, f store.RunFilter) ([]run.Run, error) {
@@ -99,7 +132,7 @@ func (m *memory) Commit(_ context.Context, b store.Batch) error {
 		m.gain(t)
 	}
 	for _, c := range b.Changes {
-		m.apply(c)
+		m.apply(c, b.Fence)
 	}
 	for _, p := range b.Pipelines {
 		m.pipelines[p.Name] = p
@@ -191,8 +224,8 @@ func (m *memory) gain(t store.NewTasks) {
 	}
 }
 
-func (m *memory) apply(c run.Change) {
-	m.story = append(m.story, fmt.Sprintf("%s %s %s: %s (attempt %d) %s", c.At.Format("15:04:05.000"), c.RunID, c.Task, c.Event, c.Attempt, c.Reason))
+func (m *memory) apply(c run.Change, fence int64) {
+	m.note("%s %s: %s (attempt %d) %s", c.RunID, c.Task, c.Event, c.Attempt, c.Reason)
 	if c.Task == "" {
 		r := m.runs[c.RunID]
 		r.State, r.Reason = c.To, c.Reason
@@ -204,11 +237,15 @@ func (m *memory) apply(c run.Change) {
 	t := m.tasks[c.RunID][c.Task]
 	t.State, t.Attempt, t.Failures, t.Token = c.To, c.Attempt, c.Failures, c.Token
 	t.NotBefore, t.Reason, t.Result = c.NotBefore, c.Reason, c.Result
+	claim := run.Claim{RunID: c.RunID, Task: c.Task, Attempt: c.Attempt}
 	switch {
 	case c.Event == run.EventCleared:
 		m.clears[c.RunID+" "+c.Task]++
+	case c.Event == run.EventDeferred:
+		m.deferred[claim] = true
 	case c.Event == run.EventStarted:
 		t.Started = c.At
+		m.starts[claim] = fence
 		m.check(c)
 	}
 }
@@ -226,7 +263,7 @@ func (m *memory) Lead(_ context.Context, seen store.Lease, holder string) (store
 		return m.lease, false, nil
 	}
 	m.lease = store.Lease{Holder: holder, Token: seen.Token + 1, Beat: seen.Beat + 1}
-	m.story = append(m.story, holder+" leads")
+	m.note("%s leads", holder)
 	return m.lease, true, nil
 }
 
@@ -338,6 +375,9 @@ func (m *memory) send(messages []store.Message) {
 		m.ids++
 		one.ID = m.ids
 		m.messages = append(m.messages, one)
+		if one.Kind == "census" && one.Recipient == scheduler.Leader {
+			m.counts(one)
+		}
 	}
 	if len(messages) > 0 {
 		for c := range m.wakers {
@@ -345,6 +385,34 @@ func (m *memory) send(messages []store.Message) {
 			case c <- struct{}{}:
 			default:
 			}
+		}
+	}
+}
+
+// counting is the latest leader that a process has told what it executes, and all that it has named.
+type counting struct {
+	token int64
+	named map[run.Claim]bool
+}
+
+// counts takes note of a process's answer to a census.
+func (m *memory) counts(answer store.Message) {
+	var body struct {
+		Token     int64         `json:"token"`
+		Executing [][]run.Claim `json:"executing"`
+	}
+	if err := json.Unmarshal(answer.Body, &body); err != nil {
+		m.wrong("%s answers a census with %s: %v", answer.Sender, answer.Body, err)
+	}
+	c := m.told[answer.Sender]
+	if c == nil {
+		c = &counting{named: map[run.Claim]bool{}}
+		m.told[answer.Sender] = c
+	}
+	c.token = max(c.token, body.Token)
+	for _, claims := range body.Executing {
+		for _, claim := range claims {
+			c.named[claim] = true
 		}
 	}
 }

@@ -253,6 +253,77 @@ func TestLeaderIsStopped(t *testing.T) {
 	}, shell(byHand("one", "two")))
 }
 
+// slow is access to a store whose writes of a start can be held up, before or after their effect, while all else goes on.
+type slow struct {
+	*store.Store
+	before, after chan struct{} // not nil: a write that starts a task waits for it
+	waits         chan struct{} // told of one that waits
+}
+
+func (s *slow) Commit(ctx context.Context, b store.Batch) error {
+	starts := slices.ContainsFunc(b.Changes, func(c run.Change) bool { return c.Task != "" && c.Event == run.EventStarted })
+	hold := func(until chan struct{}) {
+		if starts && until != nil {
+			close(s.waits)
+			<-until
+		}
+	}
+	hold(s.before)
+	err := s.Store.Commit(ctx, b)
+	hold(s.after)
+	return err
+}
+
+// BeatLease is not heard: the leader is deposed although the others see that its process lives.
+func (s *slow) BeatLease(context.Context, store.Lease) (store.Lease, error) {
+	return store.Lease{}, errDead
+}
+
+// TestDeposedLeaderBeginsNothing: the next leader comes to the same decision as the one whose write is held up, with the same
+// number of the attempt. What stands in the store then is not the earlier one's to execute.
+func TestDeposedLeaderBeginsNothing(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.act(func(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+			return engine.Outcome{}, shifted{}.Sleep(ctx, 20*time.Second)
+		})
+		s := &slow{Store: h.store, before: make(chan struct{}), waits: make(chan struct{})}
+		h.serveOn(s, h.clock, scheduler.Options{ID: "a", Parallel: 1})
+		h.leads("a")
+		h.wait(2 * time.Second)
+		done := make(chan struct{})
+		go func() { defer close(done); h.ask(now(12)) }()
+		<-s.waits
+		h.serveOn(h.store, h.clock, scheduler.Options{ID: "b", Parallel: 1})
+		h.becomes(id(12), "one", run.Running)
+		<-done
+		close(s.before)
+		h.reach(id(12), run.Success)
+		h.want("executed", h.took(), "12 one")
+		h.want("one", h.history(id(12), "one"), "queued started succeeded")
+	}, shell(byHand("one")))
+}
+
+// TestStartThatIsHeardOfTooLate: the answer to the write of a start comes when the next leader has asked what is executed, and
+// has given the attempt up: it is not begun any more.
+func TestStartThatIsHeardOfTooLate(t *testing.T) {
+	inHouse(t, func(h *house) {
+		s := &slow{Store: h.store, after: make(chan struct{}), waits: make(chan struct{})}
+		h.serveOn(s, h.clock, scheduler.Options{ID: "a", Parallel: 1})
+		h.leads("a")
+		h.wait(2 * time.Second)
+		done := make(chan struct{})
+		go func() { defer close(done); h.ask(now(12)) }()
+		<-s.waits
+		<-done
+		h.serveOn(h.store, h.clock, scheduler.Options{ID: "b", Parallel: 1})
+		h.reach(id(12), run.Success)
+		close(s.after)
+		h.wait(10 * time.Second)
+		h.want("executed", h.took(), "12 one")
+		h.want("one", h.history(id(12), "one"), "queued started recovered started succeeded")
+	}, shell(byHand("one")))
+}
+
 // TestHandOver: a leader that is asked to end gives the lease back, and what other processes execute goes on.
 func TestHandOver(t *testing.T) {
 	inHouse(t, func(h *house) {

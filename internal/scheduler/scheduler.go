@@ -15,10 +15,13 @@
 //  2. No two clocks are compared. A process, or a leader, is gone when its beat has not changed for the length of a lease by
 //     the clock of the one who watches, or when it is known to have ended.
 //  3. What a process executes is known to the leader, or becomes known before anything of it is executed again: a new leader
-//     asks all processes first.
+//     asks all processes first, and one that has answered begins nothing more that an earlier leader has given it.
 //  4. A leader that meets anything unexpected gives up what it has in memory and begins again from the store. What is executed
 //     goes on, and what it comes to is kept until a leader has recorded it.
 //  5. What a message, a cursor or a dataset leads to is recorded in one transaction with its end, so that it happens once.
+//  6. An attempt is executed once, by one process, whatever becomes of either: its start is recorded once, in one transaction
+//     with what tells the process, and what is given up or interrupted goes on under the next number. Only a deferred task
+//     looks again, under the number that it has.
 //
 // They are checked by simulation (simulation_test.go).
 //

@@ -54,11 +54,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opened := make(chan error, 1)
-	if s.o.Open != nil {
-		s.running.Go(func() { s.open(ctx, opened) }) // waited for: what it opens is the caller's to close
-	}
-	err = s.attend(ctx, wake, opened)
+	err = s.attend(ctx, wake)
 	if gone := s.store.Unregister(ended, s.o.ID); err == nil && gone != nil {
 		s.log.Warn("this process could not be struck off", "error", gone)
 	}
@@ -90,20 +86,13 @@ func (s *Service) process() store.Process {
 	return p
 }
 
-// open opens the warehouse when that is possible. The next beat tells the others.
-func (s *Service) open(ctx context.Context, opened chan<- error) {
-	l, err := s.o.Open(ctx)
-	if err == nil {
-		s.shop.opened(l)
-		s.beatOnce(ctx)
-	}
-	opened <- err
-}
-
-// attendance is a service's standing among the others.
+// attendance is a service's standing among the others. It belongs to one goroutine, which others signal by poke when there is
+// something new: one signal may stand for much, and what has happened is looked at in the same order each time.
 type attendance struct {
 	*Service
 	ctx     context.Context
+	news    chan struct{}
+	opened  chan error // what came of opening the warehouse
 	mayLead bool
 	seen    store.Lease
 	since   time.Time  // when seen was first seen, by this process's clock
@@ -112,33 +101,51 @@ type attendance struct {
 	closed  chan struct{}
 }
 
+func (a *attendance) poke() {
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+}
+
 // attend beats, reads this process's messages and leads when it is its turn. When ctx ends, or the warehouse cannot be opened,
 // it goes on to do so until its leadership and what it executes have ended.
-func (s *Service) attend(ctx context.Context, wake <-chan struct{}, opened <-chan error) (failed error) {
+func (s *Service) attend(ctx context.Context, wake <-chan struct{}) (failed error) {
+	a := &attendance{Service: s, ctx: ctx, news: make(chan struct{}, 1), opened: make(chan error, 1)}
 	beats := s.o.Lease / 4
-	a := &attendance{Service: s, ctx: ctx}
 	s.running.Go(func() { s.beat(beats) })
-	timer := s.timer(beats)
-	leave := ctx.Done()
+	s.running.Go(func() { a.pokeEvery(beats) })
+	s.running.Go(func() {
+		for range wake {
+			a.poke()
+		}
+	})
+	defer context.AfterFunc(ctx, a.poke)()
+	if s.o.Open != nil {
+		s.running.Go(a.open) // waited for: what it opens is the caller's to close
+	}
 	for {
-		select {
-		case <-leave:
-			leave = nil
+		<-a.news
+		if ctx.Err() != nil && !s.leaving.Load() {
 			a.leave()
-		case err := <-opened:
+		}
+		select {
+		case err := <-a.opened:
 			if a.mayLead = err == nil && s.o.Leads; err != nil && ctx.Err() == nil {
 				failed = err
 				a.leave()
 			}
-		case _, open := <-wake:
-			if !open {
-				wake = nil
-			}
-		case <-timer:
+		default:
+		}
+		select {
 		case err := <-a.led:
 			a.lostLead(err)
+		default:
+		}
+		select {
 		case <-a.closed:
 			return failed
+		default:
 		}
 		s.readMessages()
 		s.shop.strays.flush()
@@ -146,13 +153,37 @@ func (s *Service) attend(ctx context.Context, wake <-chan struct{}, opened <-cha
 		case !s.leaving.Load():
 			a.campaign()
 		case a.led == nil && a.closed == nil:
-			a.closed = make(chan struct{})
-			go func() {
-				s.shop.close(s.o.Drain)
-				close(a.closed)
-			}()
+			a.close()
 		}
 	}
+}
+
+// open opens the warehouse when that is possible. The next beat tells the others.
+func (a *attendance) open() {
+	defer a.poke()
+	l, err := a.o.Open(a.ctx)
+	if err == nil {
+		a.shop.opened(l)
+		a.beatOnce(a.ctx)
+	}
+	a.opened <- err
+}
+
+// pokeEvery has the service look at what nothing announces, until the process ends.
+func (a *attendance) pokeEvery(d time.Duration) {
+	for a.clock.Sleep(a.ended, d) == nil {
+		a.poke()
+	}
+}
+
+// close lets the work under way end.
+func (a *attendance) close() {
+	a.closed = make(chan struct{})
+	go func() {
+		defer a.poke()
+		a.shop.close(a.o.Drain)
+		close(a.closed)
+	}()
 }
 
 // leave tells the others that this process takes no more work.
@@ -170,21 +201,6 @@ func (a *attendance) lostLead(err error) {
 		a.log.Warn("this process leads no more", "error", err)
 		a.retry = a.clock.Now().Add(tick)
 	}
-}
-
-// timer signals every d until the process ends.
-func (s *Service) timer(d time.Duration) <-chan struct{} {
-	c := make(chan struct{})
-	s.running.Go(func() {
-		for s.clock.Sleep(s.ended, d) == nil {
-			select {
-			case c <- struct{}{}:
-			case <-s.ended.Done():
-				return
-			}
-		}
-	})
-	return c
 }
 
 // beat shows that the process lives.
@@ -229,7 +245,10 @@ func (a *attendance) campaign() {
 	}
 	led := make(chan error, 1)
 	a.led = led
-	go func() { led <- a.lead(a.ctx, mine) }()
+	go func() {
+		defer a.poke()
+		led <- a.lead(a.ctx, mine)
+	}()
 }
 
 // holderDead reports whether the holder is a process that is known to have ended.
@@ -289,7 +308,7 @@ func (s *Service) told(m store.Message) error {
 		return read(m, s.shop.cancelled)
 	case msgCensus:
 		return read(m, func(c census) {
-			c.Executing = s.shop.executing()
+			c.Executing = s.shop.executing(c.Token)
 			if err := s.store.Send(s.ended, message(Leader, s.o.ID, msgCensus, c, s.clock.Now())); err != nil {
 				s.log.Warn("the leader could not be told what is executed here; it will ask again", "error", err)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -22,7 +23,8 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "simulate only this seed")
-	seedsFlag = flag.Uint64("seeds", 500, "simulate this many seeds")
+	fromFlag  = flag.Uint64("from", 1, "the first of the seeds to simulate")
+	seedsFlag = flag.Uint64("seeds", 2000, "simulate this many seeds")
 )
 
 // TestSimulation has one to three processes, whose clocks differ by minutes, drive random pipelines while they crash at any
@@ -34,36 +36,84 @@ var (
 //  3. Every data interval that is due has one run.
 //  4. A task starts only when its trigger rule holds over the recorded states, and, while nobody asks for anything, when its
 //     past lets it.
-//  5. What is executed is recorded as running, and an attempt that has committed is never executed again.
-//  6. A task run commits at most once between two clears.
-//  7. Pools and max_active_tasks hold over what is recorded as running.
-//  8. Once nothing goes wrong any more, every run ends.
+//  5. What is executed was recorded as running before, and what commits still is. A process that has told a leader what it
+//     executes begins nothing more that an earlier one has given it.
+//  6. A claim (run, task, attempt) is executed once, whichever process does, and whatever becomes of it or of the process. Only
+//     what was deferred looks again under the claim that it has.
+//  7. A task run commits at most once between two clears.
+//  8. Pools and max_active_tasks hold over what is recorded as running.
+//  9. Once nothing goes wrong any more, every run ends.
 //
-// The warehouse of the simulation is one that all processes write, however late they are.
+// The warehouse of the simulation is one that all processes write, however late they are; it refuses what was settled before.
 func TestSimulation(t *testing.T) {
-	from, to := uint64(1), *seedsFlag
-	if testing.Short() {
-		to = min(to, 100)
-	}
 	if *seedFlag > 0 {
-		from, to = *seedFlag, *seedFlag
+		synctest.Test(t, func(t *testing.T) { simulate(t, *seedFlag) })
+		return
 	}
-	for seed := from; seed <= to && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+	n := *seedsFlag
+	if testing.Short() {
+		n = min(n, 100)
+	}
+	const parts = 8 // that share the processors
+	for part := range uint64(parts) {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			for seed := *fromFlag + part; seed < *fromFlag+n && !t.Failed(); seed += parts {
+				synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+			}
+		})
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
-	w := newWorld(t, seed)
-	w.start()
+func simulate(t *testing.T, seed uint64) { newWorld(t, seed).live() }
+
+// TestSimulationReplays has worlds come to be twice and compares them call by call. What happens at different times does so in
+// the same order; what several goroutines of one process do at one instant may not, which shows in a seed of some hundreds.
+func TestSimulationReplays(t *testing.T) {
+	t.Parallel()
+	const seeds, most = 100, 3
+	var differ []string
+	for seed := range uint64(seeds) {
+		var traces [2][]string
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, seed)
+				w.store.trace = []string{}
+				w.live()
+				traces[i] = w.store.trace
+			})
+		}
+		if !slices.Equal(traces[0], traces[1]) {
+			differ = append(differ, fmt.Sprintf("seed %d: %s", seed, firstDifference(traces[0], traces[1])))
+		}
+	}
+	if len(differ) > most {
+		t.Errorf("%d of %d seeds do not replay:\n%s", len(differ), seeds, strings.Join(differ, "\n"))
+	}
+}
+
+// firstDifference shows where two traces part.
+func firstDifference(a, b []string) string {
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	return strings.Join(slices.Concat(a[max(0, at-3):at], []string{"then one has"}, a[at:min(len(a), at+1)], []string{"and one"}, b[at:min(len(b), at+1)]), "\n")
+}
+
+// live lets the world go its way, and tells it when something was wrong.
+func (w *world) live() {
+	for range 1 + w.rng.IntN(3) {
+		w.start()
+	}
 	for range 2 + w.rng.IntN(8) {
 		w.wait(time.Duration(w.rng.Int64N(int64(15 * time.Second))))
 		w.something()
 	}
 	w.calmDown()
 	w.mustHaveEnded()
-	if t.Failed() {
-		t.Logf("replay with -run Simulation -seed %d:\n%s", seed, strings.Join(w.store.story, "\n"))
+	if w.Failed() {
+		w.Logf("replay with -run Simulation -seed %d:\n%s", w.seed, strings.Join(w.store.story, "\n"))
 	}
 }
 
@@ -84,12 +134,13 @@ type world struct {
 	made      int
 	running   sync.WaitGroup
 
-	mu      sync.Mutex
-	calm    bool
-	rows    map[run.Claim]json.RawMessage
-	sealed  map[run.Claim]bool
-	commits map[string]int // by run, task and number of clears
-	tries   map[string]int
+	mu       sync.Mutex
+	calm     bool
+	executed map[run.Claim]string // by which process
+	rows     map[run.Claim]json.RawMessage
+	closed   map[run.Claim]bool // what cannot commit any more
+	commits  map[string]int     // by run, task and number of clears
+	tries    map[string]int
 }
 
 // process is one of the simulated ones.
@@ -102,7 +153,7 @@ type process struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{T: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), pipelines: map[string]*pipeline.Pipeline{},
-		rows: map[run.Claim]json.RawMessage{}, sealed: map[run.Claim]bool{}, commits: map[string]int{}, tries: map[string]int{}, offset: time.Until(begin)}
+		executed: map[run.Claim]string{}, rows: map[run.Claim]json.RawMessage{}, closed: map[run.Claim]bool{}, commits: map[string]int{}, tries: map[string]int{}, offset: time.Until(begin)}
 	w.asks = w.rng.IntN(2) == 0
 	w.store = newMemory(w.wrong)
 	w.store.check = w.mayStart
@@ -170,6 +221,7 @@ func (w *world) newPipeline(name string) *pipeline.Pipeline {
 func (w *world) start() {
 	w.made++
 	p := &process{world: w, name: fmt.Sprintf("s%d", w.made), gate: &gate{memory: w.store, seed: w.seed}}
+	p.gate.name = p.name
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop, p.gate.kill = cancel, cancel
 	if !w.calm {
@@ -185,6 +237,7 @@ func (w *world) start() {
 			p.gate.crash() // it could not begin
 		}
 	})
+	w.wait(time.Microsecond)
 }
 
 // alive lists the processes that have not crashed.
@@ -205,9 +258,7 @@ func (w *world) something() {
 	case 0:
 		p.gate.crash()
 	case 1:
-		p.gate.mu.Lock()
-		p.gate.frozen = time.Now().Add(time.Duration(w.rng.Int64N(int64(25 * time.Second))))
-		p.gate.mu.Unlock()
+		p.gate.freeze(time.Duration(w.rng.Int64N(int64(25 * time.Second))))
 	case 2:
 		p.stop()
 		w.processes = slices.DeleteFunc(w.processes, func(other *process) bool { return other == p })
@@ -254,10 +305,9 @@ func (w *world) ask() {
 }
 
 func (w *world) send(r scheduler.Request) {
-	w.store.mu.Lock()
-	w.store.story = append(w.store.story, fmt.Sprintf("request: %s %v %v %s", r.Kind, r.Runs, r.Tasks, r.State))
-	w.store.mu.Unlock()
+	w.store.tell("request: %s %v %v %s", r.Kind, r.Runs, r.Tasks, r.State)
 	_ = w.store.Send(context.Background(), scheduler.NewRequest("", r, begin))
+	w.wait(time.Millisecond) // no two at the same instant
 }
 
 // calmDown lets nothing more go wrong, and tasks do well.
@@ -266,9 +316,7 @@ func (w *world) calmDown() {
 	w.calm = true
 	w.mu.Unlock()
 	for _, p := range w.alive() {
-		p.gate.mu.Lock()
-		p.gate.plan, p.gate.lies = crash{}, 0
-		p.gate.mu.Unlock()
+		p.gate.calmDown()
 	}
 	if len(w.alive()) == 0 {
 		w.start()
@@ -286,14 +334,17 @@ func (w *world) mustHaveEnded() {
 		if len(open) == 0 && len(failed) == 0 {
 			break
 		}
+		if len(w.alive()) == 0 { // the last one could not begin
+			w.start()
+		}
 		if n == 120 {
-			w.wrong("invariant 8: after 20 minutes without trouble these have not ended: %s", strings.Join(open, ", "))
+			w.wrong("invariant 9: after 20 minutes without trouble these have not ended: %s", strings.Join(open, ", "))
 			break
 		}
 		if n%6 == 0 {
-			for id, tasks := range failed {
+			for _, id := range slices.Sorted(maps.Keys(failed)) {
 				name, _, _ := strings.Cut(id, "@")
-				w.send(scheduler.Request{Kind: scheduler.ReqClear, Pipeline: name, Runs: []string{id}, Tasks: tasks})
+				w.send(scheduler.Request{Kind: scheduler.ReqClear, Pipeline: name, Runs: []string{id}, Tasks: slices.Sorted(slices.Values(failed[id]))})
 			}
 		}
 	}
@@ -355,71 +406,6 @@ func (w *world) openAfter(id, pipe string) (ids []string) {
 	return ids
 }
 
-// mayStart checks invariants 4 and 7 for a task run that starts; the store's lock is held.
-func (w *world) mayStart(c run.Change) {
-	m, r := w.store, w.store.runs[c.RunID]
-	p := w.pipelines[r.Pipeline]
-	task := p.Task(engine.MappedTask(c.Task))
-	if task.Name == c.Task {
-		var upstream []run.State
-		for _, u := range task.Upstream {
-			if t := m.tasks[c.RunID][u]; t != nil {
-				upstream = append(upstream, t.State)
-			}
-		}
-		if d := run.Decide(run.TriggerRule(task.TriggerRule), upstream); d.Verdict != run.VerdictRun && len(upstream) == len(task.Upstream) {
-			w.wrong("invariant 4: %s of %s starts although %s", c.Task, c.RunID, d.Reason)
-		}
-	}
-	if before := m.runs[run.NewID(r.Pipeline, r.Start.Add(-time.Minute))]; task.DependsOnPast && before != nil && !w.asks && !w.isCalm() {
-		if d := run.CanRun(true, m.tasks[before.ID][task.Name].State); d.Verdict != run.VerdictRun && task.Name == c.Task {
-			w.wrong("invariant 4: %s of %s starts although %s", c.Task, c.RunID, d.Reason)
-		}
-	}
-	pool, active := 0, map[string]bool{}
-	for id, tasks := range m.tasks {
-		for name, t := range tasks {
-			if t.State != run.Running {
-				continue
-			}
-			other := w.pipelines[m.runs[id].Pipeline]
-			if other.Task(engine.MappedTask(name)).Pool != "" {
-				pool++
-			}
-			if other == p {
-				key := id + " " + name
-				if other.Task(engine.MappedTask(name)).Batch { // several intervals may be one execution
-					key = name
-				}
-				active[key] = true
-			}
-		}
-	}
-	if task.Pool != "" && !task.Batch && pool > w.catalogue.Pools["db"] && !w.anyBatchInPool() {
-		w.wrong("invariant 7: %d slots of the pool are taken", pool)
-	}
-	if p.MaxActiveTasks > 0 && len(active) > p.MaxActiveTasks {
-		w.wrong("invariant 7: %d tasks of %s are running", len(active), p.Name)
-	}
-}
-
-func (w *world) anyBatchInPool() bool {
-	for _, p := range w.pipelines {
-		for _, t := range p.Tasks {
-			if t.Pool != "" && t.Batch {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (w *world) isCalm() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.calm
-}
-
 func (p *process) Current() *scheduler.Catalogue          { return p.catalogue }
 func (p *process) Changed() <-chan struct{}               { return nil }
 func (p *process) executor(pipeline.Kind) engine.Executor { return p }
@@ -428,56 +414,16 @@ func (p *process) Find(_ context.Context, name, _ string) (*pipeline.Pipeline, *
 	return p.world.pipelines[name], &scheduler.Catalogue{Executor: p.executor}, nil
 }
 
-func (p *process) Committed(_ context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	p.gate.thaw()
-	w := p.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	found := map[run.Claim]json.RawMessage{}
-	for _, c := range claims {
-		if row, ok := w.rows[c]; ok {
-			found[c] = row
-		}
-	}
-	return found, nil
-}
-
-func (p *process) Settle(ctx context.Context, claims []run.Claim) (map[run.Claim]json.RawMessage, error) {
-	found, err := p.Committed(ctx, claims)
-	w := p.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range claims {
-		if _, ok := w.rows[c]; !ok {
-			w.sealed[c] = true
-			delete(found, c)
-		} else {
-			found[c] = w.rows[c]
-		}
-	}
-	return found, err
-}
-
-func (p *process) Taken(ctx context.Context, claims []run.Claim) (map[run.Claim]bool, error) {
-	found, err := p.Committed(ctx, claims)
-	w := p.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	taken := map[run.Claim]bool{}
-	for _, c := range claims {
-		_, committed := found[c]
-		taken[c] = committed || w.sealed[c]
-	}
-	return taken, err
-}
-
 // Execute checks that this execution may be, and then behaves as the seed says, in each process alike.
 func (p *process) Execute(ctx context.Context, work engine.Work) (engine.Outcome, error) {
 	w := p.world
+	turn := time.Duration(hash(fmt.Sprint(p.name, work.Claims))%1e6) + 1 // what begins or is cancelled together does so one by one
+	p.gate.take(turn)
 	if p.gate.isDead() {
 		return engine.Outcome{}, errGone
 	}
 	w.mayExecute(p, work)
+	defer time.Sleep(turn)
 	key := work.Claims[0].RunID + " " + work.Claims[0].Task
 	rng := rand.New(rand.NewPCG(w.seed, hash(key)))
 	lasts := time.Duration(rng.Int64N(int64(12*time.Second))) + 1
@@ -493,7 +439,7 @@ func (p *process) Execute(ctx context.Context, work engine.Work) (engine.Outcome
 		lasts = time.Hour
 	}
 	err := shifted{}.Sleep(ctx, lasts)
-	p.gate.thaw()
+	p.gate.take(turn)
 	switch {
 	case p.gate.isDead():
 		return engine.Outcome{}, errGone
@@ -510,12 +456,12 @@ func (p *process) Execute(ctx context.Context, work engine.Work) (engine.Outcome
 	case work.Mapped:
 		return engine.Outcome{Items: []any{"a", "b", "c"}[:rng.IntN(4)]}, nil
 	case work.Task.Branch != nil:
-		return w.commit(work, engine.Outcome{Choice: &run.Choice{Tasks: []string{fmt.Sprintf("t%d", rng.IntN(4))}}})
+		return w.commit(p, work, engine.Outcome{Choice: &run.Choice{Tasks: []string{fmt.Sprintf("t%d", rng.IntN(4))}}})
 	case kind == 4:
-		_, err := w.commit(work, engine.Outcome{})
+		_, err := w.commit(p, work, engine.Outcome{})
 		return engine.Outcome{}, errors.Join(errors.New("the connection broke after the commit"), err)
 	}
-	return w.commit(work, engine.Outcome{Result: map[string]int{"rows": 1}})
+	return w.commit(p, work, engine.Outcome{Result: map[string]int{"rows": 1}})
 }
 
 func hash(text string) (h uint64) {
@@ -523,50 +469,4 @@ func hash(text string) (h uint64) {
 		h = h*1099511628211 + uint64(c)
 	}
 	return h
-}
-
-// commit writes the ledger, which refuses attempts that were settled before.
-func (w *world) commit(work engine.Work, o engine.Outcome) (engine.Outcome, error) {
-	if !work.Task.NeedsWarehouse() {
-		return o, nil
-	}
-	w.store.mu.Lock()
-	defer w.store.mu.Unlock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range work.Claims {
-		if w.sealed[c] {
-			return o, errors.New("this attempt was given up")
-		}
-		if _, there := w.rows[c]; there { // the ledger's primary key refuses it
-			return o, errors.New("this attempt has already committed to the warehouse")
-		}
-	}
-	for _, c := range work.Claims {
-		k := fmt.Sprintf("%s %s %d", c.RunID, c.Task, w.store.clears[c.RunID+" "+c.Task])
-		if w.commits[k]++; w.commits[k] > 1 {
-			w.wrong("invariant 6: %+v commits again", c)
-		}
-		w.rows[c] = json.RawMessage(`{}`)
-	}
-	return o, nil
-}
-
-// mayExecute checks invariant 5.
-func (w *world) mayExecute(p *process, work engine.Work) {
-	for _, c := range work.Claims {
-		w.store.mu.Lock()
-		t := *w.store.tasks[c.RunID][c.Task]
-		w.store.mu.Unlock()
-		late := t.Attempt > c.Attempt || t.Attempt == c.Attempt && t.State != run.Running // it was given up before it began: a message came late
-		if t.Attempt < c.Attempt {
-			w.wrong("invariant 5: %+v executes while attempt %d is recorded", c, t.Attempt)
-		}
-		w.mu.Lock()
-		_, committed := w.rows[c]
-		w.mu.Unlock()
-		if committed && !late {
-			w.wrong("invariant 5: %+v executes again in %s", c, p.name)
-		}
-	}
 }

@@ -27,8 +27,7 @@ type workshop struct {
 
 	mu      sync.Mutex
 	jobs    map[string]*job // by the key of the first claim
-	begun   map[string]bool // of the latest executions, ended or not: a claim is executed once
-	latest  []string        // the same, oldest first
+	counted int64           // token of the latest leader that was told what is executed here
 	ledger  engine.Ledger   // nil while the warehouse is not open here
 	order   int             // of the last one
 	closing bool
@@ -47,7 +46,7 @@ type job struct {
 func key(c run.Claim) string { return fmt.Sprintf("%s\x00%s\x00%d", c.RunID, c.Task, c.Attempt) }
 
 func newWorkshop(s *Service) *workshop {
-	return &workshop{Service: s, jobs: map[string]*job{}, begun: map[string]bool{}, looks: make(chan struct{}, 16), strays: &lines{Service: s}}
+	return &workshop{Service: s, jobs: map[string]*job{}, looks: make(chan struct{}, 16), strays: s.lines(run.Claim{})}
 }
 
 // opened says that the warehouse is open in this process now.
@@ -63,20 +62,20 @@ func (w *workshop) books() engine.Ledger {
 	return w.ledger
 }
 
-// start executes work and hands what it came to to end, or, when its loop is closed, tells whoever leads then. It is false
-// when the work was begun before or comes too late.
-func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.Ended) bool) bool {
+// start executes work that the leader with this token has given, and hands what it came to to end, or, when its loop is closed,
+// tells whoever leads then. It is false when it comes too late: what was not under way when a later leader counted is given to
+// others.
+func (w *workshop) start(ctx context.Context, token int64, work engine.Work, end func(engine.Ended) bool) bool {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j := &job{claims: work.Claims, cancel: cancel}
 	name := key(work.Claims[0])
 	w.mu.Lock()
-	if w.jobs[name] != nil || w.begun[name] || w.closing {
+	if token < w.counted || w.closing {
 		w.mu.Unlock()
 		cancel(nil)
 		return false
 	}
 	w.jobs[name] = j
-	w.remember(name)
 	w.order++
 	j.order = w.order
 	w.idle.Add(1)
@@ -94,25 +93,6 @@ func (w *workshop) start(ctx context.Context, work engine.Work, end func(engine.
 	}()
 	return true
 }
-
-// remember keeps the names of the latest executions. The message that assigned one may come twice, when the answer of the
-// write that sent it was lost, and the second time after it has ended.
-func (w *workshop) remember(name string) {
-	if len(w.begun) >= 2*rememberJobs {
-		w.begun = map[string]bool{}
-		for _, kept := range w.latest {
-			w.begun[kept] = true
-		}
-	}
-	if len(w.latest) == rememberJobs {
-		w.latest = w.latest[1:]
-	}
-	w.latest = append(w.latest, name)
-	w.begun[name] = true
-}
-
-// rememberJobs is more than are assigned while a message can still come again.
-const rememberJobs = 5000
 
 // tell sends what a job came to, unless that is recorded or being sent.
 func (w *workshop) tell(name string, j *job) {
@@ -172,6 +152,8 @@ func (w *workshop) look(ctx, leads context.Context, work engine.Work, end func(e
 		case w.looks <- struct{}{}:
 			defer func() { <-w.looks }()
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			end(engine.Ended{Err: context.Cause(ctx)})
 			return
 		}
@@ -191,7 +173,7 @@ func (w *workshop) report(claims []run.Claim, e engine.Ended) {
 
 // assigned takes work that the leader in another process sends.
 func (w *workshop) assigned(a assignment) {
-	lines := &lines{Service: w.Service, claim: a.Claims[0]}
+	lines := w.lines(a.Claims[0])
 	p, _, err := w.projects.Find(w.ended, a.Pipeline, a.Version)
 	var work engine.Work
 	if err == nil {
@@ -205,7 +187,7 @@ func (w *workshop) assigned(a assignment) {
 		return
 	}
 	ctx, stop := context.WithCancel(w.ended)
-	if !w.start(ctx, work, func(engine.Ended) bool {
+	if !w.start(ctx, a.Token, work, func(engine.Ended) bool {
 		stop()
 		lines.flush()
 		return false
@@ -225,10 +207,12 @@ func (w *workshop) cancelled(c cancellation) {
 	}
 }
 
-// executing lists what is under way, or has come to something that no leader has recorded, first begun first.
-func (w *workshop) executing() [][]run.Claim {
+// executing lists what is under way, or has come to something that no leader has recorded, first begun first. It is the leader
+// with this token that counts.
+func (w *workshop) executing(token int64) [][]run.Claim {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.counted = max(w.counted, token)
 	all := [][]run.Claim{}
 	for _, j := range slices.SortedFunc(maps.Values(w.jobs), func(a, b *job) int { return cmp.Compare(a.order, b.order) }) {
 		all = append(all, j.claims)
@@ -274,9 +258,14 @@ func (w *workshop) close(drain time.Duration) {
 type lines struct {
 	*Service
 	claim run.Claim
+	turn  chan struct{} // of who writes: lines keep their order
 
-	mu  sync.Mutex
+	mu  sync.Mutex // not held while the store is written: the work does not wait for that
 	all []run.LogLine
+}
+
+func (s *Service) lines(claim run.Claim) *lines {
+	return &lines{Service: s, claim: claim, turn: make(chan struct{}, 1)}
 }
 
 func (l *lines) Infof(format string, args ...any)  { l.add("info", format, args) }
@@ -301,12 +290,18 @@ func (l *lines) flushEvery(ctx context.Context, d time.Duration) {
 
 // flush writes what has come; lines that the store does not take wait for the next time.
 func (l *lines) flush() {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.all) == 0 {
+	all := l.all
+	l.all = nil
+	l.mu.Unlock()
+	if len(all) == 0 {
 		return
 	}
-	if err := l.store.Commit(l.ended, store.Batch{Lines: l.all}); err == nil {
-		l.all = nil
+	if err := l.store.Commit(l.ended, store.Batch{Lines: all}); err != nil {
+		l.mu.Lock()
+		l.all = append(all, l.all...)
+		l.mu.Unlock()
 	}
 }

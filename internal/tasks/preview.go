@@ -50,6 +50,8 @@ func (s *Shop) preview(t *pipeline.Task, c template.Context, r run.Run) (string,
 		return s.previewHTTP(t, c)
 	case t.Trigger != nil:
 		return s.previewTrigger(t, c)
+	case t.Features != nil:
+		return s.previewFeatures(t, c, r)
 	case t.File() != "":
 		text, err := s.fileText(t, c)
 		return heading(t, r) + text.SQL(), err
@@ -159,6 +161,8 @@ func heading(t *pipeline.Task, r run.Run) string {
 		return fmt.Sprintf("-- the rows that model %s is trained on\n", t.Train.Model)
 	case pipeline.ScoreTask:
 		what = fmt.Sprintf("-- the rows that the champion of model %s scores, ", t.Score.Model)
+	case pipeline.FeaturesTask:
+		what = "-- the rows whose series become features, "
 	case pipeline.BranchTask:
 		return "-- of the tasks directly after it, or groups of them, those run that this names\n"
 	case pipeline.ShortCircuitTask:

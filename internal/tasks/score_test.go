@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"damson/internal/engine"
-	"damson/internal/forest"
+	"damson/internal/tree"
 )
 
 // noisy is a project whose model learns noise by heart, so that its forest is too large to be SQL.
@@ -39,8 +39,8 @@ func TestLargeModelScoresAsItsSQLWould(t *testing.T) {
 	if err != nil || v == nil {
 		t.Fatal(v, err)
 	}
-	f, err := forest.Decode(v.Artifact)
-	if err != nil || f.Nodes() <= forest.MaxSQLNodes {
+	f, err := tree.Decode(v.Artifact)
+	if err != nil || f.SQLNodes() <= tree.MaxSQLNodes {
 		t.Fatalf("%d nodes are not too many for SQL, %v", f.Nodes(), err)
 	}
 	s.run("p", engine.Plan{Intervals: localDays(t, "UTC", "2007-04-12", 2)})
@@ -54,13 +54,13 @@ func TestLargeModelScoresAsItsSQLWould(t *testing.T) {
 	ready := make([]string, len(v.Features))
 	for i, name := range v.Features {
 		names[i] = "f" + name
-		ready[i] = forest.SQLValue(name) + " AS f" + name
+		ready[i] = tree.SQLValue(name) + " AS f" + name
 		if name == "x2" {
 			ready[i] = "CAST(CAST(x2 AS integer) AS double) AS fx2"
 		}
 	}
 	s.exec(`CREATE TABLE geo.expected AS SELECT id, note, late, tdate, p AS probability, CAST(CASE WHEN p >= 0.5 THEN 1 ELSE 0 END AS bigint) AS prediction,
-		'm' AS model, CAST(1 AS bigint) AS model_version FROM (SELECT *, ` + f.SQL(names) + ` AS p FROM (SELECT *, ` + strings.Join(ready, ", ") + ` FROM geo.features))`)
+		'm' AS model, CAST(1 AS bigint) AS model_version FROM (SELECT *, ` + f.SQL(names, "s").Outputs[0] + ` AS p FROM (SELECT *, ` + strings.Join(ready, ", ") + ` FROM geo.features))`)
 	n, want, err := s.of.Warehouse.Checksum(t.Context(), "geo.expected")
 	if err != nil {
 		t.Fatal(err)

@@ -63,6 +63,7 @@ func (s *Shop) Executors() map[pipeline.Kind]engine.Executor {
 		pipeline.LoadTask:         loadExecutor{s},
 		pipeline.TrainTask:        trainExecutor{s},
 		pipeline.ScoreTask:        scoreExecutor{s},
+		pipeline.FeaturesTask:     featuresExecutor{s},
 		pipeline.PythonTask:       processExecutor{s},
 		pipeline.ShellTask:        processExecutor{s},
 		pipeline.HTTPTask:         httpExecutor{s},
@@ -174,7 +175,7 @@ func (s *Shop) render(ctx context.Context, w engine.Work) (sqltext.Text, error) 
 	return s.Project.Render(w.Task, c)
 }
 
-// source gives the SELECT of a train or score task: its SQL file rendered, or its table.
+// source gives the SELECT of a train, score or features task: its SQL file rendered, or its table.
 func (s *Shop) source(ctx context.Context, w engine.Work) (sqltext.Text, error) {
 	if w.Task.File() != "" {
 		return s.render(ctx, w)

@@ -56,7 +56,7 @@ var contextNames = map[string]bool{
 	"task_instance_key_str": true,
 
 	"data_interval_start": false, "data_interval_end": false,
-	"dag": false, "pipeline": false, "task": false, "params": false, "var": false, "conn": false, "macros": false,
+	"dag": false, "pipeline": false, "task": false, "params": false, "var": false, "conn": false, "macros": false, "features": false,
 	"warehouse": false, "env": false, "environment": false, "test_mode": false,
 }
 
@@ -101,7 +101,7 @@ func (c Context) Names() starlark.StringDict {
 		"prev_start_date_success": c.moment(c.PrevStarted), "prev_end_date_success": c.moment(c.PrevEnded),
 		"run_id": starlark.String(c.RunID), "dag": pipeline, "pipeline": pipeline, "task": c.task(), "params": params(c.Params),
 		"dag_run": run, "run": run, "ti": task, "task_instance": task, "task_run": task,
-		"var": c.vars(), "conn": c.conns(), "macros": c.macros(), "warehouse": c.warehouse(),
+		"var": c.vars(), "conn": c.conns(), "macros": c.macros(), "warehouse": c.warehouse(), "features": features(),
 		"env": starlark.String(c.Environment), "environment": starlark.String(c.Environment), "test_mode": starlark.False,
 		"task_instance_key_str": starlark.String(c.Pipeline + "__" + c.Task + "__" + start.Format("20060102")),
 		"ds":                    layout(start, dashed), "ds_nodash": layout(start, undashed),

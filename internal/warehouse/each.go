@@ -47,11 +47,11 @@ func (in *into) countDays(ctx context.Context, intervals []Interval) ([]int64, e
 	name := sqltext.QuoteIdent(in.part.column.Name)
 	r, err := in.tx.tx.Query(ctx, "SELECT "+name+", count(*) FROM "+quoted(in.name)+" WHERE "+in.part.inside()+" GROUP BY "+name)
 	if err != nil {
-		return nil, finding(in.sel, err)
+		return nil, in.own(err)
 	}
 	days, err := rows.ReadAll(r)
 	if err != nil {
-		return nil, finding(in.sel, err)
+		return nil, in.own(err)
 	}
 	each := make([]int64, len(intervals))
 	for _, row := range days {

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,6 +84,17 @@ func (in *into) finding(summary, detail, fix string) diag.Finding {
 	return diag.Finding{Severity: diag.Error, At: place(in.sel, -1), Summary: summary, Detail: detail, Fix: fix}
 }
 
+// own is the finding of a statement that Damson wrote for the SELECT: its own place of an error is none in the user's file.
+func (in *into) own(err error) error {
+	e := (*driver.Error)(nil)
+	if errors.As(err, &e) && e.Position >= 0 {
+		unplaced := *e
+		unplaced.Position = -1
+		err = &unplaced
+	}
+	return finding(in.sel, err)
+}
+
 // checkColumns refuses columns that a table cannot have.
 func checkColumns(sel sqltext.Text, columns []driver.Column) error {
 	seen := map[string]bool{}
@@ -154,7 +166,7 @@ func (in *into) column(name, setting string) (driver.Column, error) {
 func (in *into) prepareTable(ctx context.Context) error {
 	have, err := in.tx.recall("table "+quoted(in.name), func() ([]driver.Column, error) { return in.tx.w.driver.Table(ctx, in.tx.tx, in.name) })
 	if err != nil {
-		return finding(in.sel, err)
+		return in.own(err)
 	}
 	in.names = make([]string, len(in.columns))
 	for i, c := range in.columns {
@@ -166,7 +178,7 @@ func (in *into) prepareTable(ctx context.Context) error {
 		if in.part != nil && in.target.Storage.Native != "" {
 			partitionBy, first = in.part.column.Name, firstPart(in.target.Storage.Native, in.part.column, in.part.start)
 		}
-		return finding(in.sel, in.tx.createTable(ctx, in.name, in.columns, partitionBy, in.target.Storage, first))
+		return in.own(in.tx.createTable(ctx, in.name, in.columns, partitionBy, in.target.Storage, first))
 	}
 	d := compare(have, in.columns, in.names)
 	if d.none() {
@@ -179,7 +191,7 @@ func (in *into) prepareTable(ctx context.Context) error {
 	for _, c := range d.added {
 		sql := "ALTER TABLE " + quoted(in.name) + " ADD COLUMN " + sqltext.QuoteIdent(c.Name) + " " + sqlTypes[c.Type]
 		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 	}
 	return nil
@@ -224,7 +236,7 @@ func (in *into) replace(ctx context.Context) error {
 	}
 	n, err := in.tx.tx.Exec(ctx, "DELETE FROM "+quoted(in.name)+where)
 	if err != nil {
-		return finding(in.sel, err)
+		return in.own(err)
 	}
 	in.written.Replaced = max(n, 0)
 	return in.insert(ctx, in.name)
@@ -298,7 +310,7 @@ func (in *into) merge(ctx context.Context) error {
 	} {
 		n, err := in.tx.tx.Exec(ctx, step.sql)
 		if err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 		*step.count = max(n, 0)
 	}

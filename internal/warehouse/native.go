@@ -35,7 +35,7 @@ func (in *into) newNative(ctx context.Context) (*native, error) {
 	}
 	layout, err := p.Layout(ctx, in.tx.tx, in.name)
 	if err != nil {
-		return nil, finding(in.sel, err)
+		return nil, in.own(err)
 	}
 	if layout == nil || !strings.EqualFold(layout.Column, in.part.column.Name) {
 		return nil, nil
@@ -118,7 +118,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 		for _, p := range n.missing(in.part.start, in.part.end) {
 			in.tx.change()
 			if err := n.physical.AddPart(ctx, in.tx.tx, in.name, n.layout, p); err != nil {
-				return finding(in.sel, err)
+				return in.own(err)
 			}
 		}
 		return in.replace(ctx)
@@ -126,7 +126,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 	in.tx.change()
 	staged, err := n.physical.Stage(ctx, in.tx.tx, in.name, n.layout, part, in.target.Storage)
 	if err != nil {
-		return finding(in.sel, err)
+		return in.own(err)
 	}
 	if err := in.insert(ctx, staged); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 	}
 	exchanged, err := n.physical.Exchange(ctx, in.tx.tx, in.name, n.layout, part, staged)
 	if err != nil || exchanged {
-		return finding(in.sel, err)
+		return in.own(err)
 	}
 	return in.replaceFrom(ctx, n, part, staged)
 }
@@ -149,7 +149,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 func (in *into) replaceFrom(ctx context.Context, n *native, part driver.Part, staged driver.Name) error {
 	if part.Table.Table == "" {
 		if err := n.physical.AddPart(ctx, in.tx.tx, in.name, n.layout, part); err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 	}
 	list := in.columnList()
@@ -159,7 +159,7 @@ func (in *into) replaceFrom(ctx context.Context, n *native, part driver.Part, st
 		"DROP TABLE " + quoted(staged),
 	} {
 		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {
-			return finding(in.sel, err)
+			return in.own(err)
 		}
 	}
 	return nil

@@ -116,11 +116,11 @@ func (in *into) outside(ctx context.Context, cause error) error {
 func (in *into) ask(ctx context.Context, q driver.Querier, sql string) (count int64, example string, err error) {
 	r, err := q.Query(ctx, sql)
 	if err != nil {
-		return 0, "", finding(in.sel, err)
+		return 0, "", in.own(err)
 	}
 	row, err := rows.ReadOne(r)
 	if err != nil {
-		return 0, "", finding(in.sel, err)
+		return 0, "", in.own(err)
 	}
 	count, _ = row[0].(int64)
 	example, _ = row[1].(string)

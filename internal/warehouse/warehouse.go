@@ -11,6 +11,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -104,7 +105,7 @@ func ownError(sql string, err error) error {
 	}
 	return diag.Finding{Severity: diag.Error, Summary: "Damson may not make its own tables in the warehouse",
 		Detail: sentence(e.Message), Cause: err,
-		Fix: "As the database's owner: CREATE SCHEMA damson AUTHORIZATION user; or GRANT CREATE ON DATABASE name TO user."}
+		Fix: cmp.Or(e.Hint, "As the database's owner: CREATE SCHEMA damson AUTHORIZATION user; or GRANT CREATE ON DATABASE name TO user.")}
 }
 
 // Kind is the kind of database, for example "duckdb".

@@ -35,7 +35,7 @@ func (e *evaluation) predeclared() starlark.StringDict {
 func (e *evaluation) taskMethods() map[string]*starlark.Builtin {
 	methods := map[string]*starlark.Builtin{}
 	for name, fn := range map[string]builtinFunc{
-		"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask,
+		"sql": e.sqlTask, "load": e.loadTask, "train": e.trainTask, "score": e.scoreTask, "features": e.featuresTask,
 		"python": e.pythonTask, "shell": e.shellTask, "http": e.httpTask,
 		"branch": e.branchTask, "short_circuit": e.shortCircuitTask, "sensor": e.sensorTask, "trigger": e.triggerTask,
 		"group": e.declareGroup,

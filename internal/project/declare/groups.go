@@ -199,6 +199,7 @@ var unmappable = map[pipeline.Kind]string{
 	pipeline.LoadTask:         "a load finds all its files by one glob and tells which it has loaded",
 	pipeline.TrainTask:        "each run of it would make a version of the same model",
 	pipeline.ScoreTask:        "it writes all rows of its source at once",
+	pipeline.FeaturesTask:     "it writes all series of its source at once",
 	pipeline.BranchTask:       "it chooses once for all tasks after it",
 	pipeline.ShortCircuitTask: "it decides once for all tasks after it",
 	pipeline.SensorTask:       "it waits once for the run",

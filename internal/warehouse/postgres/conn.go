@@ -27,11 +27,14 @@ type conn struct {
 // cleanPatience bounds the cleaning of a session.
 const cleanPatience = 5 * time.Second
 
+// dirty reports whether the session has to be cleaned.
+func (c *conn) dirty() bool { return c.used && !c.pg.IsClosed() }
+
 // clean makes the session as it began, or closes it. What a SELECT's functions leave behind cannot be seen in its text, so
 // PostgreSQL, where cleaning costs one round trip, cleans after every statement. Greenplum does not take DISCARD ALL: there
 // a session ends that a statement has visibly altered.
 func (c *conn) clean() {
-	if !c.used || c.pg.IsClosed() {
+	if !c.dirty() {
 		return
 	}
 	if c.pg.IsBusy() || c.pg.TxStatus() != 'I' || c.w.server.kind == greenplum && c.altered {
@@ -137,17 +140,25 @@ type found struct {
 	oid uint32 // of its type; of the type beneath when that is a domain
 }
 
-// tableSQL asks the catalog rather than preparing a SELECT: a statement that fails would end the transaction. %s is the
-// table's name as a literal.
-const tableSQL = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype, t.typbasetype
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-WHERE c.oid = pg_catalog.to_regclass(%s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+// tableSQL asks the catalog rather than preparing a SELECT: a statement that fails would end the transaction. $table is the
+// table's name as a literal, $size what gives its bytes. OFFSET 0 has that asked once rather than for each column.
+const tableSQL = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype, t.typbasetype,
+	c.relkind, c.reltuples, c.relpages, c.size / CAST(current_setting('block_size') AS bigint)
+FROM (SELECT oid, relkind, reltuples, relpages, $size AS size FROM pg_catalog.pg_class
+	WHERE oid = pg_catalog.to_regclass($table) AND relkind IN ('r', 'v', 'm', 'f', 'p') OFFSET 0) AS c
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 func (c *conn) table(ctx context.Context, name driver.Name) ([]found, error) {
-	rows, err := c.catalog(ctx, strings.Replace(tableSQL, "%s", sqltext.QuoteLiteral(quote(name)), 1))
+	size := "pg_catalog.pg_relation_size(oid)"
+	if c.w.server.kind == greenplum {
+		size = "CAST(0 AS bigint)" // there it asks all segments
+	}
+	rows, err := c.catalog(ctx, strings.NewReplacer("$size", size, "$table", sqltext.QuoteLiteral(quote(name))).Replace(tableSQL))
 	if err != nil {
 		return nil, err
 	}
+	c.w.noteLook(name, rows)
 	var columns []found
 	for _, row := range rows {
 		oid, kind, base := row[1], row[3], row[4]

@@ -46,7 +46,7 @@ func (w *Warehouse) connectError(err error) error {
 func (w *Warehouse) noneFree() error {
 	return &driver.Error{Class: driver.Connection, Position: -1,
 		Message: fmt.Sprintf("All %d connections of this process have been in use for %s.", w.pool.Config().MaxConns, poolPatience),
-		Hint:    "Raise pool_max_conns in the warehouse's URL, or let fewer tasks run at a time."}
+		Hint:    "Raise max_connections of the environment in damson.yaml, or let fewer tasks run at a time."}
 }
 
 // refused tells what the server's refusal means (SQLSTATE, appendix A of PostgreSQL's manual).
@@ -75,7 +75,7 @@ func (w *Warehouse) refused(said *pgconn.PgError) (class driver.Class, message, 
 			fmt.Sprintf("As its owner: GRANT CONNECT ON DATABASE %q TO %q.", w.place.database, w.place.user)
 	case "53300":
 		return driver.Connection, fmt.Sprintf("The server %s has no free connection: %s.", w.place.server(), text),
-			"Stop what holds connections, raise max_connections on the server, or lower pool_max_conns in the warehouse's URL."
+			"Stop what holds connections, raise max_connections on the server, or lower max_connections of the environment in damson.yaml."
 	case "57P03":
 		return driver.Connection, fmt.Sprintf("The server %s takes no connections yet: %s.", w.place.server(), text), "Wait until it has started, then run again."
 	case "57P01", "57P02":
@@ -117,7 +117,7 @@ func (w *Warehouse) unreached(err error) (message, hint string) {
 		return fmt.Sprintf("The server %s speaks no TLS, which the warehouse's URL asks for.", at),
 			"Switch TLS on at the server (ssl = on), or write sslmode=disable into the URL when the network is trusted."
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("The server %s does not answer within %s.", at, connectTimeout), "Check host and port in the warehouse's URL, and whether a firewall lies between."
+		return fmt.Sprintf("The server %s does not answer within %s.", at, w.patience), "Check host and port in the warehouse's URL, and whether a firewall lies between."
 	}
 	return fmt.Sprintf("Connecting to %s failed: %s.", at, strings.TrimSuffix(lastLine(err), ".")), "Check host, port and sslmode in the warehouse's URL, and the server's log."
 }

@@ -107,7 +107,7 @@ func TestCannotOpen(t *testing.T) {
 		{"unknown user, trusted", asUser(t, good, "nobody", "secret"), driver.Permission, []string{`role "nobody" does not exist`, "CREATE ROLE"}},
 		{"no such database", with(t, good, func(u *url.URL) { u.Path = "/none" }), driver.UnknownName, []string{`no database "none"`, "createdb none"}},
 		{"no right to connect", asUser(t, good, "outsider", "secret"), driver.Permission, []string{"GRANT CONNECT"}},
-		{"too many connections", asUser(t, good, "crowd", "secret"), driver.Connection, []string{"no free connection", "pool_max_conns"}},
+		{"too many connections", asUser(t, good, "crowd", "secret"), driver.Connection, []string{"no free connection", "max_connections of the environment"}},
 		{"the server asks for TLS", asUser(t, good, "guarded", "secret"), driver.Permission, []string{"without TLS", "sslmode=verify-full"}},
 		{"the server has no TLS", parameter(t, good, "sslmode", "require"), driver.Connection, []string{"speaks no TLS", "ssl = on"}},
 		{"a setting that is not", parameter(t, good, "no_such_setting", "1"), driver.Syntax, []string{"no_such_setting"}},

@@ -33,7 +33,9 @@ func (c *conn) failure(ctx context.Context, sql string, err error, began time.Ti
 	case said.Code == "57014":
 		c.w.explainStop(e, said, time.Since(began), held)
 	case said.Code == "55P03":
-		c.w.explainLock(e, held)
+		c.w.explainLock(e, said, held)
+	case said.Code == "42501":
+		e.Hint = c.w.adviseRights(e, said)
 	case e.Class == driver.UnknownName && e.Position >= 0:
 		e.Hint = c.w.adviseName(sql, e, said)
 	case e.Class == driver.Connection:
@@ -232,7 +234,7 @@ func (w *Warehouse) explainStop(e *driver.Error, said *pgconn.PgError, took time
 	case strings.Contains(said.Message, "statement timeout"),
 		!strings.Contains(said.Message, "user request") && limit > 0 && took >= limit: // another language
 		e.Message = fmt.Sprintf("The server stopped the statement after %s, its statement_timeout.", took.Round(time.Millisecond))
-		e.Hint = "Let the statement do less at a time, or raise statement_timeout in the warehouse's URL (…?statement_timeout=1h)."
+		e.Hint = "Let the statement do less at a time, or raise statement_timeout of the environment in damson.yaml."
 	default:
 		e.Message = "Somebody stopped the statement on the server (pg_cancel_backend), or the server itself did."
 		e.Hint = "Ask who administers the database, then run again."

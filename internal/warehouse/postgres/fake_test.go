@@ -69,7 +69,7 @@ func (f fake) serve(c net.Conn) {
 		}
 		var fields []pgproto3.FieldDescription
 		var values [][]byte
-		for _, v := range append(f.row, "on", "UTF8", "0", "0") {
+		for _, v := range append(f.row, "on", "0", "0") {
 			fields = append(fields, pgproto3.FieldDescription{Name: []byte("x"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1})
 			if v == "" {
 				values = append(values, nil)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"damson/internal/warehouse/driver"
 )
 
@@ -54,13 +56,16 @@ func waitedFor(held []holder) string {
 }
 
 // explainLock tells who holds the lock that a statement did not get.
-func (w *Warehouse) explainLock(e *driver.Error, held []holder) {
+func (w *Warehouse) explainLock(e *driver.Error, said *pgconn.PgError, held []holder) {
+	if limit := w.server.lockTimeout; limit > 0 && strings.Contains(said.Message, "lock timeout") {
+		e.Message = fmt.Sprintf("The statement waited %s for a lock, its lock_timeout, and gave up.", limit)
+	}
 	e.Message += waitedFor(held)
 	if len(held) == 0 {
-		e.Hint = "Look at pg_locks for who holds it, and run again when that is done; lock_timeout in the warehouse's URL says how long to wait."
+		e.Hint = "Look at pg_locks for who holds it, and run again when that is done; lock_timeout of the environment in damson.yaml says how long to wait."
 		return
 	}
-	e.Hint = fmt.Sprintf("Run again when that is done, or end it: SELECT pg_terminate_backend(%d). lock_timeout in the warehouse's URL says how long to wait.", held[0].pid)
+	e.Hint = fmt.Sprintf("Run again when that is done, or end it: SELECT pg_terminate_backend(%d). lock_timeout of the environment in damson.yaml says how long to wait.", held[0].pid)
 }
 
 // watchEvery is how often a long statement is looked at when the server has no lock_timeout.

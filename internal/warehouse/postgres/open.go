@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ const (
 )
 
 const (
-	maxConns       = 32
+	// DefaultMaxConns is how many connections a process has at a time when nobody says.
+	DefaultMaxConns = 32
+
 	connectTimeout = 10 * time.Second
 	idleTimeout    = 5 * time.Minute
 	// pingAfter is how long a connection may lie idle before it is asked whether it still lives.
@@ -44,7 +47,6 @@ type server struct {
 	kind, version                 string
 	number                        int // of the version of PostgreSQL, or of the one that Greenplum stands on, as 150018
 	asyncCommit                   bool
-	anyBytes                      bool // the database promises no encoding
 	statementTimeout, lockTimeout time.Duration
 }
 
@@ -68,6 +70,7 @@ func Open(ctx context.Context, url string, o Options) (*Warehouse, error) {
 	w := &Warehouse{place: place{
 		database: config.ConnConfig.Database, user: config.ConnConfig.User, host: config.ConnConfig.Host, port: config.ConnConfig.Port,
 	}}
+	w.patience = config.ConnConfig.ConnectTimeout
 	err = w.connect(ctx, config)
 	for err != nil && giveUpWish(config.ConnConfig.RuntimeParams, err) {
 		err = w.connect(ctx, config)
@@ -108,7 +111,7 @@ const checkClient = 2 * time.Second
 func configure(config *pgxpool.Config, o Options) {
 	c := config.ConnConfig
 	if _, given := c.RuntimeParams["pool_max_conns"]; !given && !strings.Contains(c.ConnString(), "pool_max_conns") {
-		config.MaxConns = maxConns
+		config.MaxConns = DefaultMaxConns
 	}
 	if o.MaxConns > 0 {
 		config.MaxConns = int32(o.MaxConns)
@@ -116,8 +119,8 @@ func configure(config *pgxpool.Config, o Options) {
 	config.MaxConnIdleTime = idleTimeout
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	config.PingTimeout = connectTimeout
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+	if c.ConnectTimeout == 0 || o.ConnectTimeout > 0 {
+		c.ConnectTimeout = cmp.Or(o.ConnectTimeout, connectTimeout)
 	}
 	c.BuildContextWatcherHandler = newStopper
 	set := func(name, value string, force bool) {
@@ -171,10 +174,8 @@ func (w *Warehouse) connect(ctx context.Context, config *pgxpool.Config) (err er
 // serverSQL gives one row; a setting that a server does not have is NULL. Timeouts are in milliseconds.
 const serverSQL = `SELECT version(), max(CASE name WHEN 'server_version' THEN setting END), max(CASE name WHEN 'server_version_num' THEN setting END),
 	max(CASE name WHEN 'gp_server_version' THEN setting END), max(CASE name WHEN 'synchronous_commit' THEN setting END),
-	max(CASE name WHEN 'server_encoding' THEN setting END), max(CASE name WHEN 'statement_timeout' THEN setting END),
-	max(CASE name WHEN 'lock_timeout' THEN setting END)
-FROM pg_catalog.pg_settings WHERE name IN ('server_version', 'server_version_num', 'gp_server_version', 'synchronous_commit', 'server_encoding',
-	'statement_timeout', 'lock_timeout')`
+	max(CASE name WHEN 'statement_timeout' THEN setting END), max(CASE name WHEN 'lock_timeout' THEN setting END)
+FROM pg_catalog.pg_settings WHERE name IN ('server_version', 'server_version_num', 'gp_server_version', 'synchronous_commit', 'statement_timeout', 'lock_timeout')`
 
 // ask fills server.
 func (w *Warehouse) ask(ctx context.Context) error {
@@ -200,8 +201,7 @@ func newServer(row []string, isGreenplum bool) server {
 		n, _ := strconv.Atoi(s) // a server without the setting has no such timeout
 		return time.Duration(n) * time.Millisecond
 	}
-	s := server{kind: postgres, asyncCommit: row[4] == "off", anyBytes: row[5] == "SQL_ASCII",
-		statementTimeout: milliseconds(row[6]), lockTimeout: milliseconds(row[7])}
+	s := server{kind: postgres, asyncCommit: row[4] == "off", statementTimeout: milliseconds(row[5]), lockTimeout: milliseconds(row[6])}
 	s.version, _, _ = strings.Cut(row[1], " ")
 	s.number, _ = strconv.Atoi(row[2]) // 0 is refused as too old
 	if isGreenplum {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -193,32 +194,85 @@ func exchangeNative(ctx context.Context, q driver.Querier, table driver.Name, l 
 	return execAll(ctx, q, append(statements, "ALTER TABLE "+quote(staged)+" RENAME TO "+sqltext.QuoteIdent(name.Table))...)
 }
 
-// worthIt is the share of a table's rows that must have changed for its statistics to be gathered anew, as autovacuum has it.
-const worthIt = 0.1
+// A table's statistics are gathered anew when this share of its rows has changed at once, or when it has grown so much since they
+// were gathered. Gathering them takes as long as writing some ten thousand rows does: a table to which each day adds as much as
+// the day before would spend on it, at autovacuum's share of 0.1, half of its first days' time again.
+const (
+	worthIt = 0.5
+	grown   = 2
+)
+
+// statisticsSQL asks what the statistics of $table have been gathered from, its partitions' together: rows, pages then, pages now.
+// A partitioned table has no pages of its own; its rows are those of its own statistics, and 0 on PostgreSQL 13.
+const statisticsSQL = `SELECT CAST(greatest(max(CASE WHEN c.oid = t.oid THEN c.reltuples END), 0) AS float8),
+	CAST(sum(CASE WHEN c.relkind = 'p' THEN 0 ELSE c.relpages END) AS float8),
+	CAST(sum(CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_catalog.pg_relation_size(c.oid) END) AS float8) / CAST(current_setting('block_size') AS float8),
+	CAST(sum(CASE WHEN c.oid <> t.oid THEN greatest(c.reltuples, 0) ELSE 0 END) AS float8)
+FROM (SELECT CAST($table::regclass AS oid) AS oid) AS t
+JOIN pg_catalog.pg_class AS c ON c.oid = t.oid OR c.oid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = t.oid)`
+
+// look is what a table was when its columns were last asked for.
+type look struct {
+	plain                  bool // a table of PostgreSQL's without partitions; the rest holds for such only
+	have, pagesThen, pages float64
+}
+
+// noteLook keeps what the rows of tableSQL say of the table itself.
+func (w *Warehouse) noteLook(table driver.Name, rows [][]string) {
+	if len(rows) == 0 || rows[0][5] != "r" || w.server.kind == greenplum {
+		w.looks.Delete(table)
+		return
+	}
+	number := func(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n } // what is no number is nothing to go by
+	w.looks.Store(table, look{plain: true, have: max(number(rows[0][6]), 0), pagesThen: number(rows[0][7]), pages: number(rows[0][8])})
+}
+
+func (w *Warehouse) lookAt(table driver.Name) look {
+	l, _ := w.looks.Load(table)
+	known, _ := l.(look)
+	return known
+}
 
 // Analyze implements driver.Physical. Autovacuum comes too late for the next task of a pipeline, and Greenplum has none.
 func (w *Warehouse) Analyze(ctx context.Context, q driver.Querier, table driver.Name, changed int64) error {
 	if changed == 0 {
 		return nil
 	}
-	r, err := q.Query(ctx, "SELECT CAST(greatest(c.reltuples, 0) + coalesce((SELECT sum(greatest(p.reltuples, 0)) FROM pg_catalog.pg_inherits AS i "+
-		"JOIN pg_catalog.pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = c.oid), 0) AS float8) "+
-		"FROM pg_catalog.pg_class AS c WHERE c.oid = "+sqltext.QuoteLiteral(quote(table))+"::regclass")
-	if err != nil {
-		return err
+	outdated := false
+	if l := w.lookAt(table); l.plain {
+		outdated = float64(changed) >= worthIt*l.have || l.pages >= grown*l.pagesThen
+	} else {
+		var err error
+		if outdated, err = w.outdated(ctx, q, table, float64(changed)); err != nil {
+			return err
+		}
 	}
-	row, err := rows.ReadOne(r)
-	if err != nil {
-		return err
-	}
-	if have, _ := row[0].(float64); float64(changed) < worthIt*have {
+	if !outdated {
 		return nil
 	}
 	return execAll(ctx, q, "ANALYZE "+quote(table))
 }
 
+// outdated asks the catalog about a table and its partitions.
+func (w *Warehouse) outdated(ctx context.Context, q driver.Querier, table driver.Name, changed float64) (bool, error) {
+	r, err := q.Query(ctx, strings.ReplaceAll(statisticsSQL, "$table", sqltext.QuoteLiteral(quote(table))))
+	if err != nil {
+		return false, err
+	}
+	row, err := rows.ReadOne(r)
+	if err != nil {
+		return false, err
+	}
+	number := func(i int) float64 { n, _ := row[i].(float64); return n }
+	have, pagesThen, pages, parts := number(0), number(1), number(2), number(3)
+	return changed >= worthIt*max(have, parts) || pages > 0 && pages >= grown*pagesThen || parts >= grown*have && have > 0, nil
+}
+
 // Layout implements driver.Physical.
 func (w *Warehouse) Layout(ctx context.Context, q driver.Querier, table driver.Name) (*driver.Layout, error) {
+	if t, ok := q.(*tx); ok && t.plain == table {
+		return nil, nil
+	}
 	sql := nativeLayout
 	if w.server.oldGreenplum() {
 		sql = classicLayout

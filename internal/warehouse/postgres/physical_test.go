@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -208,14 +209,39 @@ func TestNativePartitionsThatWereThere(t *testing.T) {
 	}
 }
 
+// TestStatisticsAreGathered writes a first part, little by little until the table has twice the rows, and half of it at once.
 func TestStatisticsAreGathered(t *testing.T) {
 	t.Parallel()
-	n := newNative(t)
-	plain := pipeline.Target{Into: "geo.daily", PartitionBy: "tdate"}
-	n.must(plain, "2007-04-12", "2007-06-12", 1, warehouse.Written{Rows: 61, Created: true})
-	n.expect(`SELECT reltuples::bigint FROM pg_class WHERE oid = 'geo.daily'::regclass`, "61")
-	n.must(plain, "2007-06-12", "2007-06-13", 1, warehouse.Written{Rows: 1})
-	n.expect(`SELECT reltuples::bigint FROM pg_class WHERE oid = 'geo.daily'::regclass`, "61") // one row in sixty is not worth it
+	for name, storage := range map[string]pipeline.Storage{"plain": {}, "native": {Native: pipeline.NativeMonth}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNative(t)
+			target := pipeline.Target{Into: "geo.daily", PartitionBy: "tdate", Storage: storage}
+			first := date("2004-01-01")
+			at := func(days int) string { return first.AddDate(0, 0, days).Format(time.DateOnly) }
+			known := func() string {
+				return n.ask(`SELECT reltuples::bigint FROM pg_class WHERE oid = 'geo.daily'::regclass`)
+			}
+			n.must(target, at(0), at(400), 1, warehouse.Written{Rows: 400, Created: true})
+			if got := known(); got != "400" {
+				t.Errorf("after the first rows, statistics are of %s", got)
+			}
+			for days := 400; days < 1200; days += 100 {
+				n.must(target, at(days), at(days+100), 1, warehouse.Written{Rows: 100})
+				if got := known(); days == 500 && got != "400" {
+					t.Errorf("at 600 rows, statistics are of %s", got)
+				}
+			}
+			if got, err := strconv.Atoi(known()); got < 740 || err != nil {
+				t.Errorf("at 1200 rows, statistics are of %d", got)
+			}
+			n.must(target, at(0), at(1000), 2, warehouse.Written{Rows: 1000, Replaced: 1000})
+			if got := n.ask(`SELECT n_distinct FROM pg_stats WHERE schemaname = 'geo' AND tablename = 'daily' AND attname = 'x' AND inherited = ` +
+				fmt.Sprint(name == "native")); got != "2" {
+				t.Errorf("after most rows have changed, statistics know %s values of x", got)
+			}
+		})
+	}
 }
 
 var _ driver.Physical = (*postgres.Warehouse)(nil)

@@ -31,6 +31,7 @@ type Options struct {
 	MaxConns         int           // connections of this process at a time; 0 = 32, or pool_max_conns of the URL
 	StatementTimeout time.Duration // the server stops a statement that takes longer; 0 = as the server has it
 	LockTimeout      time.Duration // the server gives up a statement that waits longer for a lock; 0 = as the server has it
+	ConnectTimeout   time.Duration // of one attempt to connect; 0 = 10 s, or connect_timeout of the URL
 }
 
 // Warehouse is one open database. It implements driver.Warehouse.
@@ -40,11 +41,15 @@ type Warehouse struct {
 	place  place
 	server server
 
-	natives sync.Map // nativeKey to a type's name
+	patience time.Duration // of one attempt to connect
 
-	mu     sync.Mutex
-	inUse  int
-	closed bool
+	natives sync.Map // nativeKey to a type's name
+	looks   sync.Map // driver.Name to the last look at that table
+
+	mu       sync.Mutex
+	inUse    int
+	closed   bool
+	cleaning sync.WaitGroup // sessions of those that are in use; Add under mu, before closed
 }
 
 // Capabilities implements driver.Warehouse.
@@ -56,11 +61,15 @@ func (w *Warehouse) Capabilities() driver.Capabilities {
 // closed then.
 func (w *Warehouse) Close() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
+	already := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if already {
 		return nil
 	}
-	w.closed = true
+	w.cleaning.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.watch.Close()
 	if w.inUse == 0 {
 		w.pool.Close()
@@ -121,11 +130,22 @@ func (w *Warehouse) take(ctx context.Context) (*conn, error) {
 	return &conn{w: w, pooled: pooled, pg: pooled.Conn().PgConn()}, nil
 }
 
-// put gives a connection back.
+// put gives a connection back. Its session is cleaned meanwhile: whoever comes next finds another connection, or waits.
 func (w *Warehouse) put(c *conn) {
-	c.clean()
-	c.pooled.Release()
-	w.leave()
+	back := func() {
+		c.clean()
+		c.pooled.Release()
+		w.leave()
+	}
+	w.mu.Lock()
+	later := c.dirty() && !w.closed
+	if later {
+		w.cleaning.Go(back)
+	}
+	w.mu.Unlock()
+	if !later {
+		back()
+	}
 }
 
 // maxStale bounds how many connections that the server has closed behind this process's back are tried in turn.
@@ -253,6 +273,9 @@ func (w *Warehouse) Table(ctx context.Context, q driver.Querier, name driver.Nam
 		columns = nil
 		for _, f := range found {
 			columns = append(columns, f.Column)
+		}
+		if t, ok := q.(*tx); ok && err == nil && w.lookAt(name).plain {
+			t.plain = name
 		}
 		return err
 	})

@@ -62,7 +62,7 @@ func (c *conn) query(ctx context.Context, sql string) (r *reader, sent bool, err
 	r.decoders = make([]decoder, len(s.Fields))
 	for i, f := range s.Fields {
 		fields[i] = rows.Field(f.Name, arrowTypes[portable(f.DataTypeOID)])
-		r.decoders[i] = newDecoder(f, c.w.server.anyBytes)
+		r.decoders[i] = newDecoder(f)
 		if binaryForm(f.DataTypeOID) {
 			formats[i] = 1
 		}
@@ -141,9 +141,6 @@ func (r *reader) close() {
 		r.current.Release()
 		r.current = nil
 	}
-	for _, d := range r.decoders {
-		d.builder.Release()
-	}
 }
 
 // Retain implements array.RecordReader.
@@ -182,7 +179,7 @@ func (r *reader) Next() bool {
 	}
 	columns := make([]arrow.Array, len(r.decoders))
 	for i, d := range r.decoders {
-		columns[i] = d.builder.NewArray()
+		columns[i] = d.take()
 		defer columns[i].Release()
 	}
 	r.current = array.NewRecordBatch(r.schema, columns, int64(n))
@@ -199,7 +196,7 @@ func (r *reader) fill() (n int, more bool) {
 		for i, v := range r.rr.Values() {
 			d := &r.decoders[i]
 			if v == nil {
-				d.builder.AppendNull()
+				d.null()
 				continue
 			}
 			bytes += len(v)

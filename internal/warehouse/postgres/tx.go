@@ -13,6 +13,8 @@ import (
 type tx struct {
 	w *Warehouse
 	c *conn // nil once the transaction is over
+
+	plain driver.Name // a table that its last statement has found to have no partitions
 }
 
 var errTxOver = &driver.Error{Class: driver.Internal, Message: "The transaction is over.", Position: -1}
@@ -29,6 +31,7 @@ func (t *tx) Exec(ctx context.Context, sql string) (int64, error) {
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
+	t.plain = driver.Name{}
 	return t.c.exec(ctx, sql)
 }
 
@@ -37,6 +40,7 @@ func (t *tx) Query(ctx context.Context, sql string) (array.RecordReader, error) 
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
+	t.plain = driver.Name{}
 	r, _, err := t.c.query(ctx, sql)
 	if err != nil {
 		return nil, err

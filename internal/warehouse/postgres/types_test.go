@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -310,5 +312,59 @@ func TestAppendBrokenOff(t *testing.T) {
 	}
 	if n := ask(t, w, `SELECT count(*) FROM x`)[0][0]; n != int64(0) {
 		t.Errorf("%v rows are there", n)
+	}
+}
+
+// TestNumericsAreExact appends the same random numbers to columns of two types, between which the server compares.
+func TestNumericsAreExact(t *testing.T) {
+	t.Parallel()
+	w := open(t, pgtest.Database(t), postgres.Options{})
+	exec(t, w, `CREATE TABLE n (i bigint, i_numeric numeric, f double precision, f_numeric numeric)`)
+	schema := arrow.NewSchema([]arrow.Field{rows.Field("i", rows.BigintType), rows.Field("i_numeric", rows.BigintType),
+		rows.Field("f", rows.DoubleType), rows.Field("f_numeric", rows.DoubleType)}, nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	var values [][]any
+	for len(values) < 5000 {
+		i := int64(random.Uint64()) >> random.IntN(64)
+		f := math.Float64frombits(random.Uint64())
+		if len(values)%2 == 0 {
+			f = float64(i) / math.Pow10(random.IntN(20))
+		}
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			continue
+		}
+		values = append(values, []any{i, i, f, f})
+	}
+	if err := appendRows(t.Context(), w, "n", schema, values...); err != nil {
+		t.Fatal(err)
+	}
+	if wrong := ask(t, w, `SELECT i, CAST(i_numeric AS text), f, CAST(f_numeric AS text) FROM n WHERE i <> i_numeric OR f <> CAST(f_numeric AS double precision) LIMIT 3`); len(wrong) > 0 {
+		t.Errorf("numbers have changed, such as %v", wrong)
+	}
+	for _, row := range ask(t, w, `SELECT f, f_numeric FROM n`) {
+		if row[0] != row[1] {
+			t.Fatalf("%v is read from a numeric as %v", row[0], row[1])
+		}
+	}
+}
+
+// TestBytesThatAreNoText reads from a database that promises no encoding.
+func TestBytesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	admin := open(t, server.URL(), postgres.Options{})
+	exec(t, admin, `CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0`)
+	w := open(t, with(t, server.URL(), func(u *url.URL) { u.Path = "/bytes" }), postgres.Options{})
+	exec(t, w, `CREATE TABLE x AS SELECT CAST('good ü' AS text) AS good`)
+	want := [][]any{{"good ü"}}
+	if d := cmp.Diff(want, ask(t, w, `SELECT good FROM x`)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	r, err := w.Query(t.Context(), `SELECT E'bad \xff'`)
+	if err == nil {
+		_, err = rows.ReadAll(r)
+	}
+	if e := asError(t, err); e.Class != driver.DataError {
+		t.Errorf("%q %v", e.Class, e)
 	}
 }

@@ -1,4 +1,4 @@
-package forest
+package tree
 
 import (
 	"crypto/md5"
@@ -30,14 +30,22 @@ func (k Key) Less(other Key) bool {
 // database's bigint.
 const modulus = 1<<31 - 1
 
+// Streams of random numbers of one seed. Callers of their own have the numbers below 2³².
+const (
+	streamBins     = 1 << 32
+	StreamTrees    = 2 << 32 // plus the tree's number
+	StreamRows     = 3 << 32 // plus the round's number
+	StreamFeatures = 4 << 32 // plus the tree's number
+)
+
 // Draw gives every key a number that is as good as random, from a family of such functions that a seed and a stream name:
 // (hi·a + lo·c + b) mod 2³¹-1 (pairwise independent: J. L. Carter and M. N. Wegman 1979). Databases compute the same.
 type Draw struct{ a, c, b uint64 }
 
 // NewDraw picks a function of the family. Different streams of one seed are unrelated.
 func NewDraw(seed int64, stream uint64) Draw {
-	g := random(mix(uint64(seed)) ^ mix(stream+0x51ed270b))
-	return Draw{a: 1 + g.below(modulus-1), c: 1 + g.below(modulus-1), b: g.below(modulus)}
+	g := Random(Mix(uint64(seed)) ^ Mix(stream+0x51ed270b))
+	return Draw{a: 1 + g.Below(modulus-1), c: 1 + g.Below(modulus-1), b: g.Below(modulus)}
 }
 
 // Number is the key's number, from 0 to 2³¹-2.
@@ -54,28 +62,33 @@ func (d Draw) Below(k Key, share float64) bool {
 // a number below bound k, and not below the ones before, draws k. Written out so that no machine rounds them differently.
 var poissonBounds = [...]uint32{790015083, 1580030167, 1975037709, 2106706890, 2139624185, 2146207644, 2147304887, 2147461637, 2147481230, 2147483407, 2147483625, 2147483645}
 
-// poisson draws how often a row stands in a tree's bootstrap sample (N. Oza and S. Russell, "Online Bagging", 2001).
-func poisson(number uint32) uint8 {
-	for k, bound := range poissonBounds {
+// MostDraws is the largest number that Poisson gives.
+const MostDraws = len(poissonBounds)
+
+// Poisson draws how often the key's row stands in a bootstrap sample (N. Oza and S. Russell, "Online Bagging", 2001).
+func (d Draw) Poisson(k Key) uint8 {
+	number := d.Number(k)
+	for times, bound := range poissonBounds {
 		if number < bound {
-			return uint8(k)
+			return uint8(times)
 		}
 	}
-	return uint8(len(poissonBounds))
+	return uint8(MostDraws)
 }
 
-// random is the splitmix64 generator (G. Steele, D. Lea, C. Flood 2014).
-type random uint64
+// Random is the splitmix64 generator (G. Steele, D. Lea, C. Flood 2014).
+type Random uint64
 
-func (r *random) next() uint64 {
+func (r *Random) next() uint64 {
 	*r += 0x9e3779b97f4a7c15
-	return mix(uint64(*r))
+	return Mix(uint64(*r))
 }
 
-// below gives a number from 0 to n-1. Its bias, below 2⁻³² for the n used here, is the price of needing no loop.
-func (r *random) below(n uint64) uint64 { return r.next() >> 1 % n }
+// Below gives a number from 0 to n-1. Its bias, below 2⁻³² for the n used here, is the price of needing no loop.
+func (r *Random) Below(n uint64) uint64 { return r.next() >> 1 % n }
 
-func mix(z uint64) uint64 {
+// Mix scrambles a number's bits, and no two numbers to the same.
+func Mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
