@@ -3,12 +3,14 @@ package declare
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"damson/internal/diag"
+	"damson/internal/metric"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
 )
@@ -84,6 +86,33 @@ func (c *call) checkModel(m *pipeline.Model) {
 			continue
 		}
 		c.checkGateText("gates", gate)
+		c.checkGateKind(m, gate)
+	}
+}
+
+var metricName = regexp.MustCompile(`[\pL_][\pL\pN_.]*`)
+
+// checkGateKind refuses metrics that what the algorithm learns never has.
+func (c *call) checkGateKind(m *pipeline.Model, gate string) {
+	var kinds []metric.Kind
+	switch {
+	case m.Linear != nil:
+		kinds = []metric.Kind{metric.Regression}
+	case m.Logistic != nil:
+		kinds = []metric.Kind{metric.Binary, metric.Multiclass}
+	default:
+		return // the target decides
+	}
+	for _, name := range metricName.FindAllString(gate, -1) {
+		name = strings.TrimPrefix(name, "champion.")
+		has := slices.ContainsFunc(kinds, func(k metric.Kind) bool { return slices.Contains(metric.Names(k), name) })
+		ofClass := m.Linear == nil && !slices.Contains(metric.AllNames(), name)
+		if has || ofClass || !metric.Known(name) {
+			continue
+		}
+		c.report(c.place("gates"), "Metric of another kind", fmt.Sprintf("Take one of: %s.", strings.Join(metric.Names(kinds[0])[:8], ", ")),
+			"Model %s is a %s, which has no %s (%s).", m.Name, m.Algorithm.Name(), name, gate)
+		return
 	}
 }
 
