@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"damson/internal/tree"
@@ -315,4 +317,205 @@ func numberData(n, features int, seed uint64) tree.Data {
 		d.Number[i] = 1e6 + 10*score(d, i) + r.NormFloat64()
 	}
 	return d
+}
+
+// TestClassesAndNumbersToo repeats the promise of the same forest for what is not two classes of numbers.
+func TestClassesAndNumbersToo(t *testing.T) {
+	t.Parallel()
+	withCategories := func(d tree.Data, categories int) tree.Data {
+		d.Categories = make([]int, len(d.Columns))
+		d.Categories[3] = categories
+		r := rand.New(rand.NewPCG(5, 5))
+		for i := range d.Columns[3] {
+			d.Columns[3][i] = math.Floor(float64(categories) * r.Float64() * r.Float64())
+		}
+		return d
+	}
+	for name, d := range map[string]tree.Data{
+		"seven classes": classData(4000, 8, 7, 3), "numbers": numberData(4000, 8, 3),
+		"a few categories": withCategories(sampleData(4000, 8, 3), 6), "many categories": withCategories(sampleData(4000, 8, 3), 600),
+		"classes by categories": withCategories(classData(4000, 8, 4, 3), 40), "numbers by categories": withCategories(numberData(4000, 8, 3), 300),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := talk
+			p.Bins, p.FeaturesPerSplit = 60, 5
+			if d.Classes > 2 {
+				p.ClassWeights = make([]float64, d.Classes)
+				for k := range p.ClassWeights {
+					p.ClassWeights[k] = 1 + float64(k)/3
+				}
+			}
+			want := mustTrain(t, d, p, 1)
+			for seed := range uint64(3) {
+				if got := mustTrain(t, shuffled(d, seed), p, 4); !bytes.Equal(got.Encode(), want.Encode()) {
+					t.Fatalf("rows shuffled by seed %d with 4 threads gave forest %s, unshuffled with 1 gave %s", seed, got.Hash(), want.Hash())
+				}
+			}
+		})
+	}
+}
+
+// TestDecisionTreesAreScikitLearns compares with what testdata/reference.py printed: the number of leaves, and the sum of
+// the squared predictions. No two splits of these rows are equally good.
+func TestDecisionTreesAreScikitLearns(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		leaves  int
+		squares float64
+	}{
+		{"two", 50, 1725.283594906},
+		{"two, weighted", 42, 1754.260326577},
+		{"two, min_gain", 11, 1655.517597326},
+		{"two, alpha", 16, 1680.488147332},
+		{"three", 59, 1479.405612730},
+		{"three, weighted", 60, 1545.675428996},
+		{"three, min_gain", 24, 1394.586170812},
+		{"three, alpha", 29, 1416.783860208},
+		{"numbers", 64, 19594508.061506025},
+		{"numbers, min_gain", 19, 19528020.298729703},
+		{"numbers, alpha", 21, 19534030.050441414},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			kind, change, _ := strings.Cut(c.name, ", ")
+			d := referenceData(kind)
+			p := DecisionTree(Params{MaxDepth: 6, Bins: 255})
+			size := 0.002
+			if kind == "numbers" {
+				size = 1.5
+			}
+			switch change {
+			case "weighted":
+				p.ClassWeights = map[string][]float64{"two": {1, 3}, "three": {1, 0.5, 2}}[kind]
+			case "min_gain":
+				p.MinGain = size
+			case "alpha":
+				p.MaxDepth, p.Alpha = 10, size
+			}
+			m := mustTrain(t, d, p, 1)
+			predicted, err := m.PredictRows(context.Background(), d.Columns, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			squares := 0.0
+			for _, output := range predicted {
+				for _, v := range output {
+					squares += v * v
+					if kind == "two" {
+						squares += (1 - v) * (1 - v)
+					}
+				}
+			}
+			if leaves := (m.Nodes() + 1) / 2; leaves != c.leaves || math.Abs(squares-c.squares) > 1e-9*c.squares {
+				t.Errorf("%d leaves, squares %.9f; scikit-learn has %d and %.9f", leaves, squares, c.leaves, c.squares)
+			}
+		})
+	}
+}
+
+// referenceData are the rows of testdata/reference.py.
+func referenceData(kind string) tree.Data {
+	d := tree.Data{Columns: make([][]float64, 3)}
+	for i := range 2000 {
+		x := [3]float64{float64(i * 7919 % 101), float64(i * 104729 % 97), float64(i * 1299709 % 89)}
+		for f, v := range x {
+			d.Columns[f] = append(d.Columns[f], v)
+		}
+		score := x[0] + float64(i*31%53)
+		if x[1] > 40 {
+			score += 30
+		}
+		d.Keys = append(d.Keys, tree.KeyOf(strconv.Itoa(i)))
+		class := uint8(0)
+		switch {
+		case kind == "numbers":
+			d.Number = append(d.Number, score)
+			continue
+		case kind == "two" && score > 100, kind == "three" && score >= 70 && score < 110:
+			class = 1
+		case kind == "three" && score >= 110:
+			class = 2
+		}
+		d.Class, d.Classes = append(d.Class, class), map[string]int{"two": 2, "three": 3}[kind]
+	}
+	return d
+}
+
+// TestCategoriesPartByTheirTarget: one split finds the best subset, whatever the order of the codes; what a node has not seen goes
+// with the missing values.
+func TestCategoriesPartByTheirTarget(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		classes int
+		target  []float64 // of each category
+		missing float64
+	}{
+		"two classes":   {2, []float64{1, 0, 1, 0, 0, 1}, 1},
+		"missing: 0":    {2, []float64{1, 0, 1, 0, 0, 1}, 0},
+		"three classes": {3, []float64{2, 0, 2, 0, 0, 2}, 0},
+		"numbers":       {0, []float64{7, -2.5, 7, -2.5, -2.5, 7}, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := tree.Data{Columns: make([][]float64, 1), Categories: []int{8}, Classes: c.classes}
+			add := func(category, target float64) {
+				d.Columns[0] = append(d.Columns[0], category)
+				d.Keys = append(d.Keys, tree.KeyOf(strconv.Itoa(len(d.Keys))))
+				if c.classes == 0 {
+					d.Number = append(d.Number, target)
+				} else {
+					d.Class = append(d.Class, uint8(target))
+				}
+			}
+			for range 20 {
+				for category, target := range c.target {
+					add(float64(category), target)
+				}
+				add(math.NaN(), c.missing)
+			}
+			m := mustTrain(t, d, DecisionTree(Params{MaxDepth: 1, Bins: 2}), 1)
+			predict := func(category float64) float64 {
+				out := m.Predict([]float64{category})
+				if c.classes == 3 {
+					return 2 * out[2]
+				}
+				return out[0]
+			}
+			for category, target := range c.target {
+				if got := predict(float64(category)); math.Abs(got-target) > 1e-12 {
+					t.Errorf("category %d is predicted as %v, want %v", category, got, target)
+				}
+			}
+			for _, unseen := range []float64{6, 7, 8, -1, 0.5, math.Inf(1), math.NaN()} {
+				if got := predict(unseen); math.Abs(got-c.missing) > 1e-12 {
+					t.Errorf("category %v is predicted as %v, want %v as for missing ones", unseen, got, c.missing)
+				}
+			}
+		})
+	}
+}
+
+// TestCrossIsExact compares with numbers of any size.
+func TestCrossIsExact(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 10_000 {
+		a, b := int64(r.Uint64()>>(2+r.IntN(60))), -int64(r.Uint64()>>(2+r.IntN(60)))
+		m, n := r.Uint64()>>(2+r.IntN(60)), r.Uint64()>>(2+r.IntN(60))
+		if r.IntN(2) == 0 {
+			a, b = b, a
+		}
+		of := func(a int64, m uint64) *big.Int {
+			return new(big.Int).Mul(big.NewInt(a), new(big.Int).SetUint64(m))
+		}
+		want, _ := new(big.Float).SetInt(new(big.Int).Sub(of(a, m), of(b, n))).Float64()
+		if got := cross(a, m, b, n); math.Abs(got-want) > 4e-16*math.Abs(want) {
+			t.Fatalf("%d·%d - %d·%d is %v, want %v", a, m, b, n, got, want)
+		}
+		if cross(a, m, a, m) != 0 {
+			t.Fatal("no difference is not 0")
+		}
+	}
 }
