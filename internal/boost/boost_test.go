@@ -125,7 +125,7 @@ func TestSameRowsGiveTheSameModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, p := sample(24_000, c.classes, 3), usual
+			d, p := sample(12_000, c.classes, 3), usual
 			c.change(&p)
 			var valid []int32
 			d.Rows, valid = sides(len(d.Keys))
@@ -231,15 +231,18 @@ func TestLimitsOfATree(t *testing.T) {
 	}
 }
 
-// TestTiesGoToTheLowerFeature gives every feature a twin: the second of the two is never better, and never chosen.
+// TestTiesGoToTheLowerFeature gives every feature a twin, in the same word of eight columns and in another: the second of
+// the two is never better, and never chosen.
 func TestTiesGoToTheLowerFeature(t *testing.T) {
 	t.Parallel()
-	d := sample(2000, 2, 8)
-	d.Columns, d.Categories = append(d.Columns, d.Columns...), append(d.Categories, d.Categories...)
-	m, _ := mustTrain(t, d, nil, usual, 2)
-	for f, v := range m.Importance() {
-		if f >= 10 && v > 0 {
-			t.Errorf("feature %d, the twin of %d, was chosen", f, f-10)
+	for _, width := range []int{3, 10} {
+		d := sample(2000, 2, 8)
+		d.Columns, d.Categories = slices.Repeat(d.Columns[:width], 2), slices.Repeat(d.Categories[:width], 2)
+		m, _ := mustTrain(t, d, nil, usual, 2)
+		for f, v := range m.Importance() {
+			if f >= width && v > 0 {
+				t.Errorf("feature %d, the twin of %d, was chosen", f, f-width)
+			}
 		}
 	}
 }

@@ -62,7 +62,7 @@ func sampleValue(r *rand.Rand, categories int, unseen bool) float64 {
 // models are one of each form.
 var models = map[string]func() (*tree.Model, error){
 	"forest of two classes": func() (*tree.Model, error) {
-		return grow(2, forest.Params{Trees: 70, MaxDepth: 6, MinSplit: 3, MinLeaf: 1, Bins: 10, Seed: 7})
+		return grow(2, forest.Params{Trees: 40, MaxDepth: 5, MinSplit: 3, MinLeaf: 1, Bins: 10, Seed: 7})
 	},
 	"deep forest": func() (*tree.Model, error) {
 		return grow(2, forest.Params{Trees: 7, MaxDepth: 20, MinLeaf: 3, Bins: 255, Seed: 1})
@@ -71,12 +71,12 @@ var models = map[string]func() (*tree.Model, error){
 		return grow(2, forest.DecisionTree(forest.Params{MaxDepth: 64, MinLeaf: 1, Bins: 255, Seed: 1}))
 	},
 	"weighted forest of five classes": func() (*tree.Model, error) {
-		return grow(5, forest.Params{Trees: 70, MaxDepth: 4, MinLeaf: 1, Bins: 30, ClassWeights: []float64{1, 2, 0.5, 3, 1}, Seed: 1})
+		return grow(5, forest.Params{Trees: 40, MaxDepth: 3, MinLeaf: 1, Bins: 30, ClassWeights: []float64{1, 2, 0.5, 3, 1}, Seed: 1})
 	},
 	"forest of numbers": func() (*tree.Model, error) {
-		return grow(0, forest.Params{Trees: 20, MaxDepth: 8, MinLeaf: 2, Bins: 255, Seed: 1})
+		return grow(0, forest.Params{Trees: 10, MaxDepth: 7, MinLeaf: 2, Bins: 255, Seed: 1})
 	},
-	"boosted two classes":  func() (*tree.Model, error) { return boosted(2, 70) },
+	"boosted two classes":  func() (*tree.Model, error) { return boosted(2, 40) },
 	"boosted four classes": func() (*tree.Model, error) { return boosted(4, 12) },
 	"boosted numbers":      func() (*tree.Model, error) { return boosted(0, 40) },
 }
@@ -98,6 +98,24 @@ func mustModel(t testing.TB, name string) *tree.Model {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// small are models of few bytes.
+func small(t testing.TB) (all []*tree.Model) {
+	t.Helper()
+	for _, classes := range []int{0, 2, 4} {
+		d := sample(200, classes, 1, false)
+		f, err := forest.Train(context.Background(), d, forest.Params{Trees: 2, MaxDepth: 3, Bins: 5}, forest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _, err := boost.Train(context.Background(), d, nil, boost.Params{Rounds: 2, LearningRate: 1, MaxLeaves: 4, MaxDepth: 3, MinLeaf: 1, Bins: 5}, boost.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f, b)
+	}
+	return all
 }
 
 // each runs a test for every form of model.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"damson/internal/forest"
 	"damson/internal/tree"
 )
 
@@ -72,6 +73,38 @@ func TestUnknownCategoriesGoWithTheMissing(t *testing.T) {
 	})
 }
 
+// TestRareCategoriesAreOneCategory: of 300 categories the 254 most frequent are told apart; all others, those never seen
+// included, are one that is not the missing one.
+func TestRareCategoriesAreOneCategory(t *testing.T) {
+	t.Parallel()
+	d := tree.Data{Columns: make([][]float64, 1), Categories: []int{300}, Classes: 2}
+	add := func(category float64, class uint8) {
+		d.Columns[0], d.Class = append(d.Columns[0], category), append(d.Class, class)
+		d.Keys = append(d.Keys, tree.KeyOf(strconv.Itoa(len(d.Keys))))
+	}
+	for c := range 300 {
+		if c%10 == 3 || c%10 == 7 && c < 200 { // 50 are rare
+			add(float64(c), 1)
+			continue
+		}
+		add(float64(c), uint8(c%2))
+		add(float64(c), uint8(c%2))
+	}
+	add(math.NaN(), 0)
+	m, err := forest.Train(context.Background(), d, forest.DecisionTree(forest.Params{MaxDepth: 1, Bins: 2}), forest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for category, want := range map[float64]float64{0: 0, 1: 1, 2: 0, 3: 1, 7: 1, 299: 1, 298: 0, 300: 1, -1: 1, 2.5: 1, math.Inf(1): 1} {
+		if got := m.Predict([]float64{category})[0]; got != want {
+			t.Errorf("category %v is predicted as %v, want %v", category, got, want)
+		}
+	}
+	if got := m.Predict([]float64{math.NaN()})[0]; got != 0 {
+		t.Errorf("a missing category is predicted as %v", got)
+	}
+}
+
 func TestPoissonDrawsHaveMeanOne(t *testing.T) {
 	t.Parallel()
 	const n = 200_000
@@ -90,8 +123,8 @@ func TestPoissonDrawsHaveMeanOne(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for name := range models {
-		good := mustModel(f, name).Encode()
+	for _, m := range small(f) {
+		good := m.Encode()
 		f.Add(good)
 		f.Add(good[:len(good)/2])
 	}
