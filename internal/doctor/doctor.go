@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"damson/internal/diag"
+	"damson/internal/warehouse/driver"
 )
 
 // Status is how a check stands.
@@ -49,9 +50,12 @@ func ok(what string, args ...any) []Check {
 	return []Check{{Status: OK, What: fmt.Sprintf(what, args...)}}
 }
 
-// found makes a check of an error: its Finding, when it is one.
+// found makes a check of an error: its Finding, when it is one, or what the database says.
 func found(status Status, what string, err error) Check {
 	f := diag.AsFinding(what, err)
+	if e := (*driver.Error)(nil); !errors.As(err, new(diag.Finding)) && errors.As(err, &e) {
+		f.Detail, f.Fix = e.Message, e.Hint
+	}
 	return Check{Status: status, At: f.At, What: f.Summary, Why: f.Detail, Fix: f.Fix}
 }
 

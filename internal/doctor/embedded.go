@@ -22,6 +22,14 @@ type Opened struct {
 	Close        func() error     // nil: there is nothing to close
 }
 
+// leave closes the warehouse, and does not wait for long for one that does not come to an end: the process ends soon. Nothing was
+// written that could be lost.
+func (o Opened) leave(ctx context.Context) {
+	if o.Close != nil {
+		_, _ = within(context.WithoutCancel(ctx), askPatience, func(context.Context) (any, error) { return nil, o.Close() })
+	}
+}
+
 // embeddedSteps look at an embedded warehouse.
 func (p *Patient) embeddedSteps(ctx context.Context) []Check {
 	const area = "warehouse"
@@ -62,8 +70,6 @@ func (p *Patient) embeddedSteps(ctx context.Context) []Check {
 	default:
 		checks = opening.named(ok("%s can be opened, DuckDB %s", o.Place, o.Capabilities.Version))
 	}
-	if o.Close != nil {
-		defer func() { _ = o.Close() }() // nothing was written
-	}
+	defer o.leave(ctx)
 	return append(checks, take(ctx, width, append(steps, dependent...))...)
 }

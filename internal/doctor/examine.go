@@ -120,9 +120,7 @@ func (p *Patient) serverSteps(ctx context.Context) []Check {
 	const area = "warehouse"
 	opening := step{area: area, name: "reach"}
 	o, err := within(ctx, reachPatience, p.Warehouse)
-	if o.Close != nil {
-		defer func() { _ = o.Close() }() // nothing was written
-	}
+	defer o.leave(ctx)
 	var s server
 	if err == nil {
 		s, err = within(ctx, askPatience, func(ctx context.Context) (server, error) { return askServer(ctx, o.Query) })

@@ -144,7 +144,7 @@ func askClock(ctx context.Context, q Query, c clock.Clock) (best drift, err erro
 func judgeClock(d drift) []Check {
 	away := d.ahead.Abs()
 	if away-d.doubt <= mostDrift {
-		return ok("the same within %s", max(away, d.doubt).Round(time.Millisecond))
+		return ok("the same within %s", max(away, d.doubt, time.Millisecond).Round(time.Millisecond))
 	}
 	word := "ahead of"
 	if d.ahead < 0 {

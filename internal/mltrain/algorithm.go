@@ -10,7 +10,7 @@ import (
 	"damson/internal/pipeline"
 )
 
-// algorithm is a way to learn. What is particular to one stands in a file of its own (forest.go, linear.go); nothing else
+// algorithm is a way to learn. What is particular to one stands in a file of its own (trees.go, linear.go); nothing else
 // asks which one it is.
 type algorithm struct {
 	name     string        // as pipeline.Algorithm and model.Version write it
@@ -26,7 +26,7 @@ type algorithm struct {
 }
 
 // algorithms are all there are.
-var algorithms = []algorithm{randomForest, logisticRegression, linearRegression}
+var algorithms = []algorithm{randomForest, decisionTree, gradientBoosting, logisticRegression, linearRegression}
 
 func algorithmOf(name string) (algorithm, bool) {
 	i := slices.IndexFunc(algorithms, func(a algorithm) bool { return a.name == name })
@@ -65,6 +65,8 @@ type lesson struct {
 	rows     []int32        // to learn from
 	threads  int            // 0 = all processors
 	step     func(done int) // called as steps are done, from several goroutines
+	// aside takes rows out for an algorithm that watches its own progress: all of a group or none.
+	aside func(share float64) (learn, watch []int32)
 }
 
 // predictor is what was learned. The artifact of a version is its encoding, its hash the version's.

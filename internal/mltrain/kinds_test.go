@@ -47,7 +47,7 @@ from (select i, cast((i * 7919 + 13) % 1009 as double precision) / 1009 as u1, c
     cast((i * 1299709 + 5) % 997 as double precision) / 997 as u3, cast((i * 15485863 + 3) % 991 as double precision) / 991 as u4,
     cast((i * 32452843 + 11) % 983 as double precision) / 983 as u5,
     case i % 7 when 0 then 'Bree' when 1 then 'O''Hara' when 2 then '' when 3 then 'Łódź' else 'elsewhere' end as town
-  from (select cast(n as bigint) as i from generate_series(0, 2999) as s(n)) as numbers) as drawn`
+  from (select cast(n as bigint) as i from generate_series(0, 899) as s(n)) as numbers) as drawn`
 
 // unknown are rows to be scored: as above, with the infinities and towns that training did not see.
 const unknown = `select 'u' || cast(i as text) as id, 'x' as "Note",
@@ -58,6 +58,10 @@ const unknown = `select 'u' || cast(i as text) as id, 'x' as "Note",
   case i % 9 when 0 then null when 1 then 'Atlantis' when 2 then 'Bree' when 3 then 'O''Hara' when 4 then '' when 5 then 'Łódź' else 'elsewhere' end as town,
   cast(i % 5 as bigint) as noise
 from (select cast(n as bigint) as i from generate_series(0, 9999) as s(n)) as numbers`
+
+// boosting stops early.
+var boosting = pipeline.GradientBoosting{Rounds: 60, LearningRate: 0.2, MaxLeaves: 8, MaxDepth: 8, MinLeaf: 10, MinHessian: 0.001, Bins: 60,
+	RowShare: 0.8, FeatureShare: 0.9, EarlyStopping: 5, SetAside: 0.2}
 
 // kindsOf are models of every kind.
 var kindsOf = map[string]struct {
@@ -77,7 +81,16 @@ var kindsOf = map[string]struct {
 		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
 	"logistic of three numbers": {"code", pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 1, ClassWeight: &pipeline.ClassWeight{Weights: map[string]float64{"-1": 3}}}}, nil,
 		metric.Multiclass, "probability float64, prediction int64, probability__1 float64, probability_7 float64, probability_30 float64"},
-	"linear": {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
+	"forest of four texts": {"mode", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 5, MinSplit: 2, MinLeaf: 5, Bins: 30, ClassWeight: &pipeline.ClassWeight{Balanced: true}}}, nil,
+		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
+	"forest of numbers": {"minutes", pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 6, MinSplit: 2, MinLeaf: 5, Bins: 30}}, nil, metric.Regression, "prediction float64"},
+	"tree of 0 and 1": {"late", pipeline.Algorithm{Tree: &pipeline.DecisionTree{MaxDepth: 6, MinSplit: 2, MinLeaf: 5, Bins: 60, Alpha: 0.0005}}, nil,
+		metric.Binary, "probability float64, prediction int64"},
+	"boosting of 0 and 1": {"late", pipeline.Algorithm{Boosting: &boosting}, nil, metric.Binary, "probability float64, prediction int64"},
+	"boosting of four texts": {"mode", pipeline.Algorithm{Boosting: &boosting}, nil,
+		metric.Multiclass, "probability float64, prediction utf8, probability_bus_ float64, probability_boat float64, probability_it_s_a_car float64, probability_walk float64"},
+	"boosting of numbers": {"minutes", pipeline.Algorithm{Boosting: &boosting}, nil, metric.Regression, "prediction float64"},
+	"linear":              {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
 }
 
 var targets = []string{"late", "answer", "mode", "code", "minutes", "day"}
@@ -143,6 +156,7 @@ func TestEveryKindIsTheSameEverywhere(t *testing.T) {
 			if v.Kind != string(k.kind) || string(want.Report.Kind) != v.Kind {
 				t.Errorf("the kind is %s, its report's %s", v.Kind, want.Report.Kind)
 			}
+			checkReport(t, want.Report)
 			for kind, w := range warehouses {
 				compareScores(t, v, kind, w, k.columns)
 			}

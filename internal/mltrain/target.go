@@ -29,6 +29,13 @@ func (q question) plain() bool {
 // classification reports whether the algorithm learns classes.
 func (a algorithm) classification() bool { return a.classes > 0 }
 
+// regression reports whether it learns numbers.
+func (a algorithm) regression() bool { return slices.Contains(a.kinds, metric.Regression) }
+
+// learnsNumbers reports whether the target is a number to be predicted: always where the algorithm learns no classes; else as soon
+// as a value is no whole number, or there are more different ones than the algorithm tells classes apart.
+func (t *training) learnsNumbers() bool { return !t.algorithm.classification() || t.isNumber }
+
 // checkTarget refuses a column that the algorithm cannot learn.
 func (t *training) checkTarget(f arrow.Field) diag.Findings {
 	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
@@ -71,14 +78,18 @@ func (t *training) checkNumber(y float64) error {
 	switch {
 	case math.IsNaN(y) || math.IsInf(y, 0):
 		return t.fail("Target is not a number", holds+".", "Make it NULL in the source's SELECT where it is not known: nullif(…, 'NaN').")
-	case !t.algorithm.classification():
+	case t.algorithm.regression() && y != math.Trunc(y):
+		t.isNumber = true
+	}
+	switch {
+	case t.learnsNumbers():
 		if math.Abs(y) > maxNumber {
 			return t.fail("Target is too large", fmt.Sprintf("%s; numbers up to ±%g can be learned.", holds, float64(maxNumber)), "Scale it in the source's SELECT.")
 		}
 		return nil
 	case y != math.Trunc(y) || math.Abs(y) > maxClassNumber:
 		return t.fail("Target is not a class", holds+"; classes are whole numbers, booleans or texts.",
-			"To predict a number take "+others(func(a algorithm) bool { return !a.classification() })+"; else make classes of it in the source's SELECT.")
+			"To predict a number take "+others(algorithm.regression)+"; else make classes of it in the source's SELECT.")
 	}
 	if t.values == nil {
 		t.values = map[float64]struct{}{}
@@ -96,11 +107,15 @@ const (
 // checkClasses refuses more classes than the algorithm tells apart, as soon as they are seen.
 func (t *training) checkClasses(n int) error {
 	most := t.algorithm.classes
-	if n <= most {
+	switch {
+	case n <= most:
+		return nil
+	case t.algorithm.regression() && !t.rows.labels.used:
+		t.isNumber = true
 		return nil
 	}
 	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.name, most)
-	other := others(func(a algorithm) bool { return a.classes > most || !a.classification() && !t.rows.labels.used })
+	other := others(func(a algorithm) bool { return a.classes > most || a.regression() && !t.rows.labels.used })
 	if other == "" {
 		return t.fail("Too many classes", detail, "Make fewer classes of it in the source's SELECT.")
 	}
@@ -110,7 +125,7 @@ func (t *training) checkClasses(n int) error {
 // understand finds out what the target asks, and gives every row its class.
 func (t *training) understand() error {
 	f := t.rows
-	if !t.algorithm.classification() {
+	if t.learnsNumbers() {
 		t.asked = question{kind: metric.Regression}
 		if t.model.Segment != "" {
 			t.warn("Segments are not judged", fmt.Sprintf("Model %q predicts a number; segments are judged of classes only.", t.model.Name), "Remove segment.")

@@ -75,6 +75,7 @@ const (
 	streamSplit = 1 + iota
 	streamFolds
 	streamPermutation
+	streamAside
 )
 
 // maxLevels is how many different texts a feature may hold.
@@ -153,6 +154,7 @@ type training struct {
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
 	at        diag.Pos             // of the query
 	warnings  []diag.Finding
+	isNumber  bool // the target is a number, though the algorithm learns classes as well
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -306,7 +308,8 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 	defer func() { <-counted }()
 	defer close(done)
 	l := lesson{model: t.model, features: t.rows.features, columns: t.rows.columns, target: t.rows.target, classes: len(classes),
-		keys: t.rows.keys, rows: rows, threads: t.options.Threads, step: func(n int) { done <- n }}
+		keys: t.rows.keys, rows: rows, threads: t.options.Threads, step: func(n int) { done <- n },
+		aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
 	if len(classes) > 0 {
 		counts := t.rows.classes(rows, len(t.asked.classes))
 		own := make([]int, len(classes))
@@ -324,6 +327,23 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 			"Change the declaration or the source's SELECT.")
 	}
 	return p, warnings, err
+}
+
+// aside splits the rows of a training side once more.
+func (t *training) aside(rows []int32, share float64) (learn, watch []int32) {
+	draw := newDraw(t.model.Split.Seed, streamAside)
+	out := make([]bool, len(t.rows.groups.names))
+	for g, name := range t.rows.groups.names {
+		out[g] = draw.Below(keyOf(name), share)
+	}
+	for _, r := range rows {
+		if t.rows.groups.used && out[t.rows.groups.codes[r]] || !t.rows.groups.used && draw.Below(t.rows.keys[r], share) {
+			watch = append(watch, r)
+		} else {
+			learn = append(learn, r)
+		}
+	}
+	return learn, watch
 }
 
 // renumbered gives rows their class's place among some classes; rows of others have any.

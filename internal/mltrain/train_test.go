@@ -231,7 +231,7 @@ func TestBadInput(t *testing.T) {
 		{"one class", over("replace (1 as label)"), nil, []string{"One class only", `All 4000 rows`, `"label" = 1`}},
 		{"date feature", over(", date '2007-04-12' as tdate"), nil, []string{`exclude = ["tdate"]`, `Column "tdate"`, "extract(hour from tdate)"}},
 		{"one text", over("replace ('walk' as label)"), nil, []string{"One class only", `"label" = walk`}},
-		{"more classes than the algorithm learns", over("replace (i % 101 as label)"), nil, []string{"Too many classes", "random_forest tells up to 100", "logistic_regression()", "case when label = …"}},
+		{"more classes than the algorithm learns", over("replace ('c' || (i % 101) as label)"), nil, []string{"Too many classes", "random_forest tells up to 100", "logistic_regression()", "case when label = …"}},
 		{"target is a date", over("replace (date '2007-04-12' as label)"), nil, []string{"Target can not be learned", "date32"}},
 		{"missing columns", over("exclude (label, person)"), nil, []string{`has target = "label"`, `has split by = "person"`}},
 		{"misspelt exclude", rows, func(m *pipeline.Model) { m.Exclude = []string{"persom"} }, []string{`exclude = "persom"`, `Did you mean "person"?`}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"damson/internal/boost"
 	"damson/internal/forest"
 	"damson/internal/metric"
 	"damson/internal/pipeline"
@@ -46,6 +47,82 @@ func trainForest(ctx context.Context, l lesson) (predictor, []string, error) {
 		return nil, nil, err
 	}
 	return trees{m, l.features}, nil, nil
+}
+
+var decisionTree = algorithm{
+	name: "decision_tree", kinds: randomForest.kinds, classes: tree.MaxClasses, features: tree.MaxFeatures, texts: true, bytes: 9,
+	steps:  func(pipeline.Model) int { return 1 },
+	check:  func(m pipeline.Model) error { return treeParams(m).Check() },
+	train:  trainTree,
+	decode: decodeTrees,
+}
+
+func treeParams(m pipeline.Model) forest.Params {
+	d := m.Tree
+	return forest.DecisionTree(forest.Params{MaxDepth: d.MaxDepth, MinSplit: d.MinSplit, MinLeaf: d.MinLeaf, MinGain: d.MinGain, Alpha: d.Alpha,
+		Bins: d.Bins, Seed: m.Split.Seed})
+}
+
+func trainTree(ctx context.Context, l lesson) (predictor, []string, error) {
+	p := treeParams(l.model)
+	p.ClassWeights = l.weights
+	m, err := forest.Train(ctx, treeData(l), p, forest.Options{Threads: l.threads, Progress: func(done, _ int) { l.step(done) }})
+	if err != nil {
+		return nil, nil, err
+	}
+	return trees{m, l.features}, nil, nil
+}
+
+var gradientBoosting = algorithm{
+	name: "gradient_boosting", kinds: randomForest.kinds, classes: tree.MaxClasses, features: tree.MaxFeatures, texts: true, bytes: 9,
+	steps:  func(m pipeline.Model) int { return m.Boosting.Rounds },
+	check:  func(m pipeline.Model) error { return boostParams(m).Check() },
+	train:  trainBoosting,
+	decode: decodeTrees,
+}
+
+func boostParams(m pipeline.Model) boost.Params {
+	b := m.Boosting
+	return boost.Params{Rounds: b.Rounds, LearningRate: b.LearningRate, MaxLeaves: b.MaxLeaves, MaxDepth: b.MaxDepth, MinLeaf: b.MinLeaf,
+		MinHessian: b.MinHessian, Lambda: b.L2, MinGain: b.MinGain, Bins: b.Bins, RowShare: b.RowShare, FeatureShare: b.FeatureShare,
+		Patience: b.EarlyStopping, Seed: m.Split.Seed}
+}
+
+// trainBoosting stops early by a part of the training side, so that the held-out side stays unseen.
+func trainBoosting(ctx context.Context, l lesson) (predictor, []string, error) {
+	p := boostParams(l.model)
+	p.ClassWeights = l.weights
+	var watch []int32
+	var warnings []string
+	if p.Patience > 0 {
+		var learn []int32
+		if learn, watch = l.aside(l.model.Boosting.SetAside); len(watch) == 0 || len(learn) == 0 || l.classes > 0 && !l.hasClasses(learn) {
+			watch, p.Patience = nil, 0
+			warnings = append(warnings, "its training side is too small to set rows aside, so that it did not stop early.")
+		} else {
+			l.rows = learn
+		}
+	}
+	m, history, err := boost.Train(ctx, treeData(l), watch, p, boost.Options{Threads: l.threads, Progress: func(done, _ int) { l.step(done) }})
+	if err != nil {
+		return nil, nil, err
+	}
+	if watch != nil && history.Rounds == p.Rounds {
+		warnings = append(warnings, fmt.Sprintf("all %d rounds made progress on the rows set aside: more may be better.", p.Rounds))
+	}
+	return trees{m, l.features}, warnings, nil
+}
+
+// hasClasses reports whether rows of each class are among them.
+func (l lesson) hasClasses(rows []int32) bool {
+	seen, n := make([]bool, l.classes), 0
+	for _, r := range rows {
+		if k := int(l.target[r]); !seen[k] {
+			seen[k] = true
+			n++
+		}
+	}
+	return n == l.classes
 }
 
 // treeData gives a lesson as package tree takes it. A column of texts has one category more than levels: the place of those

@@ -23,6 +23,8 @@ type Model struct {
 // classes, is not declared: the target's values say it.
 type Algorithm struct {
 	Forest   *RandomForest       `json:"random_forest,omitempty"`
+	Tree     *DecisionTree       `json:"decision_tree,omitempty"`
+	Boosting *GradientBoosting   `json:"gradient_boosting,omitempty"`
 	Logistic *LogisticRegression `json:"logistic_regression,omitempty"`
 	Linear   *LinearRegression   `json:"linear_regression,omitempty"`
 }
@@ -32,6 +34,10 @@ func (a Algorithm) Name() string {
 	switch {
 	case a.Forest != nil:
 		return "random_forest"
+	case a.Tree != nil:
+		return "decision_tree"
+	case a.Boosting != nil:
+		return "gradient_boosting"
 	case a.Logistic != nil:
 		return "logistic_regression"
 	case a.Linear != nil:
@@ -42,7 +48,14 @@ func (a Algorithm) Name() string {
 
 // ClassWeight is the algorithm's, nil when rows of all classes count alike.
 func (a Algorithm) ClassWeight() *ClassWeight {
-	if a.Logistic != nil {
+	switch {
+	case a.Forest != nil:
+		return a.Forest.ClassWeight
+	case a.Tree != nil:
+		return a.Tree.ClassWeight
+	case a.Boosting != nil:
+		return a.Boosting.ClassWeight
+	case a.Logistic != nil:
 		return a.Logistic.ClassWeight
 	}
 	return nil
@@ -85,6 +98,37 @@ type RandomForest struct {
 	MinSplit         int `json:"min_split"`          // rows a node needs to be split
 	MinLeaf          int `json:"min_leaf"`           // rows a leaf keeps
 	Bins             int `json:"bins"`               // of a continuous feature, 2 to 255
+
+	ClassWeight *ClassWeight `json:"class_weight,omitempty"`
+}
+
+// DecisionTree is a single tree over all rows and features.
+type DecisionTree struct {
+	MaxDepth    int          `json:"max_depth"`
+	MinSplit    int          `json:"min_split"` // rows a node needs to be split
+	MinLeaf     int          `json:"min_leaf"`  // rows a leaf keeps
+	MinGain     float64      `json:"min_gain"`  // decrease of impurity that a split needs, times the node's share of the rows
+	Alpha       float64      `json:"alpha"`     // prunes: what a leaf costs in impurity (scikit-learn: ccp_alpha)
+	Bins        int          `json:"bins"`      // of a continuous feature, 2 to 255
+	ClassWeight *ClassWeight `json:"class_weight,omitempty"`
+}
+
+// GradientBoosting is trees that correct each other, grown leaf by leaf.
+type GradientBoosting struct {
+	Rounds        int          `json:"rounds"`
+	LearningRate  float64      `json:"learning_rate"`
+	MaxLeaves     int          `json:"max_leaves"` // of a tree
+	MaxDepth      int          `json:"max_depth"`
+	MinLeaf       int          `json:"min_leaf"`       // rows a leaf keeps
+	MinHessian    float64      `json:"min_hessian"`    // sum of second derivatives that a leaf keeps
+	L2            float64      `json:"l2"`             // added to the sum of second derivatives
+	MinGain       float64      `json:"min_gain"`       // that a split needs
+	Bins          int          `json:"bins"`           // of a continuous feature, 2 to 255
+	RowShare      float64      `json:"row_share"`      // of the rows, drawn anew for each round
+	FeatureShare  float64      `json:"feature_share"`  // of the features, drawn anew for each tree
+	EarlyStopping int          `json:"early_stopping"` // rounds without progress on the rows set aside after which to stop; 0 = never
+	SetAside      float64      `json:"set_aside"`      // share of the training side's groups to stop early by
+	ClassWeight   *ClassWeight `json:"class_weight,omitempty"`
 }
 
 // Holdout keeps a share of the groups away from training: all rows with the same value of By stand on the same side.

@@ -86,12 +86,13 @@ func needsSchema(ctx context.Context, q driver.Querier, schema string) (bool, er
 	return err == nil && row[0] == int64(0), err
 }
 
-// execOwn runs one of New's statements, again when another process has just made the same.
+// execOwn runs one of New's statements, again when another process has just made the same: IF NOT EXISTS looks before, and only
+// at tables, while what is in the way may be the type of the table's rows.
 func execOwn(ctx context.Context, d driver.Warehouse, sql string) error {
 	for try := 1; ; try++ {
 		_, err := d.Exec(ctx, sql)
 		e := (*driver.Error)(nil)
-		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict {
+		if try == maxTries || !errors.As(err, &e) || e.Class != driver.Conflict && e.Class != driver.Exists {
 			return err
 		}
 	}

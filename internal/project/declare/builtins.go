@@ -21,7 +21,7 @@ const MinPriority = -1_000_000
 func (e *evaluation) predeclared() starlark.StringDict {
 	dict := starlark.StringDict{}
 	for name, fn := range map[string]builtinFunc{
-		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest,
+		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest, "decision_tree": e.decisionTree, "gradient_boosting": e.gradientBoosting,
 		"logistic_regression": e.logisticRegression, "linear_regression": e.linearRegression,
 		"holdout": e.holdout, "cross_validation": e.crossValidation, "retrain": e.retrain, "chain": e.chain,
 		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,

@@ -3,12 +3,14 @@ package declare
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"damson/internal/diag"
+	"damson/internal/metric"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
 )
@@ -41,7 +43,7 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 }
 
 // algorithms are the builtins that say how to learn.
-var algorithms = []string{"random_forest", "logistic_regression", "linear_regression"}
+var algorithms = []string{"random_forest", "decision_tree", "gradient_boosting", "logistic_regression", "linear_regression"}
 
 // algorithm reads how to learn.
 func (c *call) algorithm(key string) pipeline.Algorithm {
@@ -84,6 +86,33 @@ func (c *call) checkModel(m *pipeline.Model) {
 			continue
 		}
 		c.checkGateText("gates", gate)
+		c.checkGateKind(m, gate)
+	}
+}
+
+var metricName = regexp.MustCompile(`[\pL_][\pL\pN_.]*`)
+
+// checkGateKind refuses metrics that what the algorithm learns never has.
+func (c *call) checkGateKind(m *pipeline.Model, gate string) {
+	var kinds []metric.Kind
+	switch {
+	case m.Linear != nil:
+		kinds = []metric.Kind{metric.Regression}
+	case m.Logistic != nil:
+		kinds = []metric.Kind{metric.Binary, metric.Multiclass}
+	default:
+		return // the target decides
+	}
+	for _, name := range metricName.FindAllString(gate, -1) {
+		name = strings.TrimPrefix(name, "champion.")
+		has := slices.ContainsFunc(kinds, func(k metric.Kind) bool { return slices.Contains(metric.Names(k), name) })
+		ofClass := m.Linear == nil && !slices.Contains(metric.AllNames(), name)
+		if has || ofClass || !metric.Known(name) {
+			continue
+		}
+		c.report(c.place("gates"), "Metric of another kind", fmt.Sprintf("Take one of: %s.", strings.Join(metric.Names(kinds[0])[:8], ", ")),
+			"Model %s is a %s, which has no %s (%s).", m.Name, m.Algorithm.Name(), name, gate)
+		return
 	}
 }
 
@@ -153,9 +182,55 @@ func (e *evaluation) randomForest(t *starlark.Thread, _ *starlark.Builtin, args 
 		MinSplit:         c.whole("min_split", 2, 2, math.MaxInt32),
 		MinLeaf:          c.whole("min_leaf", 1, 1, math.MaxInt32),
 		Bins:             c.whole("bins", 32, 2, 255),
+		ClassWeight:      c.classWeight("class_weight"),
 	}
 	c.finish()
 	return &record{what: "random_forest", part: pipeline.Algorithm{Forest: &f}}, nil
+}
+
+// decisionTree is decision_tree(…).
+func (e *evaluation) decisionTree(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	c := e.newCall(t, "decision_tree", args, kwargs)
+	d := pipeline.DecisionTree{
+		MaxDepth:    c.whole("max_depth", 8, 1, 64),
+		MinSplit:    c.whole("min_split", 2, 2, math.MaxInt32),
+		MinLeaf:     c.whole("min_leaf", 1, 1, math.MaxInt32),
+		MinGain:     c.real("min_gain", 0, notNegative, isNotNegative),
+		Alpha:       c.real("alpha", 0, notNegative, isNotNegative),
+		Bins:        c.whole("bins", 255, 2, 255),
+		ClassWeight: c.classWeight("class_weight"),
+	}
+	c.finish()
+	return &record{what: "decision_tree", part: pipeline.Algorithm{Tree: &d}}, nil
+}
+
+const notNegative = "a number from 0 up"
+
+func isNotNegative(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
+
+// gradientBoosting is gradient_boosting(…).
+func (e *evaluation) gradientBoosting(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	c := e.newCall(t, "gradient_boosting", args, kwargs)
+	const some = "a number above 0, up to 1"
+	isShare := func(v float64) bool { return v > 0 && v <= 1 }
+	b := pipeline.GradientBoosting{
+		Rounds:        c.whole("rounds", 100, 1, 10_000),
+		LearningRate:  c.real("learning_rate", 0.1, some, isShare),
+		MaxLeaves:     c.whole("max_leaves", 31, 2, 4096),
+		MaxDepth:      c.whole("max_depth", 64, 1, 64),
+		MinLeaf:       c.whole("min_leaf", 20, 1, 1<<25-1),
+		MinHessian:    c.real("min_hessian", 0.001, notNegative, isNotNegative),
+		L2:            c.real("l2", 0, notNegative, isNotNegative),
+		MinGain:       c.real("min_gain", 0, notNegative, isNotNegative),
+		Bins:          c.whole("bins", 255, 2, 255),
+		RowShare:      c.real("row_share", 1, some, isShare),
+		FeatureShare:  c.real("feature_share", 1, some, isShare),
+		EarlyStopping: c.whole("early_stopping", 0, 0, 10_000),
+		SetAside:      c.real("set_aside", 0.1, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 }),
+		ClassWeight:   c.classWeight("class_weight"),
+	}
+	c.finish()
+	return &record{what: "gradient_boosting", part: pipeline.Algorithm{Boosting: &b}}, nil
 }
 
 // logisticRegression is logistic_regression(…).

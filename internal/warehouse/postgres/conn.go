@@ -187,10 +187,11 @@ func (c *conn) catalog(ctx context.Context, sql string) ([][]string, error) {
 	if c.reading != nil {
 		return nil, errStreamOpen
 	}
-	began := time.Now()
+	began, watch := time.Now(), c.watchLocks() // the size of a table waits for its lock
 	result := c.pg.ExecParams(ctx, sql, nil, nil, nil, nil).Read()
+	held := watch.end(result.Err != nil)
 	if result.Err != nil {
-		return nil, c.failure(ctx, "", result.Err, began, nil)
+		return nil, c.failure(ctx, "", result.Err, began, held)
 	}
 	return texts(result), nil
 }

@@ -114,7 +114,9 @@ func (l *lockWatch) look() {
 	held := l.w.holders(l.ctx, l.pid)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = held
+	if len(held) > 0 { // a look that comes as the wait ends sees nobody any more
+		l.held = held
+	}
 	if !l.over {
 		l.timer.Reset(l.every)
 	}
