@@ -90,6 +90,19 @@ func drain(r array.RecordReader) {
 	r.Release()
 }
 
+// measure scores so many rows by a version, and all rows by the models.
+func (d *duck) measure(ctx context.Context, results *table, v model.Version, rows int, bySQL bool, models map[string]*tree.Model) {
+	some := sqltext.Plain("", fmt.Sprintf("select * exclude (label) from rows limit %d", rows))
+	results.measure("Damson: score a tenth by streaming", func() float64 { return d.stream(ctx, v, some) })
+	if !bySQL {
+		return
+	}
+	results.measure("Damson: score a tenth as SQL", func() float64 { return d.score(ctx, v, some) })
+	for name, m := range models {
+		d.scoreAll(results, name, m)
+	}
+}
+
 // scoreAll measures planning alone, and scoring all rows into a table.
 func (d *duck) scoreAll(results *table, name string, m *tree.Model) {
 	run := func(sql string) float64 {

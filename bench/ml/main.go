@@ -114,14 +114,7 @@ func main() {
 		check(err)
 		return trained.Report.Metrics["auc"]
 	})
-	tenth := sqltext.Plain("", fmt.Sprintf("select * exclude (label) from rows limit %d", *rows/10))
-	results.measure("Damson: score a tenth by streaming", func() float64 { return db.stream(ctx, trained.Version, tenth) })
-	if *bySQL {
-		results.measure("Damson: score a tenth as SQL", func() float64 { return db.score(ctx, trained.Version, tenth) })
-		for name, m := range models {
-			db.scoreAll(&results, name, m)
-		}
-	}
+	db.measure(ctx, &results, trained.Version, *rows/10, *bySQL, models)
 	if *postgres {
 		scorePostgres(ctx, &results, *rows, models)
 	}
