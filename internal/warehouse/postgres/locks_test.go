@@ -172,9 +172,9 @@ func TestDoBeginsAgain(t *testing.T) {
 	}
 }
 
-const endless = `SELECT count(*) FROM generate_series(1, 1000000) AS a(x), generate_series(1, 1000000) AS b(x) WHERE (a.x * b.x) % 7 = 1`
+const endless = `SELECT count(*) FROM generate_series(1, 1000000) AS a(x), generate_series(1, 1000000) AS b(x) WHERE (a.x + b.x) % 7 = 1`
 
-const running = `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stopped' AND state <> 'idle'`
+const running = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stopped' AND state <> 'idle'`
 
 // TestContextStopsTheServer has contexts end under all that runs SQL: within five seconds the server works at none of it.
 func TestContextStopsTheServer(t *testing.T) {
@@ -300,13 +300,13 @@ func TestWhoStopped(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := stopped.Exec(context.Background(), endless); ended <- err }()
 	until(t, looking, running, int64(1))
-	exec(t, looking, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'stopped'`)
+	exec(t, looking, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stopped'`)
 	if e := asError(t, <-ended); e.Class != driver.Cancelled || !strings.Contains(e.Message, "Somebody") {
 		t.Errorf("%q %v", e.Class, e)
 	}
 	go func() { _, err := stopped.Exec(context.Background(), endless); ended <- err }()
 	until(t, looking, running, int64(1))
-	exec(t, looking, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stopped'`)
+	exec(t, looking, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stopped'`)
 	if e := asError(t, <-ended); e.Class != driver.Connection || e.Code != "57P01" || !e.InDoubt {
 		t.Errorf("%q %v, in doubt: %t", e.Class, e, e.InDoubt)
 	}

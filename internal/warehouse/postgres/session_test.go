@@ -47,7 +47,7 @@ func TestNobodyInheritsASession(t *testing.T) {
 	w := open(t, pgtest.Database(t), postgres.Options{MaxConns: 1})
 	fresh := ask(t, w, settings)
 	const left = `SELECT (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors WHERE name <> ''), (SELECT count(*) FROM pg_listening_channels()),
-		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), (SELECT count(*) FROM pg_class WHERE relpersistence = 't')`
+		(SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database WHERE l.locktype = 'advisory' AND d.datname = current_database()), (SELECT count(*) FROM pg_class WHERE relpersistence = 't')`
 	nothing := [][]any{{int64(0), int64(0), int64(0), int64(0), int64(0)}}
 	exec(t, w, `CREATE FUNCTION sneaky() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN
 		PERFORM set_config('work_mem', '1MB', false), pg_advisory_lock(7); CREATE TEMPORARY TABLE IF NOT EXISTS hidden (x bigint); RETURN 1; END $$`)

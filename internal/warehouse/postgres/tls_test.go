@@ -96,7 +96,7 @@ func TestTLS(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { _, err := w.Exec(ctx, endless); ended <- err }()
-	until(t, w, `SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT count(*) FROM generate_series%'`, int64(1))
+	until(t, w, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT count(*) FROM generate_series%'`, int64(1))
 	cancel() // the request to stop goes over TLS as well
 	if e := asError(t, <-ended); e.Class != driver.Cancelled {
 		t.Errorf("%q %v", e.Class, e)
