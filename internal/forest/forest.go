@@ -82,15 +82,7 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	if err != nil {
 		return nil, err
 	}
-	features := len(d.Columns)
-	switch {
-	case p.FeaturesPerSplit > 0:
-		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)
-	case d.Classes == 0:
-		p.FeaturesPerSplit = max(1, features/3)
-	default:
-		p.FeaturesPerSplit = squareRoot(features)
-	}
+	p = p.featuresOf(len(d.Columns), d.Classes)
 	threads := tree.Threads(o.Threads)
 	b, err := bin(ctx, d, p, weights, threads)
 	if err != nil {
@@ -110,6 +102,19 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	m := tree.NewForest(b.bins, d.Classes, weights)
 	m.Add(b.bins, roots...)
 	return m, nil
+}
+
+// featuresOf fills in how many features a split looks at.
+func (p Params) featuresOf(features, classes int) Params {
+	switch {
+	case p.FeaturesPerSplit > 0:
+		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)
+	case classes == 0:
+		p.FeaturesPerSplit = max(1, features/3)
+	default:
+		p.FeaturesPerSplit = squareRoot(features)
+	}
+	return p
 }
 
 func squareRoot(n int) int {
