@@ -160,14 +160,17 @@ func bin(ctx context.Context, d tree.Data, p Params, weights []uint64, threads i
 	return b, tree.Parallel(ctx, len(d.Columns), threads, func(f int) { b.columns[f] = b.bins.Code(f, d.Columns[f], d.Rows) })
 }
 
+// Scale is what numbers, the largest of so many having the given size, are multiplied by to be added up: twice the size because
+// of the mean, and sixteen times the rows because a bootstrap draws some of them so often.
+func Scale(largest float64, rows int) float64 { return tree.FixedPoint(2*largest, 16*rows) }
+
 // fixNumbers gives the targets as integers. Taking off the mean keeps their sums small.
 func fixNumbers(d tree.Data) ([]int64, numberMeasure) {
 	largest := 0.0
 	for _, r := range d.Rows {
 		largest = max(largest, math.Abs(d.Number[r]))
 	}
-	// Twice the size because of the mean, and sixteen times the rows because a bootstrap draws some of them so often.
-	scale := tree.FixedPoint(2*largest, 16*len(d.Rows))
+	scale := Scale(largest, len(d.Rows))
 	out := make([]int64, len(d.Rows))
 	sum := int64(0)
 	for i, r := range d.Rows {

@@ -1,0 +1,63 @@
+package pushdown
+
+import (
+	"fmt"
+	"strings"
+)
+
+// dialect is what the databases write differently.
+type dialect struct {
+	fence string // keeps a subquery from being merged with what reads it
+	// key writes the two numbers of a key from the text of an MD5.
+	key func(hash, hi, lo string) string
+	// pack writes bins as one value, and unpack one of them from it.
+	pack   func(bins []string) string
+	unpack func(packed, feature string) string
+	// binary orders texts by their bytes.
+	binary string
+	// settings make a session ready.
+	settings []string
+}
+
+func dialectOf(kind string) dialect {
+	if kind == "duckdb" {
+		return dialect{key: duckKey, pack: duckPack, unpack: duckUnpack}
+	}
+	d := dialect{fence: " offset 0", key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	if kind == "postgres" {
+		d.settings = []string{"set work_mem = '64MB'"} // Greenplum has its own way to deal memory out
+	}
+	return d
+}
+
+func duckKey(hash, hi, lo string) string {
+	return fmt.Sprintf("cast('0x' || substr(%s, 1, 7) as bigint) as %s, cast('0x' || substr(%s, 8, 7) as bigint) as %s", hash, hi, hash, lo)
+}
+
+func duckPack(bins []string) string { return "cast([" + strings.Join(bins, ", ") + "] as smallint[])" }
+
+func duckUnpack(packed, feature string) string { return fmt.Sprintf("%s[%s + 1]", packed, feature) }
+
+func postgresKey(hash, hi, lo string) string {
+	return fmt.Sprintf("cast(cast('x' || substr(%s, 1, 7) as bit(28)) as bigint) as %s, cast(cast('x' || substr(%s, 8, 7) as bit(28)) as bigint) as %s", hash, hi, hash, lo)
+}
+
+// packWidth is how many bins are put into one bytea, one after the other; each copies it.
+const packWidth = 64
+
+func postgresPack(bins []string) string {
+	var parts []string
+	for len(bins) > 0 {
+		n := min(len(bins), packWidth)
+		part := fmt.Sprintf("decode('%s', 'hex')", strings.Repeat("00", n))
+		for i, bin := range bins[:n] {
+			part = fmt.Sprintf("set_byte(%s, %d, %s)", part, i, bin)
+		}
+		parts, bins = append(parts, part), bins[n:]
+	}
+	return strings.Join(parts, " || ")
+}
+
+func postgresUnpack(packed, feature string) string {
+	return fmt.Sprintf("get_byte(%s, %s)", packed, feature)
+}
