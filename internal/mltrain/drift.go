@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/sqltext"
@@ -79,13 +80,13 @@ func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *wat
 	}
 	w := &watch{reference: metric.Reference{Rows: r.Rows}}
 	for _, f := range r.Features {
-		own := feature{f.Name, v.Levels[f.Name]}
+		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := findName(names, f.Name)
-		if at < 0 || f.Text != (own.levels != nil) || !own.fits(columns[at].Type) {
+		if at < 0 || f.Text != (own.Levels != nil) || !fits(own, columns[at].Type) {
 			continue
 		}
 		w.reference.Features = append(w.reference.Features, f)
-		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.sqlValue(columns[at]), len(w.items)))
+		w.items = append(w.items, fmt.Sprintf("%s as f%d", sqlValue(own, columns[at]), len(w.items)))
 	}
 	w.numbers, w.texts = make([][]float64, len(w.items)), make([]codes, len(w.items))
 	return w
@@ -113,7 +114,7 @@ func (w *watch) drift() (*metric.Drift, error) {
 	for i, f := range w.reference.Features {
 		columns[i] = metric.Column{Name: f.Name, Numbers: w.numbers[i]}
 		if f.Text {
-			columns[i] = metric.Column{Name: f.Name, Codes: codesOf(w.numbers[i]), Levels: w.texts[i].names}
+			columns[i] = metric.Column{Name: f.Name, Codes: learn.CodesOf(w.numbers[i]), Levels: w.texts[i].names}
 		}
 	}
 	d, err := w.reference.Drift(columns)

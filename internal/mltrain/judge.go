@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/tree"
 )
 
 // Bounds of permutation importance and partial dependence, so that large models do not take for ever.
@@ -22,7 +24,7 @@ const (
 )
 
 // judge evaluates what was learned on the held-out rows and cross-validates when asked to.
-func (t *training) judge(ctx context.Context, p predictor, train, test []int32) (*metric.Report, error) {
+func (t *training) judge(ctx context.Context, p learn.Predictor, train, test []int32) (*metric.Report, error) {
 	t.progress(StageEvaluate, 0, int64(len(test)))
 	outputs, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
 	if err != nil {
@@ -136,7 +138,7 @@ func (t *training) score(rows []int32, outputs [][]float64) float64 {
 
 // importance gives each feature's share in training, and the score lost on held-out rows, whose columns are given, when the
 // feature's values are shuffled among them. Features that play no part lose nothing.
-func (t *training) importance(ctx context.Context, p predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
+func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
 	gain := p.Importance()
 	least := 0.0
 	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
@@ -159,7 +161,7 @@ func (t *training) importance(ctx context.Context, p predictor, rows []int32, co
 		if math.IsNaN(lost[c]) || math.IsInf(lost[c], 0) {
 			lost[c] = 0 // the rows do not define the score
 		}
-		out[c] = metric.Importance{Feature: t.rows.features[c].name, Gain: gain[c], Permutation: lost[c]}
+		out[c] = metric.Importance{Feature: t.rows.features[c].Name, Gain: gain[c], Permutation: lost[c]}
 	}
 	slices.SortStableFunc(out, func(a, b metric.Importance) int {
 		return cmp.Or(cmp.Compare(b.Permutation, a.Permutation), cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
@@ -168,7 +170,7 @@ func (t *training) importance(ctx context.Context, p predictor, rows []int32, co
 }
 
 // dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points.
-func (t *training) dependence(ctx context.Context, p predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
+func (t *training) dependence(ctx context.Context, p learn.Predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
 	predict := func(columns [][]float64) ([][]float64, error) {
 		return p.PredictRows(ctx, columns, nil, t.options.Threads)
 	}
@@ -181,7 +183,7 @@ func (t *training) dependence(ctx context.Context, p predictor, columns [][]floa
 		if of.Gain == 0 {
 			continue
 		}
-		grid.Levels = t.rows.features[c].levels
+		grid.Levels = t.rows.features[c].Levels
 		own := columns
 		if grid.Levels != nil {
 			own = slices.Clone(columns)
@@ -277,7 +279,7 @@ func (t *training) predictFold(ctx context.Context, part int, train, test []int3
 		t.warn("A class of one fold only", fmt.Sprintf("Without fold %d, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong.",
 			part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 	}
-	steps := int64(t.algorithm.steps(t.model))
+	steps := int64(t.algorithm.Steps(t.model))
 	per := max(steps, 1)
 	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(t.model.Folds.K)*per)
 	if err != nil {
@@ -319,7 +321,7 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 // order of their hash. Without groups each row is one.
 func (t *training) folds() ([]int, error) {
 	k := t.model.Folds.K
-	draw := newDraw(t.model.Folds.Seed, streamFolds)
+	draw := tree.NewDraw(t.model.Folds.Seed, streamFolds)
 	c := &t.rows.folds
 	type group struct {
 		code, rows int
@@ -329,7 +331,7 @@ func (t *training) folds() ([]int, error) {
 	var groups []group
 	if c.used {
 		for code, name := range c.names {
-			groups = append(groups, group{code: code, number: draw.Number(keyOf(name)), name: name})
+			groups = append(groups, group{code: code, number: draw.Number(tree.KeyOf(name)), name: name})
 		}
 		for _, code := range c.codes {
 			groups[code].rows++

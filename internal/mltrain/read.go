@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/sqltext"
 )
 
@@ -36,7 +37,7 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 	t.rows = &frame{columns: make([][]float64, len(l.features)), ids: map[[md5.Size]byte]struct{}{}}
 	for _, c := range l.features {
 		field := reader.Schema().Field(c)
-		t.rows.features = append(t.rows.features, feature{name: field.Name})
+		t.rows.features = append(t.rows.features, learn.Feature{Name: field.Name})
 		var texts *codes
 		if isText(field.Type) {
 			texts = new(codes)
@@ -101,13 +102,13 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 			continue
 		}
 		l.features = append(l.features, i)
-		if !isNumber(f.Type) && !(isText(f.Type) && t.algorithm.texts) {
+		if !isNumber(f.Type) && !(isText(f.Type) && t.algorithm.Texts) {
 			all = append(all, t.notAFeature(f))
 		}
 	}
-	if most := t.algorithm.features; len(l.features) > most || len(all) == 0 && len(l.features) == 0 {
+	if most := t.algorithm.Features; len(l.features) > most || len(all) == 0 && len(l.features) == 0 {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; %s reads 1 to %d.",
-			m.Name, len(l.features), t.algorithm.name, most), "Change the source's SELECT."))
+			m.Name, len(l.features), t.algorithm.Name, most), "Change the source's SELECT."))
 	}
 	if l.weight >= 0 && !isNumber(schema.Field(l.weight).Type) {
 		all = append(all, t.fail("Weight is not a number", fmt.Sprintf("Column %q of model %q is %s.", m.Weight, m.Name, schema.Field(l.weight).Type), "Name a column of numbers."))
@@ -129,8 +130,8 @@ func (t *training) notAFeature(f arrow.Field) diag.Finding {
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 			fmt.Sprintf("%s, or make a number of it: extract(hour from %s).", aside, f.Name))
 	case isText(f.Type):
-		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.name),
-			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, others(func(a algorithm) bool { return a.texts })))
+		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.Name),
+			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, learn.Others(func(a learn.Algorithm) bool { return a.Texts })))
 	}
 	return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 		aside+", or make a number of it in SQL.")
@@ -146,7 +147,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 	}
 	f.skipped += batch.NumRows() - int64(len(keep))
 	// About what a row takes, with its share of the ids' table.
-	if bound, row := t.options.Memory, int64(len(f.columns))*t.algorithm.bytes+96; bound > 0 && int64(len(f.target))*row > bound {
+	if bound, row := t.options.Memory, int64(len(f.columns))*t.algorithm.Bytes+96; bound > 0 && int64(len(f.target))*row > bound {
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
 			"Select fewer rows or columns in the source, or raise the memory limit.")
@@ -158,8 +159,8 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		}
 		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
 		if n := len(f.texts[to].names); n > maxLevels {
-			return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", f.features[to].name, t.model.Name, maxLevels),
-				fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", f.features[to].name))
+			return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", f.features[to].Name, t.model.Name, maxLevels),
+				fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", f.features[to].Name))
 		}
 	}
 	if l.time >= 0 {
@@ -247,8 +248,8 @@ func (t *training) checkRows() error {
 	}
 	for i, c := range f.columns {
 		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
-			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].name, m.Name),
-				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].name))
+			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].Name, m.Name),
+				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].Name))
 		}
 	}
 	return nil

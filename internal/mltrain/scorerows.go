@@ -127,11 +127,11 @@ func (s *scorer) score(ctx context.Context, batch arrow.RecordBatch, schema *arr
 func (s *scorer) learnLevels() {
 	s.places = make([]map[string]float64, len(s.read))
 	for i, f := range s.read {
-		if f.levels == nil {
+		if f.Levels == nil {
 			continue
 		}
-		s.places[i] = make(map[string]float64, len(f.levels))
-		for place, level := range f.levels {
+		s.places[i] = make(map[string]float64, len(f.Levels))
+		for place, level := range f.Levels {
 			s.places[i][level] = float64(place)
 		}
 	}
@@ -142,7 +142,7 @@ func (s *scorer) values(batch arrow.RecordBatch, rows []int) [][]float64 {
 	values := make([][]float64, len(s.features))
 	for i, c := range s.features {
 		values[i] = make([]float64, 0, len(rows))
-		if s.read[i].levels == nil {
+		if s.read[i].Levels == nil {
 			values[i] = appendNumbers(values[i], batch.Column(c), rows)
 			continue
 		}
@@ -151,7 +151,7 @@ func (s *scorer) values(batch arrow.RecordBatch, rows []int) [][]float64 {
 			if place, ok := s.places[i][textOf(column, row)]; ok {
 				return place
 			}
-			return s.read[i].unseen()
+			return s.read[i].Unseen()
 		})
 	}
 	return values

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
 )
 
@@ -26,25 +27,19 @@ func (q question) plain() bool {
 	return q.kind == metric.Binary && !q.texts && slices.Equal(q.classes, []string{"0", "1"})
 }
 
-// classification reports whether the algorithm learns classes.
-func (a algorithm) classification() bool { return a.classes > 0 }
-
-// regression reports whether it learns numbers.
-func (a algorithm) regression() bool { return slices.Contains(a.kinds, metric.Regression) }
-
 // learnsNumbers reports whether the target is a number to be predicted: always where the algorithm learns no classes; else as soon
 // as a value is no whole number, or there are more different ones than the algorithm tells classes apart.
-func (t *training) learnsNumbers() bool { return !t.algorithm.classification() || t.isNumber }
+func (t *training) learnsNumbers() bool { return !t.algorithm.Classification() || t.isNumber }
 
 // checkTarget refuses a column that the algorithm cannot learn.
 func (t *training) checkTarget(f arrow.Field) diag.Findings {
 	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
 	switch {
-	case isNumber(f.Type), isText(f.Type) && t.algorithm.classification():
+	case isNumber(f.Type), isText(f.Type) && t.algorithm.Classification():
 		return nil
 	case isText(f.Type):
-		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.name+" learns numbers.",
-			"Name a column of numbers, or take "+others(algorithm.classification)+".")}
+		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.Name+" learns numbers.",
+			"Name a column of numbers, or take "+learn.Others(learn.Algorithm.Classification)+".")}
 	}
 	return diag.Findings{t.fail("Target can not be learned", says+"; targets are numbers, booleans and texts.",
 		"Make one of these of it in the source's SELECT.")}
@@ -78,7 +73,7 @@ func (t *training) checkNumber(y float64) error {
 	switch {
 	case math.IsNaN(y) || math.IsInf(y, 0):
 		return t.fail("Target is not a number", holds+".", "Make it NULL in the source's SELECT where it is not known: nullif(…, 'NaN').")
-	case t.algorithm.regression() && y != math.Trunc(y):
+	case t.algorithm.Regression() && y != math.Trunc(y):
 		t.isNumber = true
 	}
 	switch {
@@ -89,7 +84,7 @@ func (t *training) checkNumber(y float64) error {
 		return nil
 	case y != math.Trunc(y) || math.Abs(y) > maxClassNumber:
 		return t.fail("Target is not a class", holds+"; classes are whole numbers, booleans or texts.",
-			"To predict a number take "+others(algorithm.regression)+"; else make classes of it in the source's SELECT.")
+			"To predict a number take "+learn.Others(learn.Algorithm.Regression)+"; else make classes of it in the source's SELECT.")
 	}
 	if t.values == nil {
 		t.values = map[float64]struct{}{}
@@ -106,16 +101,16 @@ const (
 
 // checkClasses refuses more classes than the algorithm tells apart, as soon as they are seen.
 func (t *training) checkClasses(n int) error {
-	most := t.algorithm.classes
+	most := t.algorithm.Classes
 	switch {
 	case n <= most:
 		return nil
-	case t.algorithm.regression() && !t.rows.labels.used:
+	case t.algorithm.Regression() && !t.rows.labels.used:
 		t.isNumber = true
 		return nil
 	}
-	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.name, most)
-	other := others(func(a algorithm) bool { return a.classes > most || a.regression() && !t.rows.labels.used })
+	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.Name, most)
+	other := learn.Others(func(a learn.Algorithm) bool { return a.Classes > most || a.Regression() && !t.rows.labels.used })
 	if other == "" {
 		return t.fail("Too many classes", detail, "Make fewer classes of it in the source's SELECT.")
 	}

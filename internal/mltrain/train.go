@@ -1,6 +1,6 @@
 // Package mltrain trains models from a query's rows and applies them to other rows. Its central functions are Train,
 // which gives a judged model version ready to be registered, and ScoreSQL and ScoreRows, which apply one. What it asks of a
-// way to learn is in algorithm.go; a new one is a file like linear.go and a line there.
+// way to learn is in package learn.
 //
 // Invariants:
 //  1. The same set of rows, declaration and seed give the same version: artifact, report and data fingerprint, in any
@@ -26,10 +26,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // Source runs a query in the warehouse.
@@ -114,18 +116,18 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 }
 
 // checkModel refuses declarations that no data can satisfy.
-func checkModel(m pipeline.Model) (algorithm, error) {
+func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 	var all diag.Findings
 	add := func(summary, detail, fix string) {
 		all = append(all, diag.Finding{At: m.At, Summary: summary, Detail: detail, Fix: fix})
 	}
-	own, ok := algorithmOf(m.Algorithm.Name())
+	own, ok := learn.Of(m.Algorithm.Name())
 	if !ok {
 		return own, diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
 			Fix: "Add algorithm = random_forest()."}
 	}
-	if err := own.check(m); err != nil {
-		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.name, m.Name, err), "Change the parameter.")
+	if err := own.Check(m); err != nil {
+		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.Name, m.Name, err), "Change the parameter.")
 	}
 	if m.ID == "" || m.Target == "" {
 		add("No id or target", fmt.Sprintf("Model %q must name the column of a row's id and the one to predict.", m.Name),
@@ -148,7 +150,7 @@ func checkModel(m pipeline.Model) (algorithm, error) {
 type training struct {
 	model     pipeline.Model
 	options   Options
-	algorithm algorithm
+	algorithm learn.Algorithm
 	asked     question
 	rows      *frame
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
@@ -181,11 +183,11 @@ func (t *training) progress(stage string, done, total int64) {
 // split gives the rows of both sides. A group's side depends on the seed and its own text alone, so that a group that was
 // once held out stays held out as others come. With a time and no groups the last rows are held out.
 func (t *training) split() (train, test []int32, err error) {
-	draw := newDraw(t.model.Split.Seed, streamSplit)
-	side := func(k key) bool { return draw.Below(k, t.model.Split.Test) }
+	draw := tree.NewDraw(t.model.Split.Seed, streamSplit)
+	side := func(k tree.Key) bool { return draw.Below(k, t.model.Split.Test) }
 	held := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		held[g] = side(keyOf(name))
+		held[g] = side(tree.KeyOf(name))
 	}
 	cut := 0.0
 	if t.rows.times != nil && !t.rows.groups.used {
@@ -273,9 +275,9 @@ func (t *training) names(classes []int) []string {
 }
 
 // learn trains the version on the training side.
-func (t *training) learn(ctx context.Context, rows []int32) (predictor, error) {
+func (t *training) learn(ctx context.Context, rows []int32) (learn.Predictor, error) {
 	stage := StageTrees
-	total := int64(t.algorithm.steps(t.model))
+	total := int64(t.algorithm.Steps(t.model))
 	if total == 0 {
 		stage = StageFit
 	}
@@ -286,13 +288,13 @@ func (t *training) learn(ctx context.Context, rows []int32) (predictor, error) {
 	t.progress(stage, 0, total)
 	p, warnings, err := t.fit(ctx, rows, classes, stage, 0, total)
 	for _, w := range warnings {
-		t.warn("Look at how it was trained", fmt.Sprintf("%s of model %q: %s", t.algorithm.name, t.model.Name, w), "Change the declaration, or set aside the column that is meant.")
+		t.warn("Look at how it was trained", fmt.Sprintf("%s of model %q: %s", t.algorithm.Name, t.model.Name, w), "Change the declaration, or set aside the column that is meant.")
 	}
 	return p, err
 }
 
 // fit trains on some rows, which have the given classes only, and counts its steps into the stage's progress.
-func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage string, before, total int64) (predictor, []string, error) {
+func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage string, before, total int64) (learn.Predictor, []string, error) {
 	done := make(chan int, 1)
 	counted := make(chan struct{})
 	go func() { // so that the caller's function is never called from two goroutines at once
@@ -307,23 +309,23 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 	}()
 	defer func() { <-counted }()
 	defer close(done)
-	l := lesson{model: t.model, features: t.rows.features, columns: t.rows.columns, target: t.rows.target, classes: len(classes),
-		keys: t.rows.keys, rows: rows, threads: t.options.Threads, step: func(n int) { done <- n },
-		aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
+	l := learn.Lesson{Model: t.model, Features: t.rows.features, Columns: t.rows.columns, Target: t.rows.target, Classes: len(classes),
+		Keys: t.rows.keys, Rows: rows, Threads: t.options.Threads, Step: func(n int) { done <- n },
+		Aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
 	if len(classes) > 0 {
 		counts := t.rows.classes(rows, len(t.asked.classes))
 		own := make([]int, len(classes))
 		for i, class := range classes {
 			own[i] = counts[class]
 		}
-		l.weights = t.classWeights(classes, own)
+		l.Weights = t.classWeights(classes, own)
 	}
 	if len(classes) < len(t.asked.classes) {
-		l.target = t.renumbered(classes)
+		l.Target = t.renumbered(classes)
 	}
-	p, warnings, err := t.algorithm.train(ctx, l)
+	p, warnings, err := t.algorithm.Train(ctx, l)
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(diag.Finding)) {
-		err = t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
+		err = t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.Name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
 			"Change the declaration or the source's SELECT.")
 	}
 	return p, warnings, err
@@ -331,10 +333,10 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 
 // aside splits the rows of a training side once more.
 func (t *training) aside(rows []int32, share float64) (learn, watch []int32) {
-	draw := newDraw(t.model.Split.Seed, streamAside)
+	draw := tree.NewDraw(t.model.Split.Seed, streamAside)
 	out := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		out[g] = draw.Below(keyOf(name), share)
+		out[g] = draw.Below(tree.KeyOf(name), share)
 	}
 	for _, r := range rows {
 		if t.rows.groups.used && out[t.rows.groups.codes[r]] || !t.rows.groups.used && draw.Below(t.rows.keys[r], share) {
@@ -360,7 +362,7 @@ func (t *training) renumbered(classes []int) []float64 {
 }
 
 // trained puts the version together.
-func (t *training) trained(p predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
+func (t *training) trained(p learn.Predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
 	for _, w := range t.warnings {
 		place := ""
 		if w.At != (diag.Pos{}) && w.At != t.model.At && w.At != t.at {
@@ -382,7 +384,7 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 	}
 	hash := sha256.Sum256([]byte(sql.SQL()))
 	v := model.Version{
-		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
+		Model: t.model.Name, Algorithm: t.algorithm.Name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
 		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
 		Report: judged, Reference: reference, Artifact: p.Encode(),
 	}
@@ -390,11 +392,11 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts
 	}
 	for _, f := range t.rows.features {
-		if f.levels != nil {
+		if f.Levels != nil {
 			if v.Levels == nil {
 				v.Levels = map[string][]string{}
 			}
-			v.Levels[f.name] = f.levels
+			v.Levels[f.Name] = f.Levels
 		}
 	}
 	v.Hash = hashOf(p, v)
@@ -402,7 +404,7 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 }
 
 // hashOf names what was learned, together with what the numbers in it stand for.
-func hashOf(p predictor, v model.Version) string {
+func hashOf(p learn.Predictor, v model.Version) string {
 	if len(v.Classes) == 0 && len(v.Levels) == 0 {
 		return p.Hash()
 	}
