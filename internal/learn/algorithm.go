@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"damson/internal/forest"
 	"damson/internal/metric"
 	"damson/internal/pipeline"
 	"damson/internal/tree"
@@ -27,6 +28,7 @@ type Algorithm struct {
 	Check    func(m pipeline.Model) error
 	Train    func(ctx context.Context, l Lesson) (p Predictor, warnings []string, err error)
 	Decode   func(artifact []byte, features []Feature) (Predictor, error)
+	Inside   func(m pipeline.Model) forest.Params // of one that a database can train; nil of the others
 }
 
 // All are all there are.

@@ -20,6 +20,7 @@ var randomForest = Algorithm{
 	Check:  func(m pipeline.Model) error { return forestParams(m).Check() },
 	Train:  trainForest,
 	Decode: decodeTrees,
+	Inside: forestParams,
 }
 
 func forestParams(m pipeline.Model) forest.Params {
@@ -44,6 +45,7 @@ var decisionTree = Algorithm{
 	Check:  func(m pipeline.Model) error { return treeParams(m).Check() },
 	Train:  trainTree,
 	Decode: decodeTrees,
+	Inside: treeParams,
 }
 
 func treeParams(m pipeline.Model) forest.Params {
@@ -149,6 +151,9 @@ func decodeTrees(artifact []byte, features []Feature) (Predictor, error) {
 	}
 	return trees{m, features}, nil
 }
+
+// Trees makes a predictor of a model that was trained elsewhere.
+func Trees(m *tree.Model, features []Feature) Predictor { return trees{m, features} }
 
 // trees is a model of trees as a predictor.
 type trees struct {

@@ -104,8 +104,8 @@ func (f *frame) groupCount() int {
 }
 
 // classes counts rows by class.
-func (f *frame) classes(rows []int32, classes int) []int {
-	counts := make([]int, classes)
+func (f *frame) classes(rows []int32, classes int) []int64 {
+	counts := make([]int64, classes)
 	for _, r := range rows {
 		counts[int(f.target[r])]++
 	}

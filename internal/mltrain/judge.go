@@ -269,7 +269,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
 func (t *training) predictFold(ctx context.Context, part int, train, test []int32) ([][]float64, error) {
-	some, lacking := t.occurring(train)
+	some, lacking := occurring(t.sideOf(train).Classes)
 	if len(some) == 1 {
 		return nil, t.fail("One class only in cross-validation",
 			fmt.Sprintf("Without fold %d, the remaining %d rows of model %q have %q = %s only.", part+1, len(train), t.model.Name, t.model.Target, t.asked.classes[some[0]]),

@@ -13,6 +13,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/learn"
+	"damson/internal/pushdown"
 	"damson/internal/sqltext"
 )
 
@@ -59,12 +60,22 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		return fmt.Errorf("read the rows to train model %s on: %w", t.model.Name, err)
 	}
 	t.rows.ids = nil
-	if err := t.checkRows(); err != nil {
+	facts := pushdown.Facts{Rows: int64(len(t.rows.target)), Twice: t.rows.twice, FirstTwin: t.rows.firstTwin}
+	for f, c := range t.rows.columns {
+		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
+			facts.Empty = append(facts.Empty, f)
+		}
+	}
+	if err := t.checkRows(facts); err != nil {
 		return err
 	}
 	t.rows.sortLevels()
 	t.rows.arrange()
-	return t.understand()
+	if err := t.understand(facts.Rows); err != nil {
+		return err
+	}
+	t.renumber()
+	return nil
 }
 
 // layout finds every column that the model names and takes the others as features, collecting all that is wrong.
@@ -137,6 +148,9 @@ func (t *training) notAFeature(f arrow.Field) diag.Finding {
 		aside+", or make a number of it in SQL.")
 }
 
+// rowBytes is about what a row takes, with its share of the ids' table.
+func rowBytes(a learn.Algorithm, features int) int64 { return int64(features)*a.Bytes + 96 }
+
 // readBatch appends the batch's rows that have a target.
 func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 	f := t.rows
@@ -146,8 +160,8 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		return err
 	}
 	f.skipped += batch.NumRows() - int64(len(keep))
-	// About what a row takes, with its share of the ids' table.
-	if bound, row := t.options.Memory, int64(len(f.columns))*t.algorithm.Bytes+96; bound > 0 && int64(len(f.target))*row > bound {
+	if bound := t.options.Memory; bound > 0 && int64(len(f.target))*rowBytes(t.algorithm, len(f.columns)) > bound {
+		t.tooLarge = true
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
 			"Select fewer rows or columns in the source, or raise the memory limit.")
@@ -159,8 +173,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		}
 		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
 		if n := len(f.texts[to].names); n > maxLevels {
-			return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", f.features[to].Name, t.model.Name, maxLevels),
-				fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", f.features[to].Name))
+			return t.tooManyTexts(f.features[to].Name)
 		}
 	}
 	if l.time >= 0 {
@@ -172,7 +185,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		f.weights = appendNumbers(f.weights, batch.Column(l.weight), keep)
 		for _, w := range f.weights[first:] {
 			if !(w >= 0) || math.IsInf(w, 1) {
-				return t.fail("Bad weight", fmt.Sprintf("Column %q, the weight of model %q, holds %v; weights are 0 or more, and never NULL.", t.model.Weight, t.model.Name, w), "Mend it in the source's SELECT: coalesce(…, 0).")
+				return t.badWeight(w)
 			}
 		}
 	}
@@ -193,6 +206,15 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		}
 	}
 	return t.readIDs(batch, l, keep, first)
+}
+
+func (t *training) tooManyTexts(name string) diag.Finding {
+	return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", name, t.model.Name, maxLevels),
+		fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", name))
+}
+
+func (t *training) badWeight(w float64) diag.Finding {
+	return t.fail("Bad weight", fmt.Sprintf("Column %q, the weight of model %q, holds %v; weights are 0 or more, and never NULL.", t.model.Weight, t.model.Name, w), "Mend it in the source's SELECT: coalesce(…, 0).")
 }
 
 func (t *training) readIDs(batch arrow.RecordBatch, l layout, keep []int, first int) error {
@@ -229,9 +251,8 @@ func (t *training) isNull(what, column string) diag.Finding {
 }
 
 // checkRows judges the rows as a whole.
-func (t *training) checkRows() error {
-	f, m := t.rows, t.model
-	n := len(f.target)
+func (t *training) checkRows(facts pushdown.Facts) error {
+	f, m, n := t.rows, t.model, facts.Rows
 	if n == 0 {
 		detail := fmt.Sprintf("The source of model %q gives no rows.", m.Name)
 		if f.skipped > 0 {
@@ -239,18 +260,16 @@ func (t *training) checkRows() error {
 		}
 		return t.fail("No rows to train on", detail, "Run the tasks that fill the source's tables first, or change its WHERE.")
 	}
-	if f.twice > 0 {
-		return t.fail("Id is not unique", fmt.Sprintf("Column %q, the id of model %q, has the value %q more than once; %d of %d rows repeat an id.", m.ID, m.Name, f.firstTwin, f.twice, n),
+	if facts.Twice > 0 {
+		return t.fail("Id is not unique", fmt.Sprintf("Column %q, the id of model %q, has the value %q more than once; %d of %d rows repeat an id.", m.ID, m.Name, facts.FirstTwin, facts.Twice, n),
 			"Name a column that is different in every row, or make the source's SELECT give each row once.")
 	}
 	if f.skipped > 0 {
 		t.warn("Rows without target", fmt.Sprintf("%d rows of model %q were left out, because %q is NULL; %d were used.", f.skipped, m.Name, m.Target, n), "Leave them out in the source's WHERE to be rid of this warning.")
 	}
-	for i, c := range f.columns {
-		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
-			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].Name, m.Name),
-				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].Name))
-		}
+	for _, i := range facts.Empty {
+		t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].Name, m.Name),
+			fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].Name))
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ func (t *training) checkNumber(y float64) error {
 	case t.algorithm.Regression() && y != math.Trunc(y):
 		t.isNumber = true
 	}
+	t.low, t.high = min(t.low, y), max(t.high, y)
 	switch {
 	case t.learnsNumbers():
 		if math.Abs(y) > maxNumber {
@@ -117,28 +118,51 @@ func (t *training) checkClasses(n int) error {
 	return t.fail("Too many classes", detail, fmt.Sprintf("Take %s; or write in the source's SELECT: case when %s = … then 1 else 0 end as label.", other, t.model.Target))
 }
 
-// understand finds out what the target asks, and gives every row its class.
-func (t *training) understand() error {
-	f := t.rows
+// understand finds out what the target of so many rows asks.
+func (t *training) understand(rows int64) error {
 	if t.learnsNumbers() {
 		t.asked = question{kind: metric.Regression}
 		if t.model.Segment != "" {
 			t.warn("Segments are not judged", fmt.Sprintf("Model %q predicts a number; segments are judged of classes only.", t.model.Name), "Remove segment.")
 		}
-		if low, high := slices.Min(f.target), slices.Max(f.target); low == high {
-			return t.fail("One number only", fmt.Sprintf("All %d rows of model %q have %q = %v.", len(f.target), t.model.Name, t.model.Target, low), "Check how the source's SELECT makes the target.")
+		if t.low == t.high {
+			return t.fail("One number only", fmt.Sprintf("All %d rows of model %q have %q = %v.", rows, t.model.Name, t.model.Target, t.low), "Check how the source's SELECT makes the target.")
 		}
 		return nil
 	}
-	var place []float64 // of a text's code
-	if f.labels.used {
+	if t.rows.labels.used {
 		t.asked.texts = true
-		t.asked.classes, place = f.labels.sorted()
+		t.asked.classes, _ = t.rows.labels.sorted()
 	}
-	numbers := slices.Sorted(maps.Keys(t.values))
-	for _, v := range numbers {
+	for _, v := range t.classNumbers() {
 		t.asked.classes = append(t.asked.classes, strconv.FormatFloat(v, 'f', -1, 64))
 	}
+	t.asked.kind = metric.Multiclass
+	switch len(t.asked.classes) {
+	case 1:
+		only := cmp.Or(t.asked.classes[0], `""`)
+		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %s; a model learns from two classes and more.", rows, t.model.Name, t.model.Target, only),
+			"Check how the source's SELECT makes the target, and that rows of all classes are loaded.")
+	case 2:
+		t.asked.kind = metric.Binary
+	}
+	return t.checkWeights()
+}
+
+// classNumbers are the classes of a target of numbers.
+func (t *training) classNumbers() []float64 { return slices.Sorted(maps.Keys(t.values)) }
+
+// renumber gives every row its class, once the target is understood.
+func (t *training) renumber() {
+	if t.asked.kind == metric.Regression {
+		return
+	}
+	f := t.rows
+	var place []float64 // of a text's code
+	if f.labels.used {
+		_, place = f.labels.sorted()
+	}
+	numbers := t.classNumbers()
 	for i, y := range f.target {
 		if f.labels.used {
 			f.target[i] = place[int(y)]
@@ -147,16 +171,6 @@ func (t *training) understand() error {
 			f.target[i] = float64(at)
 		}
 	}
-	t.asked.kind = metric.Multiclass
-	switch len(t.asked.classes) {
-	case 1:
-		only := cmp.Or(t.asked.classes[0], `""`)
-		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %s; a model learns from two classes and more.", len(f.target), t.model.Name, t.model.Target, only),
-			"Check how the source's SELECT makes the target, and that rows of all classes are loaded.")
-	case 2:
-		t.asked.kind = metric.Binary
-	}
-	return t.checkWeights()
 }
 
 // checkWeights refuses weights of classes that do not occur.
@@ -193,12 +207,12 @@ func firstOf(names []string) string {
 
 // classWeights gives what rows of each class count, nil when all count alike. counts are of the rows to learn from, by
 // class, and of are the numbers of these classes.
-func (t *training) classWeights(of, counts []int) []float64 {
+func (t *training) classWeights(of []int, counts []int64) []float64 {
 	w := t.model.ClassWeight()
 	if w == nil {
 		return nil
 	}
-	rows := 0
+	rows := int64(0)
 	for _, n := range counts {
 		rows += n
 	}
@@ -206,7 +220,7 @@ func (t *training) classWeights(of, counts []int) []float64 {
 	for i, n := range counts {
 		out[i] = 1
 		if w.Balanced {
-			out[i] = float64(rows) / float64(len(counts)*n)
+			out[i] = float64(rows) / float64(int64(len(counts))*n)
 		} else if own, ok := w.Weights[t.asked.classes[of[i]]]; ok {
 			out[i] = own
 		}

@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -30,8 +31,10 @@ import (
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
+	"damson/internal/pushdown"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
+	"damson/internal/warehouse"
 )
 
 // Source runs a query in the warehouse.
@@ -44,7 +47,9 @@ type Options struct {
 	Warnings []diag.Finding // what is known against the rows already; the report has them, too
 	Threads  int            // 0 = all processors
 	Memory   int64          // bytes that the rows may take; 0 = no bound
-	Progress func(Progress) // called now and then, never from two goroutines at once; may be nil
+	// Warehouse is where the source's rows are, and where models are trained whose rows stay or do not fit in memory; nil = nowhere.
+	Warehouse *warehouse.Warehouse
+	Progress  func(Progress) // called now and then, never from two goroutines at once; may be nil
 }
 
 // Progress is how far a training is.
@@ -57,6 +62,8 @@ type Progress struct {
 // Stages of a training, in their order. An algorithm that has trees counts those, cross-validation those of all folds.
 const (
 	StageRead     = "read rows"
+	StageStage    = "copy rows to a temporary table of the database"
+	StageInside   = "train in the database"
 	StageTrees    = "grow trees"
 	StageFit      = "fit"
 	StageLeaks    = "look for leaks"
@@ -93,8 +100,14 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if m.Threshold == 0 {
 		m.Threshold = 0.5
 	}
-	t := &training{model: m, options: o, algorithm: algorithm, warnings: slices.Clone(o.Warnings)}
+	t := newTraining(m, algorithm, o)
+	if m.DataStays {
+		return t.inside(ctx, sql)
+	}
 	if err := t.read(ctx, src, sql); err != nil {
+		if t.tooLarge && m.Folds == nil && algorithm.Inside != nil && o.Warehouse != nil {
+			return newTraining(m, algorithm, o).inside(ctx, sql)
+		}
 		return nil, err
 	}
 	train, test, err := t.split()
@@ -112,7 +125,11 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if err != nil {
 		return nil, err
 	}
-	return t.trained(p, *report, train, sql)
+	return t.trained(p, *report, sql, model.Version{Rows: int64(len(train)), Data: t.rows.fingerprint()}, t.reference(train, report.Importance))
+}
+
+func newTraining(m pipeline.Model, a learn.Algorithm, o Options) *training {
+	return &training{model: m, options: o, algorithm: a, warnings: slices.Clone(o.Warnings), low: math.Inf(1), high: math.Inf(-1)}
 }
 
 // checkModel refuses declarations that no data can satisfy.
@@ -156,7 +173,9 @@ type training struct {
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
 	at        diag.Pos             // of the query
 	warnings  []diag.Finding
-	isNumber  bool // the target is a number, though the algorithm learns classes as well
+	isNumber  bool    // the target is a number, though the algorithm learns classes as well
+	low, high float64 // of a target of numbers, while reading
+	tooLarge  bool    // the rows do not fit in memory
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -210,12 +229,12 @@ func (t *training) split() (train, test []int32, err error) {
 			train = append(train, int32(i))
 		}
 	}
-	return train, test, t.checkSides(train, test)
+	return train, test, t.checkSides(t.sideOf(train), t.sideOf(test), int64(t.rows.groupCount()))
 }
 
 // checkSides refuses a side without rows and a training side that lacks a class; a held-out side that lacks one is a
 // warning, because the model is sound and only some of its metrics are not known.
-func (t *training) checkSides(train, test []int32) error {
+func (t *training) checkSides(train, test pushdown.Side, all int64) error {
 	groups := "rows"
 	if t.rows.groups.used {
 		groups = fmt.Sprintf("values of %q", t.model.Split.By)
@@ -223,21 +242,21 @@ func (t *training) checkSides(train, test []int32) error {
 	fix := fmt.Sprintf("Take another seed, or another share, in holdout(test = %v, seed = %d); or give more %s.", t.model.Split.Test, t.model.Split.Seed, groups)
 	for _, side := range []struct {
 		name string
-		rows []int32
+		rows pushdown.Side
 	}{{"training", train}, {"held-out", test}} {
-		if len(side.rows) == 0 {
+		if side.rows.Rows == 0 {
 			return t.fail("One side of the split is empty",
-				fmt.Sprintf("The split of model %q puts none of its %d %s on the %s side.", t.model.Name, t.rows.groupCount(), groups, side.name), fix)
+				fmt.Sprintf("The split of model %q puts none of its %d %s on the %s side.", t.model.Name, all, groups, side.name), fix)
 		}
-		some, lacking := t.occurring(side.rows)
+		some, lacking := occurring(side.rows.Classes)
 		if len(lacking) == 0 {
 			continue
 		}
 		summary := fmt.Sprintf("Classes missing on the %s side", side.name)
-		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", len(side.rows), side.name, t.model.Name, t.model.Target, firstOf(t.names(lacking)))
+		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", side.rows.Rows, side.name, t.model.Name, t.model.Target, firstOf(t.names(lacking)))
 		if len(some) == 1 {
 			summary = fmt.Sprintf("One class only on the %s side", side.name)
-			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", len(side.rows), side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
+			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", side.rows.Rows, side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
 		}
 		if side.name == "training" {
 			return t.fail(summary, detail+".", fix)
@@ -251,12 +270,18 @@ func (t *training) checkSides(train, test []int32) error {
 	return nil
 }
 
-// occurring parts the classes into those that some rows have, and those that they lack; regressions have neither.
-func (t *training) occurring(rows []int32) (some, lacking []int) {
-	if t.asked.kind == metric.Regression {
-		return nil, nil
+// sideOf counts rows; of numbers there are no classes.
+func (t *training) sideOf(rows []int32) pushdown.Side {
+	s := pushdown.Side{Rows: int64(len(rows))}
+	if t.asked.kind != metric.Regression {
+		s.Classes = t.rows.classes(rows, len(t.asked.classes))
 	}
-	for class, n := range t.rows.classes(rows, len(t.asked.classes)) {
+	return s
+}
+
+// occurring parts classes into those that some rows have, and those that they lack.
+func occurring(counts []int64) (some, lacking []int) {
+	for class, n := range counts {
 		if n > 0 {
 			some = append(some, class)
 		} else {
@@ -314,7 +339,7 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 		Aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
 	if len(classes) > 0 {
 		counts := t.rows.classes(rows, len(t.asked.classes))
-		own := make([]int, len(classes))
+		own := make([]int64, len(classes))
 		for i, class := range classes {
 			own[i] = counts[class]
 		}
@@ -361,8 +386,8 @@ func (t *training) renumbered(classes []int) []float64 {
 	return out
 }
 
-// trained puts the version together.
-func (t *training) trained(p learn.Predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
+// trained completes the version, which knows its rows.
+func (t *training) trained(p learn.Predictor, report metric.Report, sql sqltext.Text, v model.Version, looked metric.Reference) (*Trained, error) {
 	for _, w := range t.warnings {
 		place := ""
 		if w.At != (diag.Pos{}) && w.At != t.model.At && w.At != t.at {
@@ -378,16 +403,13 @@ func (t *training) trained(p learn.Predictor, report metric.Report, train []int3
 	if err != nil {
 		return nil, fmt.Errorf("write the report of model %s as JSON: %w", t.model.Name, err)
 	}
-	reference, err := json.Marshal(t.reference(train, report.Importance))
+	reference, err := json.Marshal(looked)
 	if err != nil {
 		return nil, fmt.Errorf("write what the training rows of model %s look like as JSON: %w", t.model.Name, err)
 	}
 	hash := sha256.Sum256([]byte(sql.SQL()))
-	v := model.Version{
-		Model: t.model.Name, Algorithm: t.algorithm.Name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
-		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-		Report: judged, Reference: reference, Artifact: p.Encode(),
-	}
+	v.Model, v.Algorithm, v.Spec, v.Features, v.Kind = t.model.Name, t.algorithm.Name, spec, t.rows.names(), string(t.asked.kind)
+	v.SQL, v.Report, v.Reference, v.Artifact = hex.EncodeToString(hash[:]), judged, reference, p.Encode()
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts
 	}

@@ -145,6 +145,9 @@ func (r *Rows) HoldOutLast(position int64) {
 	r.held = fmt.Sprintf("moment > (select moment from %s order by moment limit 1 offset %d)", rowsTable, position)
 }
 
+// IsText reports whether a feature holds texts.
+func (r *Rows) IsText(f int) bool { return isText(r.columns.Features[f]) }
+
 // Skipped is the number of rows without target.
 func (r *Rows) Skipped() int64 { return r.skipped }
 

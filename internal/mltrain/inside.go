@@ -1,0 +1,341 @@
+package mltrain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"damson/internal/diag"
+	"damson/internal/learn"
+	"damson/internal/metric"
+	"damson/internal/model"
+	"damson/internal/pushdown"
+	"damson/internal/sqltext"
+	"damson/internal/tree"
+)
+
+// LeftOut is what a report says of a training in the database.
+const LeftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
+
+// inside trains in the database, which gives no training row away. The version's hash is the one that reading the rows gives.
+func (t *training) inside(ctx context.Context, sql sqltext.Text) (*Trained, error) {
+	t.at = sql.Pos(0)
+	if t.options.Warehouse == nil {
+		return nil, t.fail("No database to train in", fmt.Sprintf("Model %q has data_stays = True, and its rows come from no warehouse.", t.model.Name), "Remove data_stays.")
+	}
+	s, err := t.options.Warehouse.Session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	l, fields, err := t.schema(ctx, s, sql)
+	if err != nil {
+		return nil, err
+	}
+	t.progress(StageStage, 0, 0)
+	staged, err := pushdown.Stage(ctx, s, t.options.Warehouse.Kind(), sql, columnsOf(l, fields))
+	if err != nil {
+		return nil, fmt.Errorf("copy the rows to train model %s on: %w", t.model.Name, err)
+	}
+	trained, err := t.learnInside(ctx, staged, l, sql)
+	if err != nil && !errors.As(err, new(diag.Finding)) && !errors.As(err, new(diag.Findings)) {
+		err = fmt.Errorf("train model %s in the database: %w", t.model.Name, err)
+	}
+	return trained, err
+}
+
+// learnInside does what Train does, on staged rows.
+func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l layout, sql sqltext.Text) (*Trained, error) {
+	facts, err := t.survey(ctx, staged, l)
+	if err != nil {
+		return nil, err
+	}
+	lesson := pushdown.Lesson{Params: t.algorithm.Inside(t.model), Progress: func(done, total int) { t.progress(StageInside, int64(done), int64(total)) }}
+	if t.asked.texts {
+		lesson.Classes.Texts = t.asked.classes
+	} else if t.asked.kind != metric.Regression {
+		lesson.Classes.Numbers = t.classNumbers()
+	}
+	t.holdOut(staged, facts)
+	train, held, err := staged.Sides(ctx, lesson.Classes)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.checkSides(train, held, facts.Groups); err != nil {
+		return nil, err
+	}
+	if lesson.Levels, err = t.levels(ctx, staged, l); err != nil {
+		return nil, err
+	}
+	if len(train.Classes) > 0 {
+		lesson.Params.ClassWeights = t.classWeights(placesOf(train.Classes), train.Classes)
+	}
+	m, err := staged.Learn(ctx, lesson)
+	if err != nil {
+		return nil, err
+	}
+	t.progress(StageEvaluate, 0, held.Rows)
+	report, err := t.judgeInside(ctx, staged, m)
+	if err != nil {
+		return nil, err
+	}
+	report.Training = metric.Training{Rows: train.Rows, Groups: train.Groups, Skipped: staged.Skipped()}
+	if t.asked.kind == metric.Binary {
+		report.Training.Positives = train.Classes[1]
+	}
+	data, err := staged.Fingerprint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.progress(StageEvaluate, held.Rows, held.Rows)
+	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, metric.Reference{Features: []metric.FeatureReference{}})
+}
+
+// schema finds the parts of the source's columns, without rows.
+func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.Text) (l layout, fields []arrow.Field, err error) {
+	var b sqltext.Builder
+	b.Add("select * from (\n")
+	b.Append(sql)
+	b.Add("\n) as source limit 0")
+	reader, err := s.Query(ctx, b.Text())
+	if err != nil {
+		return l, nil, fmt.Errorf("read the columns to train model %s on: %w", t.model.Name, err)
+	}
+	defer reader.Release()
+	if l, err = t.layout(reader.Schema()); err != nil {
+		return l, nil, err
+	}
+	fields = reader.Schema().Fields()
+	t.rows = &frame{}
+	for _, c := range l.features {
+		t.rows.features = append(t.rows.features, learn.Feature{Name: fields[c].Name})
+	}
+	t.rows.groups.used, t.rows.segments.used = l.group >= 0, l.segment >= 0
+	t.rows.labels.used = isText(fields[l.target].Type)
+	var all diag.Findings
+	for what, c := range map[string]int{"id": l.id, "split by": l.group} {
+		if c >= 0 && !pushdown.HasKey(fields[c]) {
+			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", fields[c].Name, what, t.model.Name, fields[c].Type),
+				fmt.Sprintf("Make it bigint or text in the source's SELECT: cast(%s as bigint).", fields[c].Name)))
+		}
+	}
+	return l, fields, all.Err()
+}
+
+func columnsOf(l layout, fields []arrow.Field) (c pushdown.Columns) {
+	for _, part := range []struct {
+		to   *arrow.Field
+		from int
+	}{{&c.ID, l.id}, {&c.Target, l.target}, {&c.Weight, l.weight}, {&c.Segment, l.segment}, {&c.Group, l.group}, {&c.Time, l.time}} {
+		if part.from >= 0 {
+			*part.to = fields[part.from]
+		}
+	}
+	for _, f := range l.features {
+		c.Features = append(c.Features, fields[f])
+	}
+	return c
+}
+
+// survey judges the staged rows as read judges those it reads, and finds out what the target asks.
+func (t *training) survey(ctx context.Context, staged *pushdown.Rows, l layout) (*pushdown.Facts, error) {
+	facts, err := staged.Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.rows.skipped = staged.Skipped()
+	m := t.model
+	for _, part := range []struct {
+		null         bool
+		what, column string
+	}{{facts.NullID, "id", m.ID}, {facts.NullGroup, "split by", m.Split.By}, {facts.NullSegment, "segment", m.Segment}, {facts.NullTime && l.group < 0, "split time", m.Split.Time}} {
+		if part.null {
+			return nil, t.isNull(part.what, part.column)
+		}
+	}
+	if facts.BadWeight != nil {
+		return nil, t.badWeight(*facts.BadWeight)
+	}
+	if t.rows.labels.used {
+		texts, err := staged.Texts(ctx, t.algorithm.Classes)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range texts {
+			t.rows.labels.code(text)
+		}
+		if err := cmp.Or(t.checkClasses(len(texts)), t.unwritable(m.Target, texts)); err != nil {
+			return nil, err
+		}
+	} else {
+		numbers, err := staged.Numbers(ctx, t.algorithm.Classes)
+		if err != nil {
+			return nil, err
+		}
+		for _, y := range numbers {
+			if err := t.checkNumber(y); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := t.checkRows(*facts); err != nil {
+		return nil, err
+	}
+	return facts, t.understand(facts.Rows)
+}
+
+// unwritable refuses texts that no SQL can hold.
+func (t *training) unwritable(column string, texts []string) error {
+	if !slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsRune(s, 0) }) {
+		return nil
+	}
+	return t.fail("Text can not be written in SQL", fmt.Sprintf("Column %q of model %q holds a text with the character NUL, by which it can not be trained in the database.", column, t.model.Name),
+		fmt.Sprintf("Remove it in the source's SELECT: replace(%s, chr(0), '').", column))
+}
+
+// holdOut splits the rows as split does.
+func (t *training) holdOut(staged *pushdown.Rows, facts *pushdown.Facts) {
+	if s := t.model.Split; s.Time != "" && !t.rows.groups.used {
+		staged.HoldOutLast(int64(float64(facts.Rows-1) * (1 - s.Test)))
+	} else {
+		staged.HoldOutGroups(tree.NewDraw(s.Seed, streamSplit), s.Test)
+	}
+}
+
+// levels finds the texts of features.
+func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) ([][]pushdown.Level, error) {
+	all := make([][]pushdown.Level, len(l.features))
+	for f := range all {
+		if !staged.IsText(f) {
+			continue
+		}
+		levels, err := staged.Levels(ctx, f, maxLevels)
+		if err != nil {
+			return nil, err
+		}
+		own := &t.rows.features[f]
+		if len(levels) > maxLevels {
+			return nil, t.tooManyTexts(own.Name)
+		}
+		slices.SortFunc(levels, func(a, b pushdown.Level) int { return strings.Compare(a.Text, b.Text) })
+		own.Levels = []string{}
+		for _, level := range levels {
+			own.Levels = append(own.Levels, level.Text)
+		}
+		if err := t.unwritable(own.Name, own.Levels); err != nil {
+			return nil, err
+		}
+		all[f] = levels
+	}
+	return all, nil
+}
+
+// judgeInside judges the held-out rows by what the model's SQL gives for them.
+func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (*metric.Report, error) {
+	outputs := make([][]float64, m.Outputs())
+	for from, first := 0, true; from < m.Trees(); first = false {
+		to := from + 1
+		for to < m.Trees() && m.Part(from, to+1).SQLNodes() <= tree.MaxSQLNodes {
+			to++
+		}
+		own, err := t.heldOut(ctx, staged, learn.Trees(m.Part(from, to), t.rows.features), first)
+		if err != nil {
+			return nil, err
+		}
+		for k := range own {
+			if from == 0 && to == m.Trees() {
+				outputs[k] = own[k]
+				continue
+			}
+			for i, v := range own[k] { // the mean of the parts' means
+				if first {
+					outputs[k] = append(outputs[k], 0)
+				}
+				outputs[k][i] += v * float64(to-from) / float64(m.Trees())
+			}
+		}
+		from = to
+	}
+	t.renumber()
+	report, err := t.verdict(ctx, t.rows.all(), outputs)
+	if err != nil {
+		return nil, err
+	}
+	if t.asked.kind == metric.Binary && !t.asked.plain() {
+		report.ClassNames = t.asked.classes
+	}
+	for f, gain := range m.Importance() {
+		report.Importance = append(report.Importance, metric.Importance{Feature: t.rows.features[f].Name, Gain: gain})
+	}
+	slices.SortStableFunc(report.Importance, func(a, b metric.Importance) int {
+		return cmp.Or(cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
+	})
+	report.Inside = true
+	report.Warnings = append(report.Warnings, LeftOut)
+	return report, nil
+}
+
+// heldOut brings the outputs for held-out rows and, the first time, what else the report needs of them.
+func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, p learn.Predictor, first bool) (outputs [][]float64, err error) {
+	scoring := p.SQL(staged.FeatureNames(), "x")
+	steps := make([][]pushdown.Step, len(scoring.Steps))
+	for i, items := range scoring.Steps {
+		for _, own := range items {
+			steps[i] = append(steps[i], pushdown.Step(own))
+		}
+	}
+	reader, err := staged.HeldOut(ctx, steps, scoring.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Release()
+	outputs = make([][]float64, len(scoring.Outputs))
+	for reader.Next() {
+		batch := reader.RecordBatch()
+		rows := make([]int, batch.NumRows())
+		for i := range rows {
+			rows[i] = i
+		}
+		for k := range outputs {
+			outputs[k] = appendNumbers(outputs[k], batch.Column(4+k), rows)
+		}
+		if first {
+			t.addHeldOut(batch.Columns()[:4], rows)
+		}
+	}
+	return outputs, reader.Err()
+}
+
+// addHeldOut takes label, weight, segment and group of held-out rows.
+func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
+	f := t.rows
+	if f.labels.used {
+		f.target = f.labels.appendTexts(f.target, columns[0], rows)
+	} else {
+		f.target = appendNumbers(f.target, columns[0], rows)
+	}
+	if t.model.Weight != "" {
+		f.weights = appendNumbers(f.weights, columns[1], rows)
+	}
+	for i, c := range []*codes{&f.segments, &f.groups} {
+		if texts, ok := columns[2+i].(*array.String); ok && c.used {
+			for _, row := range rows {
+				c.add(texts.Value(row))
+			}
+		}
+	}
+}
+
+func placesOf(counts []int64) []int {
+	places := make([]int, len(counts))
+	for i := range places {
+		places[i] = i
+	}
+	return places
+}
