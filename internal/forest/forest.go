@@ -82,7 +82,7 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	if err != nil {
 		return nil, err
 	}
-	p = p.featuresOf(len(d.Columns), d.Classes)
+	p = p.FeaturesOf(len(d.Columns), d.Classes)
 	threads := tree.Threads(o.Threads)
 	b, err := bin(ctx, d, p, weights, threads)
 	if err != nil {
@@ -104,8 +104,8 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	return m, nil
 }
 
-// featuresOf fills in how many features a split looks at.
-func (p Params) featuresOf(features, classes int) Params {
+// FeaturesOf fills in how many features a split looks at.
+func (p Params) FeaturesOf(features, classes int) Params {
 	switch {
 	case p.FeaturesPerSplit > 0:
 		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)

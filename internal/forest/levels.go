@@ -81,7 +81,7 @@ func NewLevels(of Summary, p Params) (*Levels, error) {
 	if of.Classes > 0 {
 		m = newClassMeasure(weights)
 	}
-	p = p.featuresOf(of.Bins.Features(), of.Classes)
+	p = p.FeaturesOf(of.Bins.Features(), of.Classes)
 	l := &Levels{chooser: newChooser(of.Bins, m, p), of: of, weights: weights, trees: make([]*levelTree, p.Trees)}
 	l.all = make([]uint64, l.width)
 	for i := range l.trees {

@@ -105,7 +105,7 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 		return t.inside(ctx, sql)
 	}
 	if err := t.read(ctx, src, sql); err != nil {
-		if t.tooLarge && m.Folds == nil && algorithm.Inside != nil && o.Warehouse != nil {
+		if t.tooLarge && canInside(m, algorithm) && o.Warehouse != nil {
 			return newTraining(m, algorithm, o).inside(ctx, sql)
 		}
 		return nil, err
@@ -156,6 +156,10 @@ func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 	}
 	if m.Folds != nil && m.Folds.K < 2 {
 		add("Too few folds", fmt.Sprintf("cross_validation(k = %d) of model %q needs at least 2 folds.", m.Folds.K, m.Name), "Write k = 5.")
+	}
+	if m.DataStays && !canInside(m, own) {
+		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database, without cross_validation.", m.Name),
+			"Remove data_stays or cross_validation, or take one of these.")
 	}
 	if m.Threshold < 0 || m.Threshold > 1 {
 		add("Bad threshold", fmt.Sprintf("threshold = %v of model %q is not a probability.", m.Threshold, m.Name), "Write threshold = 0.5.")

@@ -63,13 +63,13 @@ func encoded(m pipeline.Model) json.RawMessage {
 	return text
 }
 
-// specOf is a declaration without its place in a file and without what decides after the training.
+// specOf is a declaration without its place in a file, and without where it is trained and what decides afterwards.
 func specOf(text json.RawMessage) string {
 	var m pipeline.Model
 	if json.Unmarshal(text, &m) != nil {
 		return string(text)
 	}
-	m.At, m.Gates, m.Approval = pipeline.Model{}.At, nil, ""
+	m.At, m.Gates, m.Approval, m.DataStays = pipeline.Model{}.At, nil, "", false
 	return string(encoded(m))
 }
 
