@@ -23,6 +23,9 @@ import (
 // LeftOut is what a report says of a training in the database.
 const LeftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
 
+// maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
+const maxInside = 1500
+
 // inside trains in the database, which gives no training row away. The version's hash is the one that reading the rows gives.
 func (t *training) inside(ctx context.Context, sql sqltext.Text) (*Trained, error) {
 	t.at = sql.Pos(0)
@@ -119,6 +122,9 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 	t.rows.groups.used, t.rows.segments.used = l.group >= 0, l.segment >= 0
 	t.rows.labels.used = isText(fields[l.target].Type)
 	var all diag.Findings
+	if n := len(l.features); n > maxInside {
+		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
+	}
 	for what, c := range map[string]int{"id": l.id, "split by": l.group} {
 		if c >= 0 && !pushdown.HasKey(fields[c]) {
 			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", fields[c].Name, what, t.model.Name, fields[c].Type),
@@ -238,29 +244,9 @@ func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) 
 
 // judgeInside judges the held-out rows by what the model's SQL gives for them.
 func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (*metric.Report, error) {
-	outputs := make([][]float64, m.Outputs())
-	for from, first := 0, true; from < m.Trees(); first = false {
-		to := from + 1
-		for to < m.Trees() && m.Part(from, to+1).SQLNodes() <= tree.MaxSQLNodes {
-			to++
-		}
-		own, err := t.heldOut(ctx, staged, learn.Trees(m.Part(from, to), t.rows.features), first)
-		if err != nil {
-			return nil, err
-		}
-		for k := range own {
-			if from == 0 && to == m.Trees() {
-				outputs[k] = own[k]
-				continue
-			}
-			for i, v := range own[k] { // the mean of the parts' means
-				if first {
-					outputs[k] = append(outputs[k], 0)
-				}
-				outputs[k][i] += v * float64(to-from) / float64(m.Trees())
-			}
-		}
-		from = to
+	outputs, err := t.outputsInside(ctx, staged, m)
+	if err != nil {
+		return nil, err
 	}
 	t.renumber()
 	report, err := t.verdict(ctx, t.rows.all(), outputs)
@@ -281,9 +267,47 @@ func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tr
 	return report, nil
 }
 
+// outputsInside adds the parts of the model up.
+func (t *training) outputsInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (outputs [][]float64, err error) {
+	parts := m.Parts()
+	if len(parts) == 1 && len(parts[0]) == 1 {
+		return t.heldOut(ctx, staged, m, true)
+	}
+	for i, part := range parts {
+		var sums [][]float64
+		for k, one := range part {
+			own, err := t.heldOut(ctx, staged, one, i == 0 && k == 0)
+			if err != nil {
+				return nil, err
+			}
+			sums = added(sums, own)
+		}
+		outputs = added(outputs, sums)
+	}
+	for _, output := range outputs {
+		for i := range output {
+			output[i] /= float64(m.Trees())
+		}
+	}
+	return outputs, nil
+}
+
+// added adds more to sums, which may be nil.
+func added(sums, more [][]float64) [][]float64 {
+	if sums == nil {
+		return more
+	}
+	for k, output := range more {
+		for i, v := range output {
+			sums[k][i] += v
+		}
+	}
+	return sums
+}
+
 // heldOut brings the outputs for held-out rows and, the first time, what else the report needs of them.
-func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, p learn.Predictor, first bool) (outputs [][]float64, err error) {
-	scoring := p.SQL(staged.FeatureNames(), "x")
+func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.Model, first bool) (outputs [][]float64, err error) {
+	scoring := learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x")
 	steps := make([][]pushdown.Step, len(scoring.Steps))
 	for i, items := range scoring.Steps {
 		for _, own := range items {

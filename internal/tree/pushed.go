@@ -106,9 +106,31 @@ func (s *Split) SQL(bin string) string {
 	return w.String()
 }
 
-// Part gives trees from … to-1 as a model of their own.
-func (m *Model) Part(from, to int) *Model {
+// Parts cuts a forest into parts whose SQL is not too large, and which add up to it as Predict does: each gives the sum of some
+// trees. The sums of the parts of one slice are to be added up, then those of the slices, then the whole divided by the number of
+// trees. One part of a small forest gives its mean.
+func (m *Model) Parts() [][]*Model {
+	if m.SQLNodes() <= MaxSQLNodes {
+		return [][]*Model{{m}}
+	}
+	var parts [][]*Model
+	for from := 0; from < len(m.trees); from += sumChunk {
+		to := min(from+sumChunk, len(m.trees))
+		if whole := m.part(from, to); whole.SQLNodes() <= MaxSQLNodes {
+			parts = append(parts, []*Model{whole})
+			continue
+		}
+		var each []*Model
+		for i := from; i < to; i++ {
+			each = append(each, m.part(i, i+1))
+		}
+		parts = append(parts, each)
+	}
+	return parts
+}
+
+func (m *Model) part(from, to int) *Model {
 	part := *m
-	part.trees = m.trees[from:to]
+	part.trees, part.summed = m.trees[from:to], true
 	return &part
 }
