@@ -46,11 +46,14 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 	models["one leaf"] = changed(models["tree of 0 and 1"], func(m *pipeline.Model) {
 		m.Algorithm.Tree = &pipeline.DecisionTree{MaxDepth: 3, MinSplit: 5000, Bins: 20}
 	})
-	models["more nodes than one statement scores"] = changed(models[four], func(m *pipeline.Model) {
-		m.Forest = &pipeline.RandomForest{Trees: 40, MaxDepth: 12, MinSplit: 2, MinLeaf: 1, Bins: 255}
+	models["too large for one statement"] = changed(models[four], func(m *pipeline.Model) {
+		m.Forest = &pipeline.RandomForest{Trees: 36, MaxDepth: 10, MinSplit: 2, MinLeaf: 1, Bins: 255}
 	})
 	for name, m := range models {
 		for kind, w := range warehouses {
+			if kind == "duckdb" && name == "too large for one statement" {
+				continue // whose planning of SQL takes long
+			}
 			t.Run(name+" on "+kind, func(t *testing.T) {
 				t.Parallel()
 				want, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/trips.sql", trips), mltrain.Options{})
@@ -60,6 +63,9 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 				got, err := inside(t, w, m, trips)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if small, err := mltrain.ScoresInSQL(got.Version); err != nil || small == (name == "too large for one statement") {
+					t.Errorf("scored as SQL: %v, %v", small, err)
 				}
 				if !bytes.Equal(got.Version.Artifact, want.Version.Artifact) || got.Version.Hash != want.Version.Hash {
 					t.Errorf("the database made artifact %.12s, Go %.12s", got.Version.Hash, want.Version.Hash)

@@ -13,6 +13,8 @@ type dialect struct {
 	// pack writes bins as one value, and unpack one of them from it.
 	pack   func(bins []string) string
 	unpack func(packed, feature string) string
+	// hashes gives two numbers of 28 bits, a and b, for what stands in each row of a table.
+	hashes func(columns []string, table string) string
 	// binary orders texts by their bytes.
 	binary string
 	// settings make a session ready.
@@ -21,9 +23,9 @@ type dialect struct {
 
 func dialectOf(kind string) dialect {
 	if kind == "duckdb" {
-		return dialect{key: duckKey, pack: duckPack, unpack: duckUnpack}
+		return dialect{hashes: duckHashes, key: duckKey, pack: duckPack, unpack: duckUnpack}
 	}
-	d := dialect{fence: " offset 0", key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	d := dialect{fence: " offset 0", hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
 		d.settings = []string{"set work_mem = '64MB'"} // Greenplum has its own way to deal memory out
 	}
@@ -32,6 +34,19 @@ func dialectOf(kind string) dialect {
 
 func duckKey(hash, hi, lo string) string {
 	return fmt.Sprintf("cast('0x' || substr(%s, 1, 7) as bigint) as %s, cast('0x' || substr(%s, 8, 7) as bigint) as %s", hash, hi, hash, lo)
+}
+
+// duckHashes takes DuckDB's hash: it writes doubles as text very slowly.
+func duckHashes(columns []string, table string) string {
+	return fmt.Sprintf("select h & 268435455 as a, (h >> 28) & 268435455 as b from (select hash(%s) as h from %s) as hashed", strings.Join(columns, ", "), table)
+}
+
+func postgresHashes(columns []string, table string) string {
+	texts := make([]string, len(columns))
+	for i, column := range columns {
+		texts[i] = "coalesce('=' || cast(" + column + " as text), '')"
+	}
+	return fmt.Sprintf("select %s from (select md5(%s) as h from %s offset 0) as hashed", postgresKey("h", "a", "b"), strings.Join(texts, " || ',' || "), table)
 }
 
 func duckPack(bins []string) string { return "cast([" + strings.Join(bins, ", ") + "] as smallint[])" }

@@ -48,16 +48,11 @@ func (r *Rows) HeldOut(ctx context.Context, steps [][]Step, outputs []string) (a
 	return r.session.Query(ctx, sqltext.Plain("", b.String()))
 }
 
-// Fingerprint names the set of rows, whatever their order: sums of hashes of all that stands in them, as the database writes it
-// as text. The same rows in another kind of database may have another one.
+// Fingerprint names the set of rows, whatever their order: sums of the database's own hashes of all that stands in them. The same
+// rows in another kind of database have another one.
 func (r *Rows) Fingerprint(ctx context.Context) (string, error) {
-	texts := make([]string, 0, len(r.columns.Features)+6)
-	for _, column := range append([]string{"id", "label", "weight", "moment", "segment", "grp"}, r.FeatureNames()...) {
-		texts = append(texts, "coalesce(cast("+column+" as text), '')")
-	}
-	found, err := r.all(ctx, fmt.Sprintf(`select count(*), cast(sum(a) as bigint), cast(sum(b) as bigint), cast(sum(c) as bigint), cast(sum(d) as bigint)
-from (select %s, %s from (select hash, substr(hash, 15, 14) as rest from (select md5(%s) as hash from %s%s) as hashes) as halves) as keys`,
-		r.dialect.key("hash", "a", "b"), r.dialect.key("rest", "c", "d"), strings.Join(texts, " || ',' || "), rowsTable, r.dialect.fence))
+	columns := append([]string{"id", "label", "weight", "moment", "segment", "grp"}, r.FeatureNames()...)
+	found, err := r.all(ctx, fmt.Sprintf("select count(*), cast(sum(a) as bigint), cast(sum(b) as bigint) from (%s) as hashes", r.dialect.hashes(columns, rowsTable)))
 	if err != nil {
 		return "", err
 	}
