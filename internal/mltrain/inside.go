@@ -20,8 +20,8 @@ import (
 	"damson/internal/tree"
 )
 
-// LeftOut is what a report says of a training in the database.
-const LeftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
+// leftOut is what a report says of a training in the database.
+const leftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
 
 // maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
 const maxInside = 1500
@@ -263,7 +263,7 @@ func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tr
 		return cmp.Or(cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
 	})
 	report.Inside = true
-	report.Warnings = append(report.Warnings, LeftOut)
+	report.Warnings = append(report.Warnings, leftOut)
 	return report, nil
 }
 
