@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"damson/internal/tree"
@@ -52,14 +53,20 @@ func grownByLevels(t *testing.T, d tree.Data, p Params, constant []bool, most in
 		each(i, func(_, class int, times uint64, sum int64) { l.AddRoot(i, class, times, sum) })
 	}
 	for asks := l.Next(most); len(asks) > 0; asks = l.Next(most) {
+		of := map[[2]int][]int{} // by tree and node
 		for at, ask := range asks {
-			route := l.Route(ask.Tree)
-			each(ask.Tree, func(row, class int, times uint64, sum int64) {
-				if nodeOf(route, b.columns, row) != ask.Node {
-					return
-				}
-				if err := l.Add(at, int(b.columns[ask.Feature][row]), class, times, sum); err != nil {
-					t.Fatal(err)
+			of[[2]int{ask.Tree, ask.Node}] = append(of[[2]int{ask.Tree, ask.Node}], at)
+		}
+		for i := range p.Trees {
+			route := l.Route(i)
+			if !slices.ContainsFunc(asks, func(ask Ask) bool { return ask.Tree == i }) {
+				continue
+			}
+			each(i, func(row, class int, times uint64, sum int64) {
+				for _, at := range of[[2]int{i, nodeOf(route, b.columns, row)}] {
+					if err := l.Add(at, int(b.columns[asks[at].Feature][row]), class, times, sum); err != nil {
+						t.Fatal(err)
+					}
 				}
 			})
 		}
