@@ -155,10 +155,10 @@ func said(trained *mltrain.Trained, err error) string {
 func TestEdgesComeFromTheSameSample(t *testing.T) {
 	t.Parallel()
 	w := openWarehouses(t)["duckdb"]
-	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 2, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
-		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.1, Seed: 3}}
+	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 1, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
+		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.01, Seed: 3}}
 	const sql = `select i as id, cast(i * 7919 % 1000003 as double) / 1000003 as a, floor(cast(i * 104729 % 999983 as double) / 40) as b,
-		case when i * 7919 % 1000003 > 500000 + (i * 31 % 1009) * 200 then 1 else 0 end as y from range(230000) as r(i)`
+		case when i * 7919 % 1000003 > 500000 + (i * 31 % 1009) * 200 then 1 else 0 end as y from range(204000) as r(i)`
 	want, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("", sql), mltrain.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +166,9 @@ func TestEdgesComeFromTheSameSample(t *testing.T) {
 	got, err := inside(t, w, m, sql)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want.Version.Rows <= 200_000 {
+		t.Errorf("%d training rows are no more than edges are computed from", want.Version.Rows)
 	}
 	if got.Version.Hash != want.Version.Hash {
 		t.Errorf("the database made artifact %.12s, Go %.12s", got.Version.Hash, want.Version.Hash)
