@@ -76,8 +76,14 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	if lesson.Levels, err = t.levels(ctx, staged, l); err != nil {
 		return nil, err
 	}
-	if len(train.Classes) > 0 {
+	if train.Rows > tree.MaxRows {
+		return nil, t.cannot(fmt.Errorf("%d rows, and at most %d can be learned from", train.Rows, tree.MaxRows))
+	}
+	if classes := len(train.Classes); classes > 0 {
 		lesson.Params.ClassWeights = t.classWeights(placesOf(train.Classes), train.Classes)
+		if _, err := tree.ClassWeights(lesson.Params.ClassWeights, classes); err != nil {
+			return nil, t.cannot(err)
+		}
 	}
 	m, err := staged.Learn(ctx, lesson)
 	if err != nil {

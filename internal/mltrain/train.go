@@ -355,10 +355,15 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 	}
 	p, warnings, err := t.algorithm.Train(ctx, l)
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(diag.Finding)) {
-		err = t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.Name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
-			"Change the declaration or the source's SELECT.")
+		err = t.cannot(err)
 	}
 	return p, warnings, err
+}
+
+// cannot says why an algorithm refuses what it is given.
+func (t *training) cannot(err error) diag.Finding {
+	return t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.Name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
+		"Change the declaration or the source's SELECT.")
 }
 
 // aside splits the rows of a training side once more.

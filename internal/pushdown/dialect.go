@@ -8,6 +8,7 @@ import (
 // dialect is what the databases write differently.
 type dialect struct {
 	fence string // keeps a subquery from being merged with what reads it
+	hash  string // the same around hashes of all rows, unless it would bring them together on one machine
 	// key writes the two numbers of a key from the text of an MD5.
 	key func(hash, hi, lo string) string
 	// pack writes bins as one value, and unpack one of them from it.
@@ -27,6 +28,7 @@ func dialectOf(kind string) dialect {
 	}
 	d := dialect{fence: " offset 0", hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
+		d.hash = d.fence
 		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.
 		d.settings = []string{"set work_mem = '64MB'", "set enable_sort = off"}
 	}

@@ -72,7 +72,7 @@ func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c C
 	}
 	b.Add("\nfrom (select *, md5(id) as idhash, md5(grp) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
 	b.Append(source)
-	b.Add("\n) as source" + r.dialect.fence + ") as named" + r.dialect.fence + ") as hashed")
+	b.Add("\n) as source" + r.dialect.hash + ") as named" + r.dialect.hash + ") as hashed")
 	if _, err := s.Exec(ctx, b.Text()); err != nil {
 		return nil, err
 	}
