@@ -1,6 +1,6 @@
 // Package forest learns random forests (L. Breiman, "Random Forests", Machine Learning 45, 2001) and single decision trees
 // (L. Breiman and others, "Classification and Regression Trees", 1984) on binned columns, for two or more classes and for
-// numbers. Its central function is Train, which gives a tree.Model.
+// numbers. Its central function is Train, which gives a tree.Model; Levels grows the same one from counts that a database takes.
 //
 // Invariants:
 //  1. The same set of rows (values, targets, keys), parameters and seed give the same forest, byte for byte, in any row

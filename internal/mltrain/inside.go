@@ -279,6 +279,10 @@ func (t *training) outputsInside(ctx context.Context, staged *pushdown.Rows, m *
 	if len(parts) == 1 && len(parts[0]) == 1 {
 		return t.heldOut(ctx, staged, m, true)
 	}
+	if t.model.DataStays {
+		t.warn("Scoring reads the rows", fmt.Sprintf("This version of model %q has %d nodes; above %d score tasks stream their rows through Damson.", t.model.Name, m.SQLNodes(), tree.MaxSQLNodes),
+			"If rows to be scored are to stay in the database as well, take fewer trees, a smaller max_depth or a larger min_leaf.")
+	}
 	for i, part := range parts {
 		var sums [][]float64
 		for k, one := range part {

@@ -64,8 +64,9 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if small, err := mltrain.ScoresInSQL(got.Version); err != nil || small == (name == "too large for one statement") {
-					t.Errorf("scored as SQL: %v, %v", small, err)
+				large := name == "too large for one statement"
+				if small, err := mltrain.ScoresInSQL(got.Version); err != nil || small == large || strings.Contains(said(got, nil), "Scoring reads the rows") != large {
+					t.Errorf("scored as SQL: %v, %v; warnings: %s", small, err, said(got, nil))
 				}
 				if !bytes.Equal(got.Version.Artifact, want.Version.Artifact) || got.Version.Hash != want.Version.Hash {
 					t.Errorf("the database made artifact %.12s, Go %.12s", got.Version.Hash, want.Version.Hash)
@@ -239,6 +240,30 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			left = found[0].(int64)
+		}
+	}
+}
+
+// TestTheFingerprintNamesTheRows in whatever order they come.
+func TestTheFingerprintNamesTheRows(t *testing.T) {
+	t.Parallel()
+	m := declaredKind("tree of 0 and 1")
+	for kind, w := range openWarehouses(t) {
+		data := func(sql string) string {
+			trained, err := inside(t, w, m, sql)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return trained.Version.Data
+		}
+		want := data(trips)
+		if data("select * from ("+trips+") as t order by noise, id") != want {
+			t.Errorf("%s: another order of the rows gives another fingerprint", kind)
+		}
+		for _, change := range [][2]string{{"u4 as noise", "case when i = 7 then u4 + 1e-9 else u4 end as noise"}, {"then null else town end", "then '' else town end"}} {
+			if data(strings.Replace(trips, change[0], change[1], 1)) == want {
+				t.Errorf("%s: %s leaves the fingerprint as it was", kind, change[1])
+			}
 		}
 	}
 }
