@@ -267,3 +267,34 @@ func TestTheFingerprintNamesTheRows(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupsOfEveryType stand on the same side in the database as in Go.
+func TestGroupsOfEveryType(t *testing.T) {
+	t.Parallel()
+	m := declaredKind("tree of 0 and 1")
+	m.Split.By = "day"
+	for kind, w := range openWarehouses(t) {
+		for _, day := range []string{"date '2024-01-01' + cast(i / 30 as integer)", "cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp with time zone)",
+			"cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp) + interval '1500 milliseconds'", "i % 3 = 0", "cast(i / 30 as bigint) - 5", "cast(i / 30 as smallint)"} {
+			sql := strings.Replace(trips, "date '2024-01-01' + cast(i / 30 as integer) as day", day+" as day", 1)
+			want, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{})
+			if err != nil && strings.Contains(err.Error(), "One side of the split") {
+				continue // two groups stand on one side
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := inside(t, w, m, sql)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Version.Hash != want.Version.Hash {
+				t.Errorf("%s: groups of %s: other models", kind, day)
+			}
+		}
+		m.Split.By = "turns"
+		_, err := inside(t, w, m, trips)
+		checkFinding(t, err, []string{"Column can not be drawn by", `"turns"`, "cast(turns as bigint)"})
+		m.Split.By = "day"
+	}
+}

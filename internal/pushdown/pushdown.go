@@ -109,8 +109,14 @@ func orNull(f arrow.Field, write func(arrow.Field) string) string {
 	return write(f)
 }
 
-// text writes a column as the text that its key is made of.
-func text(f arrow.Field) string { return "cast(" + sqltext.QuoteIdent(f.Name) + " as text)" }
+// text writes a column as the text that its key is made of; a time with a zone is told in the session's, which is UTC.
+func text(f arrow.Field) string {
+	name := sqltext.QuoteIdent(f.Name)
+	if f.Type.ID() == arrow.TIMESTAMP {
+		name = "cast(" + name + " as timestamp)"
+	}
+	return "cast(" + name + " as text)"
+}
 
 // number writes a column as double precision.
 func number(f arrow.Field) string {
