@@ -157,7 +157,7 @@ func said(trained *mltrain.Trained, err error) string {
 func TestEdgesComeFromTheSameSample(t *testing.T) {
 	t.Parallel()
 	w := openWarehouses(t)["duckdb"]
-	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 1, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
+	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
 		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.01, Seed: 3}}
 	const sql = `select i as id, cast(i * 7919 % 1000003 as double) / 1000003 as a, floor(cast(i * 104729 % 999983 as double) / 40) as b,
 		case when i * 7919 % 1000003 > 500000 + (i * 31 % 1009) * 200 then 1 else 0 end as y from range(204000) as r(i)`

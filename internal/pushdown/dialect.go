@@ -18,6 +18,9 @@ type dialect struct {
 	hashes func(columns []string, table string) string
 	// binary orders texts by their bytes.
 	binary string
+	// streams tells that the rows of a UNION ALL come as they are made. In DuckDB 1.5, which streams a result of which a megabyte is
+	// waiting to be read, its parts may wait for each other for ever.
+	streams bool
 	// settings make a session ready.
 	settings []string
 }
@@ -26,7 +29,7 @@ func dialectOf(kind string) dialect {
 	if kind == "duckdb" {
 		return dialect{hashes: duckHashes, key: duckKey, pack: duckPack, unpack: duckUnpack}
 	}
-	d := dialect{fence: " offset 0", hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
 		d.hash = d.fence
 		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.

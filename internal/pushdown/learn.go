@@ -109,9 +109,9 @@ func drawn(p forest.Params, number int) string {
 // sums are the columns of a count: rows, and the sum of their numbers.
 func (l Lesson) sums() string {
 	if l.Classes.number() > 0 {
-		return "cast(sum(times) as bigint), bigint '0'"
+		return "cast(sum(times) as bigint) as rows_drawn, bigint '0' as total"
 	}
-	return "cast(sum(times) as bigint), cast(sum(times * number) as bigint)"
+	return "cast(sum(times) as bigint) as rows_drawn, cast(sum(times * number) as bigint) as total"
 }
 
 // roots counts all rows, and those of each tree.
@@ -124,9 +124,9 @@ func (r *Rows) roots(ctx context.Context, l Lesson, levels *forest.Levels) error
 	for from := 0; from < l.Params.Trees && err == nil; from += treesAtOnce {
 		var parts []string
 		for i := from; i < min(from+treesAtOnce, l.Params.Trees); i++ {
-			parts = append(parts, fmt.Sprintf("select bigint '%d', cast(class as bigint), %s from %s group by class", i, l.sums(), drawn(l.Params, i)))
+			parts = append(parts, fmt.Sprintf("select bigint '%d' as tree, cast(class as bigint) as class, %s from %s group by class", i, l.sums(), drawn(l.Params, i)))
 		}
-		err = r.each(ctx, strings.Join(parts, "\nunion all\n"), func(row []int64) error {
+		err = r.union(ctx, parts, func(row []int64) error {
 			levels.AddRoot(int(row[0]), int(row[1]), uint64(row[2]), row[3])
 			return nil
 		})
@@ -134,16 +134,28 @@ func (r *Rows) roots(ctx context.Context, l Lesson, levels *forest.Levels) error
 	return err
 }
 
+// union visits the rows of several SELECTs of integers.
+func (r *Rows) union(ctx context.Context, parts []string, visit func(row []int64) error) error {
+	sql := strings.Join(parts, "\nunion all\n")
+	if r.dialect.streams {
+		return r.each(ctx, sql, visit)
+	}
+	if _, err := r.exec(ctx, "create or replace temporary table "+countsTable+" as "+sql); err != nil {
+		return err
+	}
+	return r.each(ctx, "select * from "+countsTable, visit)
+}
+
 // count answers the questions, those of some trees in one statement.
 func (r *Rows) count(ctx context.Context, l Lesson, levels *forest.Levels, asks []forest.Ask) error {
 	var parts []string
 	nodes := 0
 	flush := func() error {
-		sql := strings.Join(parts, "\nunion all\n")
-		parts, nodes = nil, 0
-		return r.each(ctx, sql, func(row []int64) error {
+		err := r.union(ctx, parts, func(row []int64) error {
 			return levels.Add(int(row[0]), int(row[1]), int(row[2]), uint64(row[3]), row[4])
 		})
+		parts, nodes = nil, 0
+		return err
 	}
 	for from := 0; from < len(asks); {
 		to := from
@@ -169,7 +181,7 @@ func (r *Rows) histograms(l Lesson, route *forest.Branch, asks []forest.Ask, fro
 	for i, ask := range asks[from:to] {
 		wanted[i] = fmt.Sprintf("(%d, %d, %d)", ask.Node, ask.Feature, from+i)
 	}
-	return fmt.Sprintf(`select cast(ask as bigint), cast(bin as bigint), cast(class as bigint), %s
+	return fmt.Sprintf(`select cast(ask as bigint) as ask, cast(bin as bigint) as bin, cast(class as bigint) as class, %s
 from (select wanted.ask, %s as bin, class, number, times from (select bins, class, number, times, %s as node from %s) as routed
   join (values %s) as wanted (node, feature, ask) on wanted.node = routed.node) as counted
 group by ask, bin, class`, l.sums(), r.dialect.unpack("routed.bins", "wanted.feature"), w.String(), drawn(l.Params, asks[from].Tree), strings.Join(wanted, ", ")), w.size + to - from

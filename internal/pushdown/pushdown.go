@@ -60,6 +60,8 @@ const (
 	runsTable  = "damson_runs"
 	binsTable  = "damson_bins"
 	levelTable = "damson_levels"
+
+	countsTable = "damson_counts"
 )
 
 // Stage reads the source into a temporary table. kind is the database's, as the warehouse tells it.
