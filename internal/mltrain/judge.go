@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"damson/internal/metric"
+	"damson/internal/tree"
 )
 
 // Bounds of permutation importance and partial dependence, so that large models do not take for ever.
@@ -224,11 +225,12 @@ func oftenest(column []float64, levels, most int) []float64 {
 // crossValidate predicts every row by a model that saw none of its group, and judges all rows together.
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	k := t.model.Folds.K
-	fold, err := t.folds()
+	all := t.rows.all()
+	fold, err := t.deal(all, &t.rows.folds, folding{k, newDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k"})
 	if err != nil {
 		return nil, err
 	}
-	n := len(t.rows.target)
+	n := len(all)
 	pooled := make([][]float64, max(1, len(t.asked.classes)))
 	if t.asked.kind == metric.Binary {
 		pooled = pooled[:1]
@@ -237,15 +239,8 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 		pooled[output] = make([]float64, n)
 	}
 	for part := range k {
-		var train, test []int32
-		for i := range int32(n) {
-			if fold[i] == part {
-				test = append(test, i)
-			} else {
-				train = append(train, i)
-			}
-		}
-		outputs, err := t.predictFold(ctx, part, train, test)
+		train, test := parted(all, fold, part)
+		outputs, err := t.predictFold(ctx, part, k, train, test)
 		if err != nil {
 			return nil, err
 		}
@@ -255,7 +250,6 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 			}
 		}
 	}
-	all := t.rows.all()
 	switch t.asked.kind {
 	case metric.Binary:
 		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), fold, k, t.model.Threshold), nil
@@ -266,7 +260,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 }
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
-func (t *training) predictFold(ctx context.Context, part int, train, test []int32) ([][]float64, error) {
+func (t *training) predictFold(ctx context.Context, part, of int, train, test []int32) ([][]float64, error) {
 	some, lacking := t.occurring(train)
 	if len(some) == 1 {
 		return nil, t.fail("One class only in cross-validation",
@@ -279,7 +273,7 @@ func (t *training) predictFold(ctx context.Context, part int, train, test []int3
 	}
 	steps := int64(t.algorithm.steps(t.model))
 	per := max(steps, 1)
-	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(t.model.Folds.K)*per)
+	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(of)*per)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +282,7 @@ func (t *training) predictFold(ctx context.Context, part int, train, test []int3
 		return nil, err
 	}
 	if steps == 0 {
-		t.progress(StageFolds, int64(part)+1, int64(t.model.Folds.K))
+		t.progress(StageFolds, int64(part)+1, int64(of))
 	}
 	if len(lacking) == 0 {
 		return own, nil
@@ -315,12 +309,16 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 	return outputs
 }
 
-// folds deals the groups out: the largest first, each to the fold with the fewest rows so far; groups of one size in the
-// order of their hash. Without groups each row is one.
-func (t *training) folds() ([]int, error) {
-	k := t.model.Folds.K
-	draw := newDraw(t.model.Folds.Seed, streamFolds)
-	c := &t.rows.folds
+// folding says how groups are dealt out to folds.
+type folding struct {
+	k              int
+	draw           tree.Draw
+	what, argument string // in the declaration, for errors
+}
+
+// deal gives each of some rows its fold. It deals the groups out: the largest first, each to the fold with the fewest rows so
+// far; groups of one size in the order of their hash. Without groups each row is one.
+func (t *training) deal(rows []int32, c *codes, f folding) ([]int, error) {
 	type group struct {
 		code, rows int
 		number     uint32
@@ -328,24 +326,26 @@ func (t *training) folds() ([]int, error) {
 	}
 	var groups []group
 	if c.used {
+		groups = make([]group, len(c.names))
 		for code, name := range c.names {
-			groups = append(groups, group{code: code, number: draw.Number(keyOf(name)), name: name})
+			groups[code] = group{code: code, number: f.draw.Number(keyOf(name)), name: name}
 		}
-		for _, code := range c.codes {
-			groups[code].rows++
+		for _, r := range rows {
+			groups[c.codes[r]].rows++
 		}
+		groups = slices.DeleteFunc(groups, func(g group) bool { return g.rows == 0 })
 	} else {
-		for i, key := range t.rows.keys {
-			groups = append(groups, group{code: i, rows: 1, number: draw.Number(key)})
+		for i, r := range rows {
+			groups = append(groups, group{code: i, rows: 1, number: f.draw.Number(t.rows.keys[r])})
 		}
 	}
-	if len(groups) < k {
-		return nil, t.fail("More folds than groups", fmt.Sprintf("cross_validation(k = %d) of model %q has %d groups to deal out.", k, t.model.Name, len(groups)), "Take fewer folds, or give more groups.")
+	if len(groups) < f.k {
+		return nil, t.fail("More folds than groups", fmt.Sprintf("%s(%s = %d) of model %q has %d groups to deal out.", f.what, f.argument, f.k, t.model.Name, len(groups)), "Take fewer folds, or give more groups.")
 	}
 	slices.SortFunc(groups, func(a, b group) int {
 		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
 	})
-	dealt, size := make([]int, len(groups)), make([]int, k)
+	dealt, size := make([]int, max(len(rows), len(c.names))), make([]int, f.k)
 	for _, g := range groups {
 		smallest := slices.Index(size, slices.Min(size))
 		dealt[g.code] = smallest
@@ -354,9 +354,21 @@ func (t *training) folds() ([]int, error) {
 	if !c.used {
 		return dealt, nil
 	}
-	fold := make([]int, len(c.codes))
-	for i, code := range c.codes {
-		fold[i] = dealt[code]
+	fold := make([]int, len(rows))
+	for i, r := range rows {
+		fold[i] = dealt[c.codes[r]]
 	}
 	return fold, nil
+}
+
+// parted gives the rows of the other folds and those of one.
+func parted(rows []int32, fold []int, part int) (train, test []int32) {
+	for i, r := range rows {
+		if fold[i] == part {
+			test = append(test, r)
+		} else {
+			train = append(train, r)
+		}
+	}
+	return train, test
 }

@@ -25,6 +25,7 @@ type Version struct {
 	// Levels are the texts that each feature of texts held, sorted: the artifact has their places.
 	Levels    map[string][]string `json:"levels,omitempty"`
 	Reference json.RawMessage     `json:"reference,omitempty"` // what the training rows looked like, a metric.Reference
+	Search    json.RawMessage     `json:"search,omitempty"`    // the trials by which Spec's parameters were found, a search.Table
 
 	Rows        int64           `json:"rows"`   // it was trained on
 	Data        string          `json:"data"`   // fingerprint of the training rows

@@ -1,0 +1,134 @@
+package mltrain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"damson/internal/metric"
+	"damson/internal/pipeline"
+	"damson/internal/search"
+)
+
+// checkParameters refuses parameters out of range, those that a search would try, too.
+func checkParameters(own algorithm, m pipeline.Model) error {
+	if m.Search == nil {
+		return own.check(m)
+	}
+	if m.Search.Folds < 2 {
+		return fmt.Errorf("its search has folds = %d, and needs 2", m.Search.Folds)
+	}
+	for _, p := range search.Points(*m.Search) {
+		var err error
+		if m.Algorithm, err = p.Apply(m.Algorithm); err != nil {
+			return err
+		}
+		if err := own.check(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search gives the model the best parameters of those that its declaration allows, found by cross-validation on the training
+// side alone. The folds are dealt by the groups of the cross-validation, or else of the split.
+func (t *training) search(ctx context.Context, train []int32) error {
+	s := t.model.Search
+	if s == nil {
+		return nil
+	}
+	groups := &t.rows.folds
+	if !groups.used {
+		groups = &t.rows.groups
+	}
+	fold, err := t.deal(train, groups, folding{s.Folds, newDraw(s.Seed, streamSearch), s.Method + "_search", "folds"})
+	if err != nil {
+		return err
+	}
+	table := &search.Table{Metric: s.Metric, Groups: int64(len(train)), Rows: int64(len(train))}
+	if table.Metric == "" {
+		table.Metric = metric.Telling(t.asked.kind)
+	}
+	if groups.used {
+		table.Groups = int64(groups.distinct(train))
+	}
+	if err := t.checkFolds(train, fold, table.Metric); err != nil {
+		return err
+	}
+	table.Lower, _ = metric.Ranks(table.Metric)
+	total := len(search.Points(*s))
+	tried := int64(0)
+	judge := func(ctx context.Context, a pipeline.Algorithm, part int) (float64, bool, error) {
+		t.progress(StageSearch, tried, int64(total*s.Folds))
+		tried++
+		own := *t // with the trial's parameters, and without its progress and warnings
+		own.model.Algorithm, own.options.Progress, own.warnings = a, nil, nil
+		learn, watch := parted(train, fold, part)
+		outputs, err := own.predictFold(ctx, part, s.Folds, learn, watch)
+		if err != nil {
+			return 0, false, err
+		}
+		score, known := own.judged(watch, outputs).Value(table.Metric)
+		return score, known, nil
+	}
+	t.model.Algorithm, err = search.Run(ctx, *s, t.model.Algorithm, table, judge, t.options.Now, func(trial search.Trial) {
+		if t.options.Progress != nil {
+			t.options.Progress(Progress{StageSearch, tried, int64(total * s.Folds), table.Line(trial, total)})
+		}
+	})
+	if errors.Is(err, search.ErrUndefined) {
+		return t.fail("Nothing to rank by", fmt.Sprintf("None of the %d trials of model %q has the metric %s in every one of the %d folds.", total, t.model.Name, table.Metric, s.Folds),
+			"Take another metric, fewer folds, or give more groups.")
+	}
+	t.trials = table
+	return err
+}
+
+// needBoth are the metrics that rows of one of two classes do not define.
+var needBoth = []string{"auc", "pr_auc", "precision", "recall", "f1"}
+
+// checkFolds refuses, before anything is trained, folds that cannot be learned without or judged.
+func (t *training) checkFolds(train []int32, fold []int, name string) error {
+	for part := range t.model.Search.Folds {
+		learn, watch := parted(train, fold, part)
+		rows, where := learn, "Without fold %d, the remaining %d rows"
+		some, _ := t.occurring(learn)
+		if both := t.asked.kind == metric.Binary && slices.Contains(needBoth, strings.TrimPrefix(name, "segment.")); len(some) != 1 && both {
+			rows, where = watch, "In fold %d, the %d rows"
+			some, _ = t.occurring(watch)
+		}
+		if len(some) == 1 {
+			return t.fail("One class only in a fold of the search",
+				fmt.Sprintf(where+" of the training side of model %q have %q = %s only, which does not define %s.", part+1, len(rows), t.model.Name, t.model.Target, t.asked.classes[some[0]], name),
+				fmt.Sprintf("Take fewer folds or another seed in %s_search(folds = %d, seed = %d), or give more groups.", t.model.Search.Method, t.model.Search.Folds, t.model.Search.Seed))
+		}
+	}
+	return nil
+}
+
+// judged gives the metrics of some rows.
+func (t *training) judged(rows []int32, outputs [][]float64) metric.Report {
+	none := &codes{}
+	switch t.asked.kind {
+	case metric.Binary:
+		return metric.Judge(t.binary(rows, outputs, none), t.model.Threshold)
+	case metric.Multiclass:
+		return metric.JudgeClasses(t.several(rows, outputs, none))
+	}
+	return metric.JudgeNumbers(t.numbers(rows, outputs, none))
+}
+
+// trialsJSON writes the trials as a version keeps them, nil when nothing was searched.
+func (t *training) trialsJSON() (json.RawMessage, error) {
+	if t.trials == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(t.trials)
+	if err != nil {
+		return nil, fmt.Errorf("write the trials of model %s as JSON: %w", t.model.Name, err)
+	}
+	return text, nil
+}
