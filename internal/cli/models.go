@@ -43,7 +43,7 @@ func (a *app) modelListCommand() *cobra.Command {
 				}
 				if asJSON {
 					for i := range versions {
-						versions[i].Reference, versions[i].Levels = nil, nil // which `model show --json` has
+						versions[i].Reference, versions[i].Levels, versions[i].Search = nil, nil, nil // which `model show --json` has
 					}
 					return a.printJSON(emptyNotNull(versions))
 				}
@@ -103,7 +103,7 @@ func metricText(metrics map[string]float64, name string) string {
 }
 
 func (a *app) modelShowCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, trials bool
 	var picture, out string
 	cmd := &cobra.Command{
 		Use:   "show MODEL [VERSION]",
@@ -127,11 +127,12 @@ func (a *app) modelShowCommand() *cobra.Command {
 				case asJSON:
 					return a.printJSON(v)
 				}
-				return a.printVersion(*v)
+				return a.printVersion(*v, trials)
 			})
 		},
 	}
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&trials, "trials", false, "all trials of its search for parameters, not only the best")
 	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
 	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
 	return cmd
@@ -149,7 +150,7 @@ func versionArgument(args []string) (int, error) {
 	return n, nil
 }
 
-func (a *app) printVersion(v model.Version) error {
+func (a *app) printVersion(v model.Version, allTrials bool) error {
 	report, err := readReport(v)
 	if err != nil {
 		return err
@@ -160,6 +161,9 @@ func (a *app) printVersion(v model.Version) error {
 		a.printf("  predicts %s\n", what)
 	}
 	a.printf("  artifact %.12s, data %.12s, sql %.12s\n", v.Hash, v.Data, v.SQL)
+	if err := a.printTrials(v, allTrials); err != nil {
+		return err
+	}
 	for _, g := range v.Gates {
 		verdict := a.style(styleGood, "passed")
 		if !g.Passed {

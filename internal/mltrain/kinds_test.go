@@ -93,6 +93,13 @@ var kindsOf = map[string]struct {
 	"linear":              {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
 }
 
+// searches are those of some of them.
+var searches = map[string][]pipeline.Dimension{
+	"boosting of 0 and 1":  {{Parameter: "learning_rate", Range: &pipeline.Range{Low: 0.01, High: 0.5, Log: true}}, {Parameter: "max_leaves", Range: &pipeline.Range{Low: 2, High: 16, Whole: true}}},
+	"forest of four texts": {{Parameter: "max_depth", Range: &pipeline.Range{Low: 2, High: 7, Whole: true}}, {Parameter: "class_weight", Choices: []json.RawMessage{json.RawMessage("null"), json.RawMessage(`{"balanced":true}`)}}},
+	"linear":               {{Parameter: "alpha", Range: &pipeline.Range{Low: 0.0001, High: 1, Log: true}}},
+}
+
 var targets = []string{"late", "answer", "mode", "code", "minutes", "day"}
 
 func declaredKind(name string) pipeline.Model {
@@ -100,6 +107,9 @@ func declaredKind(name string) pipeline.Model {
 	m := pipeline.Model{Name: "trip", Algorithm: k.algorithm, ID: "id", Target: k.target, Exclude: append([]string{}, k.exclude...),
 		Split: pipeline.Holdout{Test: 0.25, By: "person", Seed: 7}, Threshold: 0.5, Approval: "none"}
 	m.At.File = "pipelines/trip.star"
+	if space := searches[name]; space != nil {
+		m.Search = &pipeline.Search{Method: pipeline.RandomSearch, Trials: 3, Seed: 3, Folds: 3, Space: space}
+	}
 	for _, other := range targets {
 		if other != k.target {
 			m.Exclude = append(m.Exclude, other)

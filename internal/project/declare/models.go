@@ -37,7 +37,7 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 	m.Threshold = c.real("threshold", 0.5, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 })
 	m.Gates = c.texts("gates", `["auc >= 0.85"]`)
 	m.Approval = c.choice("approval", "none", []string{"none", "required"})
-	m.Search = c.search("search", learns.space)
+	m.Search = c.search("search", learns)
 	c.finish()
 	c.checkModel(m)
 	c.checkSearch(m)
@@ -51,7 +51,8 @@ var algorithms = []string{"random_forest", "decision_tree", "gradient_boosting",
 // learning is an algorithm, with the first values of those parameters that are searched.
 type learning struct {
 	pipeline.Algorithm
-	space []pipeline.Dimension
+	space    []pipeline.Dimension
+	searched bool // parameters are, be it badly
 }
 
 // learns makes the function of pipeline files by which an algorithm is declared; read takes its parameters from a call.
@@ -59,7 +60,7 @@ func (e *evaluation) learns(name string, read func(c *call) pipeline.Algorithm) 
 	return func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		c := e.newCall(t, name, args, kwargs)
 		spaces := c.takeSpaces()
-		own := learning{Algorithm: read(c)}
+		own := learning{Algorithm: read(c), searched: len(spaces) > 0}
 		c.finish()
 		own.space = c.dimensions(spaces, own.Algorithm, read)
 		return &record{what: name, part: own}, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -112,7 +113,7 @@ func (c *call) dimensions(spaces map[string]values, first pipeline.Algorithm, re
 	var space []pipeline.Dimension
 	for _, key := range c.order {
 		v, ok := spaces[key]
-		if !ok || len(v.choices) == 0 {
+		if !ok || len(v.choices) == 0 || !slices.Contains(c.known, key) {
 			continue
 		}
 		d := pipeline.Dimension{Parameter: key, Range: v.bounds}
@@ -197,26 +198,29 @@ func (c *call) searching(s pipeline.Search) (starlark.Value, error) {
 }
 
 // search reads how a model's parameters are searched.
-func (c *call) search(key string, space []pipeline.Dimension) *pipeline.Search {
+func (c *call) search(key string, l learning) *pipeline.Search {
 	v := c.value(key)
 	r, ok := v.(*record)
 	switch {
-	case v == nil && len(space) > 0:
+	case v == nil && len(l.space) > 0:
 		c.report(c.place("algorithm"), "Nothing chooses", "Add search = random_search(trials = 20), or search = grid_search().",
-			"Several values are given for %s, and the model has no search.", parameterNames(space))
+			"Several values are given for %s, and the model has no search.", parameterNames(l.space))
 		return nil
 	case v == nil:
 		return nil
 	case !ok || r.what != "grid_search" && r.what != "random_search":
 		c.wrong(key, "grid_search(…) or random_search(…)", v, "random_search(trials = 20)")
 		return nil
-	case len(space) == 0:
+	case len(l.space) == 0:
+		if l.searched {
+			return nil // what is wrong has been said
+		}
 		c.report(c.place(key), "Nothing to search", "Give parameters of the algorithm several values: max_depth = choice([4, 8, 12]), or integer(4, 12).",
 			"No parameter of the model's algorithm has more than one value.")
 		return nil
 	}
 	s := r.part.(pipeline.Search)
-	s.Space = space
+	s.Space = l.space
 	return &s
 }
 
