@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Version is one trained model. Only State changes after it was registered.
+// Version is one trained model. Only State and Aliases change after it was registered.
 type Version struct {
 	Model       string          `json:"model"`
 	Number      int             `json:"version"` // from 1, given by the store
 	State       State           `json:"state"`
+	Aliases     []string        `json:"aliases,omitempty"` // its names, which are kept apart from the version
 	Created     time.Time       `json:"created"`
 	RunID       string          `json:"run_id,omitempty"`
 	Why         string          `json:"why"`                   // why it was trained

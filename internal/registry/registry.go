@@ -11,6 +11,7 @@
 //  3. A version becomes champion without a person only when every gate passed and the model asks for no approval.
 //  4. A version that Register makes champion was judged by the champion that it replaces.
 //  5. Registering what one run trained, once more after a crash, makes no second version.
+//  6. An alias names one version of its model, which is not rejected; who moved it, why and when is kept for ever.
 //
 // The package neither trains nor scores, and never deletes a version.
 package registry
@@ -177,7 +178,7 @@ func (r *Registry) List(ctx context.Context, name string) ([]model.Version, erro
 	if name != "" && len(versions) == 0 {
 		return nil, r.unknownModel(ctx, name)
 	}
-	return versions, nil
+	return versions, r.addAliases(ctx, name, versions)
 }
 
 // Newest gives the version that was registered last, without its artifact; nil when the model has none.
@@ -199,7 +200,8 @@ func (r *Registry) Show(ctx context.Context, name string, number int) (*model.Ve
 		return nil, fmt.Errorf("read version %d of model %s: %w", number, name, err)
 	}
 	if v != nil {
-		return v, nil
+		one := []model.Version{*v}
+		return &one[0], r.addAliases(ctx, name, one)
 	}
 	versions, err := r.List(ctx, name)
 	if err != nil {

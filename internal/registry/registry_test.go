@@ -25,6 +25,7 @@ import (
 // memory is a registry.Store for tests.
 type memory struct {
 	versions []model.Version
+	aliases  []model.Alias
 	meddle   func() // what somebody else does before a version moves
 }
 
@@ -73,6 +74,20 @@ func (m *memory) Version(_ context.Context, name string, number int) (*model.Ver
 		}
 	}
 	return nil, nil
+}
+
+func (m *memory) MoveAlias(_ context.Context, a model.Alias) (before int, err error) {
+	for _, old := range m.aliases {
+		if old.Model == a.Model && old.Name == a.Name {
+			before = old.Number
+		}
+	}
+	m.aliases = append(m.aliases, a)
+	return before, nil
+}
+
+func (m *memory) AliasMoves(_ context.Context, name string) ([]model.Alias, error) {
+	return slices.DeleteFunc(slices.Clone(m.aliases), func(a model.Alias) bool { return name != "" && a.Model != name }), nil
 }
 
 func (m *memory) MoveVersion(_ context.Context, move model.Move) (bool, error) {
@@ -373,5 +388,84 @@ func TestCompareSetsMetricsSideBySide(t *testing.T) {
 	}
 	if got.SameData || !slices.Equal(got.Features, []string{"+speed"}) || !slices.Equal(got.Spec, []string{"random_forest.trees: 20 → 50"}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAliasesNameVersions(t *testing.T) {
+	t.Parallel()
+	ctx, d := context.Background(), registry.Decision{By: "ada", Why: "looks better"}
+	w := newWorld()
+	for _, auc := range []float64{0.7, 0.8, 0.9} {
+		w.register(t, auc)
+	}
+	set := func(alias string, number, before int) {
+		t.Helper()
+		if got, err := w.SetAlias(ctx, "walk", alias, number, d); err != nil || got != before {
+			t.Errorf("%s named %d before: %v", alias, got, err)
+		}
+	}
+	set("challenger", 1, 0)
+	set("challenger", 2, 1)
+	set("shadow", 2, 0)
+	for text, want := range map[string]int{"challenger": 2, "champion": 0, "": 0, "v1": 1, "3": 3} {
+		ref, err := model.ParseReference(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.Resolve(ctx, "walk", ref); err != nil || got != want {
+			t.Errorf("%q is version %d: %v", text, got, err)
+		}
+		if want == 0 {
+			want = 3
+		}
+		if v, err := w.Scoring(ctx, "walk", ref); err != nil || v.Number != want {
+			t.Errorf("%q scores by %v: %v", text, v, err)
+		}
+	}
+	v, err := w.Show(ctx, "walk", 2)
+	if err != nil || !slices.Equal(v.Aliases, []string{"challenger", "shadow"}) {
+		t.Errorf("version 2 is called %v: %v", v.Aliases, err)
+	}
+	if before, err := w.RemoveAlias(ctx, "walk", "shadow", d); err != nil || before != 2 {
+		t.Errorf("%d, %v", before, err)
+	}
+	all, err := w.List(ctx, "")
+	if err != nil || len(all[0].Aliases)+len(all[2].Aliases) != 0 || !slices.Equal(all[1].Aliases, []string{"challenger"}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	moves, err := w.Aliases(ctx, "walk", true)
+	if err != nil || len(moves) != 4 || moves[3].Number != 0 || moves[1].By != "ada" || moves[1].Why != "looks better" || !moves[1].At.After(moves[0].At) {
+		t.Errorf("%+v, %v", moves, err)
+	}
+	if v, err := w.Scoring(ctx, "walk", model.Reference{Alias: "shadow"}); v != nil || err != nil {
+		t.Errorf("an alias that was taken away scores by %v, %v", v, err)
+	}
+}
+
+func TestBadAliases(t *testing.T) {
+	t.Parallel()
+	ctx, d := context.Background(), registry.Decision{By: "ada"}
+	w := newWorld()
+	w.register(t, 0.9)
+	for alias, want := range map[string]string{"champion": "names the state", "rejected": "names the state", "v3": "is a version number", "12": "is a version number", "Blue": "small letters", "a b": "small letters", "": "small letters"} {
+		_, err := w.SetAlias(ctx, "walk", alias, 1, d)
+		wantError(t, err, want)
+	}
+	_, err := w.SetAlias(ctx, "walk", "challenger", 7, d)
+	wantError(t, err, "no version 7")
+	_, err = w.SetAlias(ctx, "wakl", "challenger", 1, d)
+	wantError(t, err, `Did you mean "walk"?`)
+	_, err = w.SetAlias(ctx, "walk", "challenger", 1, registry.Decision{})
+	wantError(t, err, "Nobody decided")
+	if _, err := w.SetAlias(ctx, "walk", "challenger", 1, d); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Resolve(ctx, "walk", model.Reference{Alias: "chalenger"})
+	wantError(t, err, `has no alias "chalenger"`, `Did you mean "challenger"?`)
+	_, err = w.RemoveAlias(ctx, "walk", "shadow", d)
+	wantError(t, err, `has no alias "shadow"`, "damson model alias set walk shadow VERSION")
+	for _, text := range []string{"0", "v0", "99999999999999999999", "A", "retired"} {
+		_, err := model.ParseReference(text)
+		wantError(t, err, "Unreadable version", "damson model list")
 	}
 }

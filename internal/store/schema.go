@@ -87,6 +87,21 @@ var migrations = [][]string{
 		`CREATE UNIQUE INDEX versions_champion ON versions (model) WHERE state = 'champion'`,
 	},
 	serviceTables,
+	aliasTables,
+}
+
+// aliasTables hold the names that people give versions: every move of one, the last of which counts. Number 0 takes it away.
+var aliasTables = []string{
+	`CREATE TABLE aliases (
+		id     SERIAL_KEY,
+		model  TEXT NOT NULL,
+		name   TEXT NOT NULL,
+		number BIGINT NOT NULL,
+		set_by TEXT NOT NULL,
+		why    TEXT NOT NULL,
+		at     BIGINT NOT NULL
+	)`,
+	`CREATE INDEX aliases_name ON aliases (model, name, id)`,
 }
 
 // serviceTables are what processes that share a store tell each other and what a scheduler remembers. Truth values are 0

@@ -119,7 +119,7 @@ func (s *Store) versions(ctx context.Context, query string, args ...any) ([]mode
 
 // MoveVersion moves a version to a state and records who, why and when. A move to Champion retires the present champion in the
 // same transaction. When the version is not in the state that the move begins in, or another version is champion than it
-// says, nothing changes and moved is false.
+// says, nothing changes and moved is false. A version that an alias names is not rejected.
 func (s *Store) MoveVersion(ctx context.Context, m model.Move) (moved bool, err error) {
 	err = s.write(ctx, func(ses *session) error {
 		moved = false
@@ -137,6 +137,11 @@ func (s *Store) MoveVersion(ctx context.Context, m model.Move) (moved bool, err 
 		}
 		if fits == 0 {
 			return nil
+		}
+		if m.To == model.Rejected {
+			if err := ses.refuseNamed(m.Model, m.Number); err != nil {
+				return err
+			}
 		}
 		if m.To == model.Champion {
 			if replaced, err := ses.replaceChampion(m.Model, m.Champion); err != nil || !replaced {
