@@ -13,23 +13,27 @@ import (
 func (a *app) modelCompareCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "compare MODEL VERSION [VERSION]",
-		Short:   "set two versions side by side (default: with the champion)",
-		Example: "  damson model compare walk 3 2",
-		Args:    cobra.RangeArgs(2, 3),
+		Use:   "compare MODEL VERSION [VERSION]",
+		Short: "set two versions side by side (default: with the champion)",
+		Example: `  damson model compare walk 3 2
+  damson model compare walk@challenger`,
+		Args: cobra.RangeArgs(1, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			first, err := versionArgument(args)
+			name, refs, err := versionsArgument(args)
 			if err != nil {
 				return err
 			}
-			second := 0
-			if len(args) == 3 {
-				if second, err = versionArgument(args[1:]); err != nil {
-					return err
-				}
+			if len(refs) == 0 || len(refs) > 2 {
+				return usage("One version or two", fmt.Sprintf("compare was given %s of %s.", plural(len(refs), "version"), name), "Write damson model compare "+name+" 3 2; without the second it is the champion.")
 			}
 			return a.withRegistry(cmd.Context(), func(r *registry.Registry) error {
-				c, err := r.Compare(cmd.Context(), args[0], first, second)
+				numbers := make([]int, 2) // 0 = the champion
+				for i, ref := range refs {
+					if numbers[i], err = r.Resolve(cmd.Context(), name, ref); err != nil {
+						return err
+					}
+				}
+				c, err := r.Compare(cmd.Context(), name, numbers[0], numbers[1])
 				if err != nil {
 					return err
 				}

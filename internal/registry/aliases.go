@@ -81,7 +81,11 @@ func (r *Registry) Resolve(ctx context.Context, name string, ref model.Reference
 func (r *Registry) Scoring(ctx context.Context, name string, ref model.Reference) (*model.Version, error) {
 	switch {
 	case ref.Number > 0:
-		return r.Show(ctx, name, ref.Number)
+		v, err := r.Show(ctx, name, ref.Number)
+		if err == nil && v.State == model.Rejected {
+			return nil, refused("used to score", v, "Take another one, or the champion.")
+		}
+		return v, err
 	case ref.Alias == "":
 		return r.Champion(ctx, name)
 	}

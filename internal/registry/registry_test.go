@@ -437,6 +437,11 @@ func TestAliasesNameVersions(t *testing.T) {
 	if err != nil || len(moves) != 4 || moves[3].Number != 0 || moves[1].By != "ada" || moves[1].Why != "looks better" || !moves[1].At.After(moves[0].At) {
 		t.Errorf("%+v, %v", moves, err)
 	}
+	if _, err := w.Reject(ctx, "walk", 1, d); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Scoring(ctx, "walk", model.Reference{Number: 1})
+	wantError(t, err, "cannot be used to score", "is rejected")
 	if v, err := w.Scoring(ctx, "walk", model.Reference{Alias: "shadow"}); v != nil || err != nil {
 		t.Errorf("an alias that was taken away scores by %v, %v", v, err)
 	}
