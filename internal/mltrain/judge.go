@@ -29,6 +29,7 @@ func (t *training) judge(ctx context.Context, p predictor, train, test []int32) 
 	if err != nil {
 		return nil, err
 	}
+	t.keep(test, outputs)
 	report, err := t.verdict(ctx, test, outputs)
 	if err != nil {
 		return nil, err

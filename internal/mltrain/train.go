@@ -27,6 +27,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
@@ -165,6 +166,7 @@ type training struct {
 	warnings  []diag.Finding
 	isNumber  bool          // the target is a number, though the algorithm learns classes as well
 	trials    *search.Table // nil = nothing was searched
+	kept      heldout.Rows  // predictions of held-out rows
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -398,7 +400,7 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 	v := model.Version{
 		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
 		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-		Report: judged, Reference: reference, Search: trials, Artifact: p.Encode(),
+		Report: judged, Reference: reference, Search: trials, Artifact: p.Encode(), HeldOut: t.kept.Encode(),
 	}
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts

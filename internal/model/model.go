@@ -35,6 +35,7 @@ type Version struct {
 	Report      json.RawMessage `json:"report"` // the evaluation, a metric.Report
 	Gates       []Gate          `json:"gates"`  // as they were judged
 	Artifact    []byte          `json:"-"`      // what was learned, encoded as its algorithm does
+	HeldOut     []byte          `json:"-"`      // predictions of held-out rows, heldout.Rows encoded; the store gives them apart
 	DecidedBy   string          `json:"decided_by,omitempty"`
 	DecidedWhy  string          `json:"decided_why,omitempty"`
 	DecidedTime time.Time       `json:"decided,omitzero"`

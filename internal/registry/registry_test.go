@@ -16,6 +16,7 @@ import (
 
 	"damson/internal/clock"
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
@@ -74,6 +75,11 @@ func (m *memory) Version(_ context.Context, name string, number int) (*model.Ver
 		}
 	}
 	return nil, nil
+}
+
+func (m *memory) HeldOut(ctx context.Context, name string, number int) ([]byte, error) {
+	v, err := m.Version(ctx, name, number)
+	return v.HeldOut, err
 }
 
 func (m *memory) MoveAlias(_ context.Context, a model.Alias) (before int, err error) {
@@ -472,5 +478,41 @@ func TestBadAliases(t *testing.T) {
 	for _, text := range []string{"0", "v0", "99999999999999999999", "A", "retired"} {
 		_, err := model.ParseReference(text)
 		wantError(t, err, "Unreadable version", "damson model list")
+	}
+}
+
+func TestCompareOnTheSameRows(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld()
+	w.register(t, 0.8)
+	add := func(auc float64, rows heldout.Rows) int {
+		v, report := trained(auc)
+		report.Threshold = 0.5
+		v.Report, _ = json.Marshal(report)
+		v.HeldOut = rows.Encode()
+		got, err := w.Register(ctx, w.model, v, report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Version.Number
+	}
+	rows := heldout.Rows{Kind: metric.Binary, Classes: []string{"0", "1"}, All: 3, Keys: []uint64{1, 2, 3}, Targets: []float64{0, 1, 1}, Outputs: [][]float64{{0.2, 0.7, 0.1}}}
+	a := add(0.9, rows)
+	rows.Outputs = [][]float64{{0.6, 0.9, 0.3}}
+	b := add(0.91, rows)
+	c, err := w.Compare(ctx, "walk", a, b)
+	if err != nil || c.Unpaired != "" || c.Paired.Rows != 3 || c.Paired.Agreement.OnlyA != 1 || c.Paired.Agreement.OnlyB != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = w.Compare(ctx, "walk", a, 1); err != nil || c.Paired != nil || c.Unpaired != "version 1 was trained before predictions of held-out rows were kept" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = w.Compare(ctx, "walk", a, a); err != nil || c.Paired != nil || c.Unpaired != "they are one version" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	rows.Classes = []string{"no", "yes"}
+	if c, err = w.Compare(ctx, "walk", a, add(0.92, rows)); err != nil || c.Paired != nil || !strings.Contains(c.Unpaired, "different classes") {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -21,6 +21,8 @@ type Store interface {
 	// begins in, or another version is champion than it says, nothing changes and moved is false. A version that does not
 	// exist is an error.
 	MoveVersion(ctx context.Context, m model.Move) (moved bool, err error)
+	// HeldOut gives a version's predictions of held-out rows, which Version leaves out; nil when it has none.
+	HeldOut(ctx context.Context, name string, number int) ([]byte, error)
 	Aliases
 }
 
