@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/fold"
 	"damson/internal/metric"
 	"damson/internal/tree"
 )
@@ -227,7 +228,7 @@ func oftenest(column []float64, levels, most int) []float64 {
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	k := t.model.Folds.K
 	all := t.rows.all()
-	fold, err := t.deal(all, &t.rows.folds, folding{k, newDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k"})
+	dealt, err := t.deal(all, &t.rows.folds, k, newDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 		pooled[output] = make([]float64, n)
 	}
 	for part := range k {
-		train, test := parted(all, fold, part)
+		train, test := fold.Part(all, dealt, part)
 		outputs, err := t.predictFold(ctx, part, k, train, test)
 		if err != nil {
 			return nil, err
@@ -253,11 +254,11 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	}
 	switch t.asked.kind {
 	case metric.Binary:
-		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), fold, k, t.model.Threshold), nil
+		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), dealt, k, t.model.Threshold), nil
 	case metric.Multiclass:
-		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), fold, k), nil
+		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), dealt, k), nil
 	}
-	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), fold, k), nil
+	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), dealt, k), nil
 }
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
@@ -310,66 +311,15 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 	return outputs
 }
 
-// folding says how groups are dealt out to folds.
-type folding struct {
-	k              int
-	draw           tree.Draw
-	what, argument string // in the declaration, for errors
-}
-
-// deal gives each of some rows its fold. It deals the groups out: the largest first, each to the fold with the fewest rows so
-// far; groups of one size in the order of their hash. Without groups each row is one.
-func (t *training) deal(rows []int32, c *codes, f folding) ([]int, error) {
-	type group struct {
-		code, rows int
-		number     uint32
-		name       string
-	}
-	var groups []group
+// deal gives each of some rows its fold; what and argument are the declaration's words, for errors.
+func (t *training) deal(rows []int32, c *codes, k int, draw tree.Draw, what, argument string) ([]int, error) {
+	g := fold.Groups{Keys: inOrder(t.rows.keys, rows)}
 	if c.used {
-		groups = make([]group, len(c.names))
-		for code, name := range c.names {
-			groups[code] = group{code: code, number: f.draw.Number(keyOf(name)), name: name}
-		}
-		for _, r := range rows {
-			groups[c.codes[r]].rows++
-		}
-		groups = slices.DeleteFunc(groups, func(g group) bool { return g.rows == 0 })
-	} else {
-		for i, r := range rows {
-			groups = append(groups, group{code: i, rows: 1, number: f.draw.Number(t.rows.keys[r])})
-		}
+		g.Codes, g.Names = inOrder(c.codes, rows), c.names
 	}
-	if len(groups) < f.k {
-		return nil, t.fail("More folds than groups", fmt.Sprintf("%s(%s = %d) of model %q has %d groups to deal out.", f.what, f.argument, f.k, t.model.Name, len(groups)), "Take fewer folds, or give more groups.")
+	dealt, groups := g.Deal(k, draw)
+	if dealt == nil {
+		return nil, t.fail("More folds than groups", fmt.Sprintf("%s(%s = %d) of model %q has %d groups to deal out.", what, argument, k, t.model.Name, groups), "Take fewer folds, or give more groups.")
 	}
-	slices.SortFunc(groups, func(a, b group) int {
-		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
-	})
-	dealt, size := make([]int, max(len(rows), len(c.names))), make([]int, f.k)
-	for _, g := range groups {
-		smallest := slices.Index(size, slices.Min(size))
-		dealt[g.code] = smallest
-		size[smallest] += g.rows
-	}
-	if !c.used {
-		return dealt, nil
-	}
-	fold := make([]int, len(rows))
-	for i, r := range rows {
-		fold[i] = dealt[c.codes[r]]
-	}
-	return fold, nil
-}
-
-// parted gives the rows of the other folds and those of one.
-func parted(rows []int32, fold []int, part int) (train, test []int32) {
-	for i, r := range rows {
-		if fold[i] == part {
-			test = append(test, r)
-		} else {
-			train = append(train, r)
-		}
-	}
-	return train, test
+	return dealt, nil
 }

@@ -2,12 +2,12 @@ package mltrain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"damson/internal/fold"
 	"damson/internal/metric"
 	"damson/internal/pipeline"
 	"damson/internal/search"
@@ -18,19 +18,10 @@ func checkParameters(own algorithm, m pipeline.Model) error {
 	if m.Search == nil {
 		return own.check(m)
 	}
-	if m.Search.Folds < 2 {
-		return fmt.Errorf("its search has folds = %d, and needs 2", m.Search.Folds)
-	}
-	for _, p := range search.Points(*m.Search) {
-		var err error
-		if m.Algorithm, err = p.Apply(m.Algorithm); err != nil {
-			return err
-		}
-		if err := own.check(m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return search.Check(*m.Search, m.Algorithm, func(a pipeline.Algorithm) error {
+		m.Algorithm = a
+		return own.check(m)
+	})
 }
 
 // search gives the model the best parameters of those that its declaration allows, found by cross-validation on the training
@@ -44,7 +35,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 	if !groups.used {
 		groups = &t.rows.groups
 	}
-	fold, err := t.deal(train, groups, folding{s.Folds, newDraw(s.Seed, streamSearch), s.Method + "_search", "folds"})
+	dealt, err := t.deal(train, groups, s.Folds, newDraw(s.Seed, streamSearch), s.Method+"_search", "folds")
 	if err != nil {
 		return err
 	}
@@ -55,7 +46,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 	if groups.used {
 		table.Groups = int64(groups.distinct(train))
 	}
-	if err := t.checkFolds(train, fold, table.Metric); err != nil {
+	if err := t.checkFolds(train, dealt, table.Metric); err != nil {
 		return err
 	}
 	table.Lower, _ = metric.Ranks(table.Metric)
@@ -66,7 +57,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 		tried++
 		own := *t // with the trial's parameters, and without its progress and warnings
 		own.model.Algorithm, own.options.Progress, own.warnings = a, nil, nil
-		learn, watch := parted(train, fold, part)
+		learn, watch := fold.Part(train, dealt, part)
 		outputs, err := own.predictFold(ctx, part, s.Folds, learn, watch)
 		if err != nil {
 			return 0, false, err
@@ -91,9 +82,9 @@ func (t *training) search(ctx context.Context, train []int32) error {
 var needBoth = []string{"auc", "pr_auc", "precision", "recall", "f1"}
 
 // checkFolds refuses, before anything is trained, folds that cannot be learned without or judged.
-func (t *training) checkFolds(train []int32, fold []int, name string) error {
+func (t *training) checkFolds(train []int32, dealt []int, name string) error {
 	for part := range t.model.Search.Folds {
-		learn, watch := parted(train, fold, part)
+		learn, watch := fold.Part(train, dealt, part)
 		rows, where := learn, "Without fold %d, the remaining %d rows"
 		some, _ := t.occurring(learn)
 		if both := t.asked.kind == metric.Binary && slices.Contains(needBoth, strings.TrimPrefix(name, "segment.")); len(some) != 1 && both {
@@ -119,16 +110,4 @@ func (t *training) judged(rows []int32, outputs [][]float64) metric.Report {
 		return metric.JudgeClasses(t.several(rows, outputs, none))
 	}
 	return metric.JudgeNumbers(t.numbers(rows, outputs, none))
-}
-
-// trialsJSON writes the trials as a version keeps them, nil when nothing was searched.
-func (t *training) trialsJSON() (json.RawMessage, error) {
-	if t.trials == nil {
-		return nil, nil
-	}
-	text, err := json.Marshal(t.trials)
-	if err != nil {
-		return nil, fmt.Errorf("write the trials of model %s as JSON: %w", t.model.Name, err)
-	}
-	return text, nil
 }

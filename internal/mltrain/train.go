@@ -392,15 +392,11 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 	if err != nil {
 		return nil, fmt.Errorf("write what the training rows of model %s look like as JSON: %w", t.model.Name, err)
 	}
-	trials, err := t.trialsJSON()
-	if err != nil {
-		return nil, err
-	}
 	hash := sha256.Sum256([]byte(sql.SQL()))
 	v := model.Version{
 		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
 		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-		Report: judged, Reference: reference, Search: trials, Artifact: p.Encode(), HeldOut: t.kept.Encode(),
+		Report: judged, Reference: reference, Search: t.trials.Encode(), Artifact: p.Encode(), HeldOut: t.kept.Encode(),
 	}
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts

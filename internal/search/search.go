@@ -58,6 +58,23 @@ type Parameter struct {
 	Value json.RawMessage `json:"value"`
 }
 
+// Check calls check with every combination that a search tries, until one is refused.
+func Check(s pipeline.Search, a pipeline.Algorithm, check func(a pipeline.Algorithm) error) error {
+	if s.Folds < 2 {
+		return fmt.Errorf("its search has folds = %d, and needs 2", s.Folds)
+	}
+	for _, p := range Points(s) {
+		own, err := p.Apply(a)
+		if err != nil {
+			return err
+		}
+		if err := check(own); err != nil {
+			return fmt.Errorf("with %s, %w", Trial{Parameters: p}.Describe(), err)
+		}
+	}
+	return nil
+}
+
 // Judge trains with the parameters of a without a fold and gives the metric of that fold's rows; known is false where they do
 // not define it.
 type Judge func(ctx context.Context, a pipeline.Algorithm, fold int) (score float64, known bool, err error)
@@ -102,7 +119,7 @@ func Run(ctx context.Context, s pipeline.Search, a pipeline.Algorithm, table *Ta
 }
 
 func (t *Trial) add(score float64, known bool) {
-	if !known || math.IsNaN(score) {
+	if !known || math.IsNaN(score) || math.IsInf(score, 0) {
 		t.Scores = append(t.Scores, nil)
 		return
 	}
@@ -165,6 +182,18 @@ func (t *Table) Ranked() []Trial {
 		return t.order(a, b)
 	})
 	return ranked
+}
+
+// Encode writes the table as a version keeps it; no table is nil.
+func (t *Table) Encode() json.RawMessage {
+	if t == nil {
+		return nil
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		panic(fmt.Sprintf("search: a table that has no JSON: %v", err)) // it is plain data without NaN
+	}
+	return text
 }
 
 // Describe tells the trial's parameters: "trees 50, max_depth 8".
