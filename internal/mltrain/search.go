@@ -65,17 +65,22 @@ func (t *training) search(ctx context.Context, train []int32) error {
 		score, known := own.judged(watch, outputs).Value(table.Metric)
 		return score, known, nil
 	}
-	t.model.Algorithm, err = search.Run(ctx, *s, t.model.Algorithm, table, judge, t.options.Now, func(trial search.Trial) {
+	note := func(text string) {
 		if t.options.Progress != nil {
-			t.options.Progress(Progress{StageSearch, tried, int64(total * s.Folds), table.Line(trial, total)})
+			t.options.Progress(Progress{StageSearch, tried, int64(total * s.Folds), text})
 		}
-	})
+	}
+	t.model.Algorithm, err = search.Run(ctx, *s, t.model.Algorithm, table, judge, t.options.Now, func(trial search.Trial) { note(table.Line(trial, total)) })
 	if errors.Is(err, search.ErrUndefined) {
 		return t.fail("Nothing to rank by", fmt.Sprintf("None of the %d trials of model %q has the metric %s in every one of the %d folds.", total, t.model.Name, table.Metric, s.Folds),
 			"Take another metric, fewer folds, or give more groups.")
 	}
+	if err != nil {
+		return err
+	}
 	t.trials = table
-	return err
+	note(table.Summary())
+	return nil
 }
 
 // needBoth are the metrics that rows of one of two classes do not define.

@@ -58,7 +58,7 @@ func TestASearchFindsItsParametersOnTheTrainingSide(t *testing.T) {
 	if plain.Version.Hash != got.Version.Hash {
 		t.Error("the version is not what its parameters give")
 	}
-	if len(notes) != 4 || !strings.HasPrefix(notes[2], "trial 3 of 4: max_depth 6, min_leaf 5: auc 0.8") || !strings.HasSuffix(notes[2], "the best so far") {
+	if len(notes) != 5 || !strings.HasPrefix(notes[4], "the best of 4 trials, number 3: max_depth 6, min_leaf 5: auc 0.8") || !strings.HasPrefix(notes[2], "trial 3 of 4: max_depth 6, min_leaf 5: auc 0.8") || !strings.HasSuffix(notes[2], "the best so far") {
 		t.Errorf("told was %q", notes)
 	}
 

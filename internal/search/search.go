@@ -219,6 +219,12 @@ func (p Parameter) Text() string {
 	}
 }
 
+// Summary tells which trial won.
+func (t *Table) Summary() string {
+	best := t.Trials[t.Best-1]
+	return fmt.Sprintf("the best of %d trials, number %d: %s: %s %.4g ± %.2g", len(t.Trials), t.Best, best.Describe(), t.Metric, *best.Mean, *best.Deviation)
+}
+
 // Line tells of a trial and its place among those so far.
 func (t *Table) Line(trial Trial, of int) string {
 	line := fmt.Sprintf("trial %d of %d: %s: ", trial.Number, of, trial.Describe())
