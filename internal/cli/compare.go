@@ -83,6 +83,9 @@ func (a *app) printComparison(c *registry.Comparison) {
 	}
 }
 
+// fewGroups are too few to draw from: what they happen to be decides.
+const fewGroups = 10
+
 // printPaired shows both versions on the rows that both held out.
 func (a *app) printPaired(c *registry.Comparison) {
 	p, one, two := c.Paired, c.A.Number, c.B.Number
@@ -109,7 +112,11 @@ func (a *app) printPaired(c *registry.Comparison) {
 			g.add(m.Metric, fmt.Sprintf("%.4f", m.A), fmt.Sprintf("%.4f", m.B), fmt.Sprintf("%+.4f", m.Difference), fmt.Sprintf("%+.4f to %+.4f", m.Low, m.High))
 		}
 		g.print(a)
-		a.printf("Intervals are over %s groups; one without 0 speaks for a difference that other rows would show, too.\n", count(p.Groups))
+		if p.Groups < fewGroups {
+			a.printf("Intervals are over %s groups, too few to rely on.\n", count(p.Groups))
+		} else {
+			a.printf("Intervals are over %s groups; one without 0 speaks for a difference that other rows would show, too.\n", count(p.Groups))
+		}
 	} else if p.Rows > 0 {
 		a.printf("Their rows are of %s, too few for intervals.\n", plural(int(p.Groups), "group"))
 	}
