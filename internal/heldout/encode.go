@@ -33,8 +33,11 @@ type head struct {
 	Grouped bool        `json:"grouped,omitzero"`
 }
 
-// Encode writes the rows, of which there are at most Most.
+// Encode writes the rows, of which there are at most Most; no rows are nil.
 func (r Rows) Encode() []byte {
+	if len(r.Keys) == 0 {
+		return nil
+	}
 	text, err := json.Marshal(head{r.Kind, r.Classes, r.All, len(r.Keys), len(r.Outputs), r.Groups != nil})
 	if err != nil {
 		panic(fmt.Sprintf("heldout: a head that has no JSON: %v", err)) // it is plain data
@@ -151,7 +154,7 @@ func (h head) sound() bool {
 	default:
 		return false
 	}
-	return h.Outputs == outputs && len(h.Classes) == classes && h.Rows >= 0 && h.Rows <= Most(outputs) && h.All >= int64(h.Rows)
+	return h.Outputs == outputs && len(h.Classes) == classes && h.Rows > 0 && h.Rows <= Most(outputs) && h.All >= int64(h.Rows)
 }
 
 // decoder takes an encoding apart. After the first mistake it gives nothing.

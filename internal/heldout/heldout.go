@@ -78,6 +78,21 @@ func WhyNot(a, b Rows) string {
 	return ""
 }
 
+// Value gives a difference by its metric's name, or an end of its interval: "auc", "auc.low", "auc.high".
+func (c *Comparison) Value(name string) (float64, bool) {
+	for _, m := range c.Metrics {
+		switch name {
+		case m.Metric:
+			return m.Difference, true
+		case m.Metric + ".low":
+			return m.Low, true
+		case m.Metric + ".high":
+			return m.High, true
+		}
+	}
+	return 0, false
+}
+
 // resamples is enough for the ends of a 95 % interval to hold still.
 const resamples = 1000
 

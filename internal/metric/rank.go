@@ -39,3 +39,13 @@ func Telling(k Kind) string {
 	}
 	return "auc"
 }
+
+// PairedNames lists the differences that a comparison of two models of a kind on the same rows may have, and the ends of their intervals:
+// "auc", "auc.low", "auc.high".
+func PairedNames(k Kind) []string {
+	var names []string
+	for _, name := range intervalNames[k] {
+		names = append(names, name, name+".low", name+".high")
+	}
+	return names
+}

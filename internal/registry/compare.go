@@ -79,33 +79,25 @@ func (r *Registry) Compare(ctx context.Context, name string, a, b int) (*Compari
 			c.Features = append(c.Features, "+"+f)
 		}
 	}
-	c.Paired, c.Unpaired, err = r.pair(ctx, *va, *vb, ra, rb)
-	return c, err
+	return c, r.addPaired(ctx, c, ra, rb)
 }
 
-// pair compares two versions on the held-out rows of both, or says why that cannot be done.
-func (r *Registry) pair(ctx context.Context, a, b model.Version, ra, rb metric.Report) (*heldout.Comparison, string, error) {
-	if a.Number == b.Number {
-		return nil, "they are one version", nil
+// addPaired compares the versions on the rows that both held out, where that can be done.
+func (r *Registry) addPaired(ctx context.Context, c *Comparison, ra, rb metric.Report) error {
+	if c.A.Number == c.B.Number {
+		c.Unpaired = "they are one version"
+		return nil
 	}
-	var rows [2]heldout.Rows
-	for i, v := range []model.Version{a, b} {
-		text, err := r.store.HeldOut(ctx, v.Model, v.Number)
-		if err != nil {
-			return nil, "", err
-		}
-		if text == nil {
-			return nil, fmt.Sprintf("version %d was trained before predictions of held-out rows were kept", v.Number), nil
-		}
-		if rows[i], err = heldout.Decode(text); err != nil {
-			return nil, "", fmt.Errorf("read the held-out rows of version %d of model %s: %w", v.Number, v.Model, err)
-		}
+	a, err := r.withHeldOut(ctx, c.A)
+	if err != nil {
+		return err
 	}
-	if why := heldout.WhyNot(rows[0], rows[1]); why != "" {
-		return nil, why, nil
+	b, err := r.withHeldOut(ctx, c.B)
+	if err != nil {
+		return err
 	}
-	c, err := heldout.Compare(ctx, rows[0], rows[1], ra.Threshold, rb.Threshold)
-	return c, "", err
+	c.Paired, c.Unpaired, err = r.pair(ctx, a, b, ra, rb)
+	return err
 }
 
 // specChanges lists what differs between two declarations, apart from where they stand in a file.

@@ -25,6 +25,7 @@ import (
 
 	"damson/internal/clock"
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
@@ -71,7 +72,7 @@ func (r *Registry) Register(ctx context.Context, m pipeline.Model, v model.Versi
 			}
 			return &Outcome{*stored, stored.DecidedWhy, previous}, nil
 		}
-		if v.Gates, err = judge(m, report, champion); err != nil {
+		if v.Gates, err = r.judge(ctx, m, v, report, champion); err != nil {
 			return nil, err
 		}
 		v.State, v.Created = model.Champion, r.clock.Now()
@@ -107,7 +108,7 @@ func (r *Registry) find(ctx context.Context, v model.Version) (*model.Version, e
 }
 
 // judge evaluates the model's gates.
-func judge(m pipeline.Model, report metric.Report, champion *model.Version) ([]model.Gate, error) {
+func (r *Registry) judge(ctx context.Context, m pipeline.Model, v model.Version, report metric.Report, champion *model.Version) ([]model.Gate, error) {
 	var best *metric.Report
 	if champion != nil {
 		best = new(metric.Report)
@@ -115,15 +116,34 @@ func judge(m pipeline.Model, report metric.Report, champion *model.Version) ([]m
 			return nil, fmt.Errorf("read the report of version %d of model %s: %w", champion.Number, champion.Model, err)
 		}
 	}
-	judged := make([]model.Gate, 0, len(m.Gates))
-	for _, text := range m.Gates {
-		g, err := ParseGate(text)
-		if err != nil {
+	gates, paired := make([]Gate, len(m.Gates)), false
+	for i, text := range m.Gates {
+		var err error
+		if gates[i], err = ParseGate(text); err != nil {
 			f := diag.AsFinding("Bad gate", err)
 			f.At = m.At
 			return nil, f
 		}
-		judged = append(judged, g.Judge(report, best))
+		paired = paired || gates[i].Paired()
+	}
+	var shared *heldout.Comparison
+	var why string
+	if paired && champion != nil {
+		old, err := r.withHeldOut(ctx, *champion)
+		if err != nil {
+			return nil, err
+		}
+		if shared, why, err = r.pair(ctx, v, old, report, *best); err != nil {
+			return nil, err
+		}
+	}
+	judged := make([]model.Gate, len(gates))
+	for i, g := range gates {
+		if g.Paired() {
+			judged[i] = g.judgePaired(shared, why, best)
+		} else {
+			judged[i] = g.Judge(report, best)
+		}
 	}
 	return judged, nil
 }

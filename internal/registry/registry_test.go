@@ -481,6 +481,61 @@ func TestBadAliases(t *testing.T) {
 	}
 }
 
+// shared are held-out rows of two classes in groups of two; the first ones are predicted wrong.
+func shared(wrong int) heldout.Rows {
+	r := heldout.Rows{Kind: metric.Binary, Classes: []string{"0", "1"}, All: 40, Outputs: make([][]float64, 1)}
+	for i := range 40 {
+		target, p := float64(i%2), 0.2+0.6*float64(i%2)
+		if i < wrong {
+			p = 1 - p
+		}
+		r.Keys, r.Groups, r.Targets, r.Outputs[0] = append(r.Keys, uint64(i)), append(r.Groups, uint64(i/2)), append(r.Targets, target), append(r.Outputs[0], p)
+	}
+	return r
+}
+
+func TestGatesOnSharedRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld("paired.accuracy.low >= 0", "paired.log_loss <= 0.1")
+	add := func(run string, rows *heldout.Rows) []model.Gate {
+		t.Helper()
+		v, report := trained(0.9)
+		report.Threshold, v.RunID = 0.5, run
+		v.Report, _ = json.Marshal(report)
+		if rows != nil {
+			v.HeldOut = rows.Encode()
+		}
+		got, err := w.Register(context.Background(), w.model, v, report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Version.Gates
+	}
+	check := func(g model.Gate, passed bool, detail string) {
+		t.Helper()
+		if g.Passed != passed || !strings.Contains(g.Detail, detail) {
+			t.Errorf("%s: passed %v, %s", g.Expr, g.Passed, g.Detail)
+		}
+	}
+	many, few := shared(12), shared(2)
+	check(add("1", &many)[0], true, "there is no champion to compare with")
+	better := add("2", &few)
+	check(better[0], true, "paired.accuracy.low is 0.05")
+	check(better[0], true, "above 0, on 40 rows of 20 groups that both held out")
+	worse := add("3", &many)
+	check(worse[0], false, "below 0")
+	check(worse[1], false, "above 0.1, on 40 rows")
+	check(add("4", nil)[0], false, "paired.accuracy.low is not known: the new version keeps no predictions of held-out rows")
+	none := shared(0)
+	for i := range none.Keys {
+		none.Keys[i] += 1000
+	}
+	check(add("5", &none)[0], false, "the 0 held-out rows of 0 groups that both have do not define it")
+	if w.states() != "1 retired, 2 champion, 3 candidate, 4 candidate, 5 candidate" {
+		t.Error(w.states())
+	}
+}
+
 func TestCompareOnTheSameRows(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -505,7 +560,7 @@ func TestCompareOnTheSameRows(t *testing.T) {
 	if err != nil || c.Unpaired != "" || c.Paired.Rows != 3 || c.Paired.Agreement.OnlyA != 1 || c.Paired.Agreement.OnlyB != 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err = w.Compare(ctx, "walk", a, 1); err != nil || c.Paired != nil || c.Unpaired != "version 1 was trained before predictions of held-out rows were kept" {
+	if c, err = w.Compare(ctx, "walk", a, 1); err != nil || c.Paired != nil || c.Unpaired != "version 1 keeps no predictions of held-out rows; older versions did not" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err = w.Compare(ctx, "walk", a, a); err != nil || c.Paired != nil || c.Unpaired != "they are one version" {

@@ -117,7 +117,7 @@ var metricName = regexp.MustCompile(`[\pL_][\pL\pN_.]*`)
 // checkGateKind refuses metrics that what the algorithm learns never has.
 func (c *call) checkGateKind(m *pipeline.Model, gate string) {
 	for _, name := range metricName.FindAllString(gate, -1) {
-		if c.foreignMetric(m, "gates", strings.TrimPrefix(name, "champion."), gate) {
+		if c.foreignMetric(m, "gates", strings.TrimPrefix(strings.TrimPrefix(name, "champion."), "paired."), gate) {
 			return
 		}
 	}
@@ -379,6 +379,10 @@ func (e *evaluation) retrain(t *starlark.Thread, _ *starlark.Builtin, args starl
 	}
 	if r.When != "" {
 		c.checkGateText("when", r.When)
+	}
+	if strings.Contains(r.When, "paired.") {
+		c.report(c.place("when"), "No two versions", `Compare a metric of the past predictions: "accuracy < champion.accuracy - 0.05".`,
+			"when judges the champion's past predictions, and paired. metrics compare a new version with it (%s).", r.When)
 	}
 	return &record{what: "retrain", part: r}, nil
 }
