@@ -70,7 +70,8 @@ func (t *training) search(ctx context.Context, train []int32) error {
 			t.options.Progress(Progress{StageSearch, tried, int64(total * s.Folds), text})
 		}
 	}
-	t.model.Algorithm, err = search.Run(ctx, *s, t.model.Algorithm, table, judge, t.options.Now, func(trial search.Trial) { note(table.Line(trial, total)) })
+	t.model.Algorithm, err = search.Run(ctx, *s, t.model.Algorithm, table,
+		search.Trying{Judge: judge, Now: t.options.Now, Done: func(trial search.Trial) { note(table.Line(trial, total)) }})
 	if errors.Is(err, search.ErrUndefined) {
 		return t.fail("Nothing to rank by", fmt.Sprintf("None of the %d trials of model %q has the metric %s in every one of the %d folds.", total, t.model.Name, table.Metric, s.Folds),
 			"Take another metric, fewer folds, or give more groups.")
@@ -88,21 +89,29 @@ var needBoth = []string{"auc", "pr_auc", "precision", "recall", "f1"}
 
 // checkFolds refuses, before anything is trained, folds that cannot be learned without or judged.
 func (t *training) checkFolds(train []int32, dealt []int, name string) error {
+	both := t.asked.kind == metric.Binary && slices.Contains(needBoth, strings.TrimPrefix(name, "segment."))
 	for part := range t.model.Search.Folds {
 		learn, watch := fold.Part(train, dealt, part)
-		rows, where := learn, "Without fold %d, the remaining %d rows"
-		some, _ := t.occurring(learn)
-		if both := t.asked.kind == metric.Binary && slices.Contains(needBoth, strings.TrimPrefix(name, "segment.")); len(some) != 1 && both {
-			rows, where = watch, "In fold %d, the %d rows"
-			some, _ = t.occurring(watch)
-		}
+		some, lacking := t.occurring(learn)
 		if len(some) == 1 {
-			return t.fail("One class only in a fold of the search",
-				fmt.Sprintf(where+" of the training side of model %q have %q = %s only, which does not define %s.", part+1, len(rows), t.model.Name, t.model.Target, t.asked.classes[some[0]], name),
-				fmt.Sprintf("Take fewer folds or another seed in %s_search(folds = %d, seed = %d), or give more groups.", t.model.Search.Method, t.model.Search.Folds, t.model.Search.Seed))
+			return t.oneClass(fmt.Sprintf("Without fold %d, the remaining %d rows", part+1, len(learn)), some[0], "from which nothing can be learned")
+		}
+		if len(lacking) > 0 {
+			t.warn("A class of one fold only", fmt.Sprintf("Without fold %d of its search, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong in every trial.",
+				part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+		}
+		if some, _ := t.occurring(watch); both && len(some) == 1 {
+			return t.oneClass(fmt.Sprintf("In fold %d, the %d rows", part+1, len(watch)), some[0], "which does not define "+name)
 		}
 	}
 	return nil
+}
+
+func (t *training) oneClass(where string, class int, why string) error {
+	s := t.model.Search
+	return t.fail("One class only in a fold of the search",
+		fmt.Sprintf("%s of the training side of model %q have %q = %s only, %s.", where, t.model.Name, t.model.Target, t.asked.classes[class], why),
+		fmt.Sprintf("Take fewer folds or another seed in %s_search(folds = %d, seed = %d), or give more groups.", s.Method, s.Folds, s.Seed))
 }
 
 // judged gives the metrics of some rows.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,16 @@ func TestEveryKindIsSearched(t *testing.T) {
 	}
 }
 
+func TestAClassOfOneFoldIsAWarning(t *testing.T) {
+	t.Parallel()
+	got := mustTrain(t, "select * replace (case when person = 'person 1' then 'c' when label = 1 then 'b' else 'a' end as label) from ("+rowsSQL(t)+")", mltrain.Options{}, searched())
+	if !slices.ContainsFunc(got.Report.Warnings, func(w string) bool {
+		return strings.Contains(w, "of its search") && strings.Contains(w, `no row with "label" = "c"`)
+	}) {
+		t.Errorf("warnings %q", got.Report.Warnings)
+	}
+}
+
 func excluding(column string) func(*pipeline.Model) {
 	return func(m *pipeline.Model) { m.Exclude = append(m.Exclude, column) }
 }
@@ -108,7 +119,7 @@ func TestBadSearches(t *testing.T) {
 		{"a fold of one class", "select * replace (case when person = 'person 1' or person = 'person 3' then label else 0 end as label) from (" + rows + ")", func(s *pipeline.Search) { s.Folds = 20 },
 			[]string{"One class only in a fold of the search", "In fold", `have "label" = 0 only, which does not define auc`, "grid_search(folds = 20, seed = 1)"}},
 		{"one person with both classes", "select * replace (case when person = 'person 1' then label else 0 end as label) from (" + rows + ")", func(s *pipeline.Search) { s.Metric = "accuracy" },
-			[]string{"One class only in a fold of the search", "Without fold", "the remaining"}},
+			[]string{"One class only in a fold of the search", "Without fold", "the remaining", "from which nothing can be learned"}},
 		{"a metric of another kind", rows, func(s *pipeline.Search) { s.Metric = "rmse" }, []string{"Nothing to rank by", "None of the 4 trials", "rmse"}},
 		{"a parameter out of range", rows, func(s *pipeline.Search) { s.Space[0].Choices[1] = json.RawMessage("0") }, []string{"Parameter out of range"}},
 	} {

@@ -75,47 +75,62 @@ func Check(s pipeline.Search, a pipeline.Algorithm, check func(a pipeline.Algori
 	return nil
 }
 
-// Judge trains with the parameters of a without a fold and gives the metric of that fold's rows; known is false where they do
-// not define it.
-type Judge func(ctx context.Context, a pipeline.Algorithm, fold int) (score float64, known bool, err error)
+// Trying is what Run asks of its caller.
+type Trying struct {
+	// Judge trains with the parameters of a without a fold and gives the metric of that fold's rows; known is false where they do
+	// not define it.
+	Judge func(ctx context.Context, a pipeline.Algorithm, fold int) (score float64, known bool, err error)
+	Now   func() time.Time // times the trials; nil = they are not timed
+	Done  func(Trial)      // is called after each trial; nil = nobody waits for it
+}
 
 // Run tries the combinations of s one after the other and gives the algorithm with the parameters of the best. table comes with
-// what the caller knows: the metric, its direction, groups and rows. After each trial done is called. now, which may be nil, times the trials.
-func Run(ctx context.Context, s pipeline.Search, a pipeline.Algorithm, table *Table, judge Judge, now func() time.Time, done func(Trial)) (pipeline.Algorithm, error) {
+// what the caller knows: the metric, its direction, groups and rows.
+func Run(ctx context.Context, s pipeline.Search, a pipeline.Algorithm, table *Table, t Trying) (pipeline.Algorithm, error) {
 	table.Method, table.Seed, table.Folds = s.Method, s.Seed, s.Folds
-	best, points := a, Points(s)
-	for _, p := range points {
+	best := a
+	for _, p := range Points(s) {
 		own, err := p.Apply(a)
 		if err != nil {
 			return a, err
 		}
-		var began time.Time
-		if now != nil {
-			began = now()
-		}
 		trial := Trial{Number: len(table.Trials) + 1, Parameters: p}
-		for fold := range s.Folds {
-			score, known, err := judge(ctx, own, fold)
-			if err != nil {
-				return a, err
-			}
-			trial.add(score, known)
-		}
-		trial.sum()
-		if now != nil {
-			trial.Seconds = now().Sub(began).Seconds()
+		if err := t.try(ctx, own, s.Folds, &trial); err != nil {
+			return a, err
 		}
 		table.Trials = append(table.Trials, trial)
 		if table.better(trial) {
 			table.Best, best = trial.Number, own
 		}
-		done(trial)
+		if t.Done != nil {
+			t.Done(trial)
+		}
 	}
 	if table.Best == 0 {
 		return a, ErrUndefined
 	}
 	table.rank()
 	return best, nil
+}
+
+// try judges one trial.
+func (t Trying) try(ctx context.Context, a pipeline.Algorithm, folds int, trial *Trial) error {
+	var began time.Time
+	if t.Now != nil {
+		began = t.Now()
+	}
+	for fold := range folds {
+		score, known, err := t.Judge(ctx, a, fold)
+		if err != nil {
+			return err
+		}
+		trial.add(score, known)
+	}
+	trial.sum()
+	if t.Now != nil {
+		trial.Seconds = t.Now().Sub(began).Seconds()
+	}
+	return nil
 }
 
 func (t *Trial) add(score float64, known bool) {

@@ -160,14 +160,14 @@ func run(t *testing.T, lower bool, scores [][]float64) (*search.Table, int, erro
 	table := &search.Table{Metric: "m", Lower: lower}
 	at := time.Unix(0, 0)
 	now := func() time.Time { at = at.Add(time.Second); return at }
-	a, err := search.Run(context.Background(), s, pipeline.Algorithm{Forest: &pipeline.RandomForest{MaxDepth: 1, Trees: 5}}, table,
-		func(_ context.Context, a pipeline.Algorithm, fold int) (float64, bool, error) {
+	a, err := search.Run(context.Background(), s, pipeline.Algorithm{Forest: &pipeline.RandomForest{MaxDepth: 1, Trees: 5}}, table, search.Trying{Now: now,
+		Judge: func(_ context.Context, a pipeline.Algorithm, fold int) (float64, bool, error) {
 			if a.Forest.Trees != 5 {
 				t.Errorf("a parameter that is not searched has become %d", a.Forest.Trees)
 			}
 			score := scores[a.Forest.MaxDepth-1][fold]
 			return score, score == score, nil
-		}, now, func(search.Trial) {})
+		}})
 	return table, a.Forest.MaxDepth, err
 }
 
