@@ -204,13 +204,19 @@ func (w *Warehouse) whyNot(ctx context.Context, claims []run.Claim, err error) e
 // has tells by ErrCommitted or ErrSettled that the ledger has one of the claims, and nil that it has none.
 func (w *Warehouse) has(ctx context.Context, claims []run.Claim) (became error, known bool) {
 	found, err := w.recorded(ctx, w.driver, claims)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, false
-	case len(committed(found)) > 0:
-		return ErrCommitted, true
-	case len(found) > 0:
-		return ErrSettled, true
 	}
-	return nil, true
+	return was(found), true
+}
+
+// was gives ErrCommitted or ErrSettled when the ledger has a claim, nil when it has found none.
+func was(found map[run.Claim]recorded) error {
+	switch {
+	case len(committed(found)) > 0:
+		return ErrCommitted
+	case len(found) > 0:
+		return ErrSettled
+	}
+	return nil
 }
