@@ -447,7 +447,6 @@ func TestWarehouseMoves(t *testing.T) {
 	}, byHand("one"))
 }
 
-// TestMailForTheDeadIsDropped, some time after it was seen.
 // deaf is access to a store that takes no lines while it is deaf.
 type deaf struct {
 	*store.Store
@@ -483,6 +482,7 @@ func TestLastLinesAreKept(t *testing.T) {
 	}, shell(byHand("one")))
 }
 
+// TestMailForTheDeadIsDropped, some time after it was seen.
 func TestMailForTheDeadIsDropped(t *testing.T) {
 	inHouse(t, func(h *house) {
 		h.serve(scheduler.Options{ID: "a"})
