@@ -83,7 +83,7 @@ func (a *app) renderCommand() *cobra.Command {
 		Short: "print a task's SQL as it would run for a date",
 		Long: `Prints what the task would run, without running it. For a train task it also asks the warehouse how many rows there are, and says
 whether they would be read or the model trained in the database, and about what either takes.`,
-		Args:  cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, task, ok := strings.Cut(args[0], ".")
 			if !ok {

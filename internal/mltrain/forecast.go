@@ -68,7 +68,9 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 }
 
 // canInside reports whether a database can train the model.
-func canInside(m pipeline.Model, a learn.Algorithm) bool { return a.Inside != nil && m.Folds == nil }
+func canInside(m pipeline.Model, a learn.Algorithm) bool {
+	return a.Inside != nil && m.Folds == nil && m.Search == nil
+}
 
 // choose decides as Train does.
 func (f *Forecast) choose(t *training, memory int64) {

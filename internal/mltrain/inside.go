@@ -255,6 +255,7 @@ func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tr
 		return nil, err
 	}
 	t.renumber()
+	t.keep(t.rows.all(), outputs)
 	report, err := t.verdict(ctx, t.rows.all(), outputs)
 	if err != nil {
 		return nil, err
@@ -337,28 +338,32 @@ func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.M
 			rows[i] = i
 		}
 		for k := range outputs {
-			outputs[k] = appendNumbers(outputs[k], batch.Column(4+k), rows)
+			outputs[k] = appendNumbers(outputs[k], batch.Column(6+k), rows)
 		}
 		if first {
-			t.addHeldOut(batch.Columns()[:4], rows)
+			t.addHeldOut(batch.Columns()[:6], rows)
 		}
 	}
 	return outputs, reader.Err()
 }
 
-// addHeldOut takes label, weight, segment and group of held-out rows.
+// addHeldOut takes key, label, weight, segment and group of held-out rows.
 func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
 	f := t.rows
+	hi, lo := columns[0].(*array.Int64), columns[1].(*array.Int64)
+	for _, row := range rows {
+		f.keys = append(f.keys, tree.KeyOfParts(hi.Value(row), lo.Value(row)))
+	}
 	if f.labels.used {
-		f.target = f.labels.appendTexts(f.target, columns[0], rows)
+		f.target = f.labels.appendTexts(f.target, columns[2], rows)
 	} else {
-		f.target = appendNumbers(f.target, columns[0], rows)
+		f.target = appendNumbers(f.target, columns[2], rows)
 	}
 	if t.model.Weight != "" {
-		f.weights = appendNumbers(f.weights, columns[1], rows)
+		f.weights = appendNumbers(f.weights, columns[3], rows)
 	}
 	for i, c := range []*codes{&f.segments, &f.groups} {
-		if texts, ok := columns[2+i].(*array.String); ok && c.used {
+		if texts, ok := columns[4+i].(*array.String); ok && c.used {
 			for _, row := range rows {
 				c.add(texts.Value(row))
 			}

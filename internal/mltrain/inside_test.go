@@ -109,7 +109,9 @@ func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 		{"misspelt class", four, "", "", func(m *pipeline.Model) {
 			m.Forest.ClassWeight = &pipeline.ClassWeight{Weights: map[string]float64{"wlak": 2}}
 		}, `Did you mean "walk"`},
-		{"heavy class", four, "", "", func(m *pipeline.Model) { m.Forest.ClassWeight = &pipeline.ClassWeight{Weights: map[string]float64{"walk": 5000}} }, "class weight 5000"},
+		{"heavy class", four, "", "", func(m *pipeline.Model) {
+			m.Forest.ClassWeight = &pipeline.ClassWeight{Weights: map[string]float64{"walk": 5000}}
+		}, "class weight 5000"},
 		{"a class held out", four, "then 'Bus!'", "then 'Bus!' when i % 40 in (1, 9) then 'plane'", func(m *pipeline.Model) { m.Split.Test = 0.9 }, "Classes missing on the training side"},
 		{"one side", four, "", "", func(m *pipeline.Model) { m.Split.Test = 1e-9 }, "One side of the split is empty"},
 		{"a date", four, "", "", func(m *pipeline.Model) { m.Exclude = m.Exclude[:len(m.Exclude)-1] }, `Column "day"`},

@@ -164,7 +164,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		t.tooLarge = true
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
-			"Select fewer rows or columns in the source, raise memory in damson.yaml, or take random_forest or decision_tree without cross_validation, which are then trained in the database.")
+			"Select fewer rows or columns in the source, raise memory in damson.yaml, or take random_forest or decision_tree without cross_validation and search, which are then trained in the database.")
 	}
 	for to, from := range l.features {
 		if f.texts[to] == nil {

@@ -24,15 +24,18 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/pushdown"
+	"damson/internal/search"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
 	"damson/internal/warehouse"
@@ -45,19 +48,21 @@ type Source interface {
 
 // Options say how to compute. What is learned does not depend on them.
 type Options struct {
-	Warnings []diag.Finding // what is known against the rows already; the report has them, too
-	Threads  int            // 0 = all processors
-	Memory   int64          // bytes that the rows may take; 0 = no bound
+	Warnings []diag.Finding   // what is known against the rows already; the report has them, too
+	Threads  int              // 0 = all processors
+	Memory   int64            // bytes that the rows may take; 0 = no bound
+	Progress func(Progress)   // called now and then, never from two goroutines at once; may be nil
+	Now      func() time.Time // times the trials of a search; nil = they are not timed
 	// Warehouse is where the source's rows are, and where models are trained whose rows stay or do not fit in memory; nil = nowhere.
 	Warehouse *warehouse.Warehouse
-	Progress  func(Progress) // called now and then, never from two goroutines at once; may be nil
 }
 
 // Progress is how far a training is.
 type Progress struct {
 	Stage string `json:"stage"` // one of the Stage constants
 	Done  int64  `json:"done"`
-	Total int64  `json:"total"` // 0 = not known
+	Total int64  `json:"total"`          // 0 = not known
+	Note  string `json:"note,omitempty"` // what has come out, for people
 }
 
 // Stages of a training, in their order. An algorithm that has trees counts those, cross-validation those of all folds.
@@ -65,6 +70,7 @@ const (
 	StageRead     = "read rows"
 	StageStage    = "copy rows to a temporary table of the database"
 	StageInside   = "train in the database"
+	StageSearch   = "search parameters"
 	StageTrees    = "grow trees"
 	StageFit      = "fit"
 	StageLeaks    = "look for leaks"
@@ -86,6 +92,7 @@ const (
 	streamFolds
 	streamPermutation
 	streamAside
+	streamSearch
 )
 
 // maxLevels is how many different texts a feature may hold.
@@ -118,6 +125,9 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if err := t.lookForLeaks(ctx, test); err != nil {
 		return nil, err
 	}
+	if err := t.search(ctx, train); err != nil {
+		return nil, err
+	}
 	p, err := t.learn(ctx, train)
 	if err != nil {
 		return nil, err
@@ -144,7 +154,7 @@ func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 		return own, diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
 			Fix: "Add algorithm = random_forest()."}
 	}
-	if err := own.Check(m); err != nil {
+	if err := checkParameters(own, m); err != nil {
 		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.Name, m.Name, err), "Change the parameter.")
 	}
 	if m.ID == "" || m.Target == "" {
@@ -159,8 +169,8 @@ func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 		add("Too few folds", fmt.Sprintf("cross_validation(k = %d) of model %q needs at least 2 folds.", m.Folds.K, m.Name), "Write k = 5.")
 	}
 	if m.DataStays && !canInside(m, own) {
-		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database, without cross_validation.", m.Name),
-			"Remove data_stays or cross_validation, or take one of these.")
+		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database, without cross_validation and search.", m.Name),
+			"Remove data_stays, or what it does not go with.")
 	}
 	if m.Threshold < 0 || m.Threshold > 1 {
 		add("Bad threshold", fmt.Sprintf("threshold = %v of model %q is not a probability.", m.Threshold, m.Name), "Write threshold = 0.5.")
@@ -178,9 +188,11 @@ type training struct {
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
 	at        diag.Pos             // of the query
 	warnings  []diag.Finding
-	isNumber  bool    // the target is a number, though the algorithm learns classes as well
-	low, high float64 // of a target of numbers, while reading
-	tooLarge  bool    // the rows do not fit in memory
+	isNumber  bool          // the target is a number, though the algorithm learns classes as well
+	low, high float64       // of a target of numbers, while reading
+	tooLarge  bool          // the rows do not fit in memory
+	trials    *search.Table // nil = nothing was searched
+	kept      heldout.Rows  // predictions of held-out rows
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -200,7 +212,7 @@ func (t *training) warn(summary, detail, fix string) {
 
 func (t *training) progress(stage string, done, total int64) {
 	if t.options.Progress != nil {
-		t.options.Progress(Progress{stage, done, total})
+		t.options.Progress(Progress{Stage: stage, Done: done, Total: total})
 	}
 }
 
@@ -420,6 +432,7 @@ func (t *training) trained(p learn.Predictor, report metric.Report, sql sqltext.
 	hash := sha256.Sum256([]byte(sql.SQL()))
 	v.Model, v.Algorithm, v.Spec, v.Features, v.Kind = t.model.Name, t.algorithm.Name, spec, t.rows.names(), string(t.asked.kind)
 	v.SQL, v.Report, v.Reference, v.Artifact = hex.EncodeToString(hash[:]), judged, reference, p.Encode()
+	v.Search, v.HeldOut = t.trials.Encode(), t.kept.Encode()
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts
 	}

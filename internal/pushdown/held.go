@@ -26,11 +26,11 @@ func (r *Rows) FeatureNames() []string {
 	return names
 }
 
-// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: label, weight, segment,
-// grp, and a model's outputs, computed in steps of which the innermost comes first.
+// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: hi, lo, label, weight,
+// segment, grp, and a model's outputs, computed in steps of which the innermost comes first.
 func (r *Rows) HeldOut(ctx context.Context, steps [][]Step, outputs []string) (array.RecordReader, error) {
 	var b strings.Builder
-	b.WriteString("select label, weight, segment, grp")
+	b.WriteString("select hi, lo, label, weight, segment, grp")
 	for k, output := range outputs {
 		fmt.Fprintf(&b, ", %s as output%d", output, k)
 	}

@@ -12,6 +12,9 @@ type Key struct{ hi, lo uint32 }
 // KeyOf gives the key of a text.
 func KeyOf(text string) Key { return KeyOfMD5(md5.Sum([]byte(text))) }
 
+// KeyOfParts gives the key of the two numbers that a database has computed.
+func KeyOfParts(hi, lo int64) Key { return Key{uint32(hi), uint32(lo)} }
+
 // KeyOfMD5 gives the key of the text with that MD5.
 func KeyOfMD5(sum [md5.Size]byte) Key {
 	bits := binary.BigEndian.Uint64(sum[:]) >> 8
@@ -25,6 +28,9 @@ func (k Key) Less(other Key) bool {
 	}
 	return k.lo < other.lo
 }
+
+// Bits is the key as one number, in the order of Less.
+func (k Key) Bits() uint64 { return uint64(k.hi)<<28 | uint64(k.lo) }
 
 // modulus is the Mersenne prime 2³¹-1. With keys of 28 bits all products below stay under 2⁶⁰, in the reach of every
 // database's bigint.
