@@ -23,6 +23,11 @@ func changed(m pipeline.Model, change func(m *pipeline.Model)) pipeline.Model {
 	return m
 }
 
+// unsearched is a model of every kind whose parameters are given.
+func unsearched(name string) pipeline.Model {
+	return changed(declaredKind(name), func(m *pipeline.Model) { m.Search = nil })
+}
+
 // inside trains a model in the database.
 func inside(t *testing.T, w *warehouse.Warehouse, m pipeline.Model, sql string) (*mltrain.Trained, error) {
 	t.Helper()
@@ -36,7 +41,7 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 	warehouses := openWarehouses(t)
 	models := map[string]pipeline.Model{}
 	for name := range kindsOf {
-		if m := declaredKind(name); m.Forest != nil || m.Tree != nil {
+		if m := unsearched(name); m.Forest != nil || m.Tree != nil {
 			models[name] = m
 		}
 	}
@@ -70,6 +75,9 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 				}
 				if !bytes.Equal(got.Version.Artifact, want.Version.Artifact) || got.Version.Hash != want.Version.Hash {
 					t.Errorf("the database made artifact %.12s, Go %.12s", got.Version.Hash, want.Version.Hash)
+				}
+				if !bytes.Equal(got.Version.HeldOut, want.Version.HeldOut) {
+					t.Error("other predictions of held-out rows are kept")
 				}
 				aside := cmp.Options{cmpopts.IgnoreFields(metric.Report{}, "Importance", "Dependence", "Warnings", "Inside"), cmpopts.EquateApprox(0, 1e-12)}
 				if diff := cmp.Diff(want.Report, got.Report, aside); diff != "" {
@@ -122,7 +130,7 @@ func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 		for kind, w := range warehouses {
 			t.Run(c.name+" on "+kind, func(t *testing.T) {
 				t.Parallel()
-				m := declaredKind(c.model)
+				m := unsearched(c.model)
 				if f := m.Forest; f != nil {
 					own := *f
 					m.Forest = &own
@@ -183,7 +191,7 @@ func TestEdgesComeFromTheSameSample(t *testing.T) {
 func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	t.Parallel()
 	w := openWarehouses(t)["duckdb"]
-	m, sql := declaredKind("forest of four texts"), sqltext.Plain("sql/trips.sql", trips)
+	m, sql := unsearched("forest of four texts"), sqltext.Plain("sql/trips.sql", trips)
 	want, err := mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 1 << 30})
 	if err != nil || want.Report.Inside {
 		t.Fatal("rows that fit were not read:", err)
@@ -199,7 +207,7 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
 	checkFinding(t, err, []string{"Training rows do not fit in memory", "trained in the database"})
 	for memory, want := range map[int64]string{1 << 30: "false they fit in memory", 50_000: "true they do not fit in memory"} {
-		m := declaredKind("forest of four texts")
+		m := unsearched("forest of four texts")
 		f, err := mltrain.Foresee(t.Context(), w, m, sql, memory)
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +225,7 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := declaredKind("forest of four texts")
+			m := unsearched("forest of four texts")
 			m.DataStays = true
 			_, err := mltrain.Train(ctx, w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Warehouse: w, Progress: func(p mltrain.Progress) {
 				if name == "cancel" && p.Stage == mltrain.StageInside && p.Done > 8 {
@@ -249,7 +257,7 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 // TestTheFingerprintNamesTheRows in whatever order they come.
 func TestTheFingerprintNamesTheRows(t *testing.T) {
 	t.Parallel()
-	m := declaredKind("tree of 0 and 1")
+	m := unsearched("tree of 0 and 1")
 	for kind, w := range openWarehouses(t) {
 		data := func(sql string) string {
 			trained, err := inside(t, w, m, sql)
@@ -273,7 +281,7 @@ func TestTheFingerprintNamesTheRows(t *testing.T) {
 // TestGroupsOfEveryType stand on the same side in the database as in Go.
 func TestGroupsOfEveryType(t *testing.T) {
 	t.Parallel()
-	m := declaredKind("tree of 0 and 1")
+	m := unsearched("tree of 0 and 1")
 	m.Split.By = "day"
 	for kind, w := range openWarehouses(t) {
 		for _, day := range []string{"date '2024-01-01' + cast(i / 30 as integer)", "cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp with time zone)",
