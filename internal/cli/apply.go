@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,7 +17,6 @@ import (
 	"damson/internal/registry"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/duckdb"
 )
 
 func (a *app) modelExportCommand() *cobra.Command {
@@ -94,14 +91,14 @@ func (a *app) modelPredictCommand() *cobra.Command {
 			}
 			show := func(rows array.RecordReader) error { return a.showScored(cmd.Context(), q, *v, rows) }
 			if file != "" {
-				return readCSV(cmd.Context(), file, show)
+				return readCSV(file, *v, show)
 			}
 			return a.readSource(cmd.Context(), p, source, show)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
-	flags.StringVar(&file, "csv", "", "the rows to score: a CSV `file` with a line of names")
+	flags.StringVar(&file, "csv", "", "the rows to score: a CSV `file` with a line of names; empty values are missing")
 	flags.StringVar(&q.format, "format", "table", "`how` to write the rows: table, csv, json or parquet")
 	flags.StringVar(&q.out, "out", "", "write to this `file` instead of standard output")
 	flags.IntVar(&q.limit, "limit", 100, "at most this many `rows` of a printed table; 0 for all")
@@ -165,31 +162,6 @@ func (a *app) readSource(ctx context.Context, p *project.Project, source string,
 		return servedErr
 	}
 	return show(reader)
-}
-
-// readCSV reads a file's rows in a database of its own, which finds out their types.
-func readCSV(ctx context.Context, file string, show func(array.RecordReader) error) (err error) {
-	path, err := filepath.Abs(file)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		return diag.Finding{Summary: file + " cannot be read", Detail: err.Error(), Fix: "Name a CSV file whose first line has the columns' names.", Cause: err}
-	}
-	d, err := duckdb.Open(ctx, duckdb.Options{})
-	if err != nil {
-		return err
-	}
-	w, err := warehouse.New(ctx, d)
-	if err != nil {
-		return errors.Join(err, d.Close())
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	rows, err := w.Query(ctx, sqltext.Plain(file, "select * from read_csv("+sqltext.QuoteLiteral(path)+", header = true)"))
-	if err != nil {
-		return err
-	}
-	return show(rows)
 }
 
 // showScored scores rows in Go and shows them. It releases the rows.
