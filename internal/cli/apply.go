@@ -31,6 +31,9 @@ func (a *app) modelExportCommand() *cobra.Command {
 			if format != "sql" {
 				return usage("Unknown format", fmt.Sprintf("--format %s: a model is written as sql.", format), "Write --format sql.")
 			}
+			if source == "" {
+				return usage("No rows to score", "A model is written as a SELECT over the rows that it scores.", "Write --source schema.table, or a SELECT in quotes.")
+			}
 			rows, err := sourceSQL(source)
 			if err != nil {
 				return err
@@ -102,6 +105,7 @@ func (a *app) modelPredictCommand() *cobra.Command {
 	flags.StringVar(&q.format, "format", "table", "`how` to write the rows: table, csv, json or parquet")
 	flags.StringVar(&q.out, "out", "", "write to this `file` instead of standard output")
 	flags.IntVar(&q.limit, "limit", 100, "at most this many `rows` of a printed table; 0 for all")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(queryFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

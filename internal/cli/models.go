@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,7 +71,7 @@ func (a *app) printVersions(versions []model.Version) error {
 		if err != nil {
 			return err
 		}
-		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State))+named(v), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
+		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State))+named(v), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), decided(v))
 	}
 	g.print(a)
 	return nil
@@ -126,8 +127,10 @@ func (a *app) modelShowCommand() *cobra.Command {
 					return err
 				}
 				switch {
-				case picture == "" && out != "" || picture != "" && asJSON:
-					return usage("--out and --plot", "--out names the file of a picture, and a picture is not JSON.", "Write --plot roc --out walk.png, or --json alone.")
+				case picture == "" && out != "":
+					return usage("--out without --plot", "--out names the file of a picture, and no --plot asks for one.", "Write --plot roc --out walk.png.")
+				case picture != "" && asJSON:
+					return usage("--plot and --json do not go together", "A picture is not JSON.", "Leave one of them away.")
 				case picture != "":
 					return a.drawVersion(*v, picture, out)
 				case asJSON:
@@ -141,6 +144,7 @@ func (a *app) modelShowCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&trials, "trials", false, "all trials of its search for parameters, not only the best")
 	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
 	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
+	_ = cmd.RegisterFlagCompletionFunc("plot", cobra.FixedCompletions(figureKinds, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -149,7 +153,7 @@ func (a *app) printVersion(v model.Version, allTrials bool) error {
 	if err != nil {
 		return err
 	}
-	a.printf("%s version %d: %s%s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), named(v), v.DecidedWhy)
+	a.printf("%s version %d: %s%s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), named(v), decided(v))
 	a.printf("  %s, trained %s on %s rows, %d features, by %s\n", v.Algorithm, v.Created.Format("2006-01-02 15:04"), count(v.Rows), len(v.Features), v.Why)
 	if what := predicts(v); what != "" {
 		a.printf("  predicts %s\n", what)
@@ -167,6 +171,11 @@ func (a *app) printVersion(v model.Version, allTrials bool) error {
 	}
 	a.printJudgement(report)
 	return nil
+}
+
+// decided says why a version is in its state, or at least by whom.
+func decided(v model.Version) string {
+	return cmp.Or(v.DecidedWhy, "decided by "+v.DecidedBy)
 }
 
 // predicts says what a version predicts; "" when it is whether something is 1.

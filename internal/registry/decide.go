@@ -28,7 +28,7 @@ func (r *Registry) Approve(ctx context.Context, name string, number int, d Decis
 	}
 	if bad := failed(v.Gates); len(bad) > 0 && !d.DespiteGates {
 		return nil, diag.Finding{Summary: "Gates failed", Detail: fmt.Sprintf("Version %d of model %q failed %s.", number, name, strings.Join(bad, "; ")),
-			Fix: "Train a better version; or approve it despite its gates, with a reason."}
+			Fix: "Train a better version; or approve it all the same: --despite-gates, with a --comment that says why."}
 	}
 	return r.move(ctx, v, model.Champion, d)
 }
