@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -31,7 +32,29 @@ as MODEL VERSION.`,
 
 // withRegistry opens the project's registry for reading.
 func (a *app) withRegistry(ctx context.Context, f func(r *registry.Registry) error) error {
-	return a.withStore(ctx, func(_ *project.Project, s *store.Store) error { return f(registry.New(s, a.clock)) })
+	return a.withModels(ctx, func(_ *project.Project, s *store.Store) error { return f(registry.New(s, a.clock)) })
+}
+
+// withModels opens the store around f, in a project that has mistakes as well: a version is looked at, or rolled back, whatever
+// somebody is editing. The project is nil then.
+func (a *app) withModels(ctx context.Context, f func(p *project.Project, s *store.Store) error) (err error) {
+	dir, err := a.findProject()
+	if err != nil {
+		return err
+	}
+	p, findings, err := a.loadProject()
+	if err != nil {
+		return err
+	}
+	if findings.HasErrors() {
+		p = nil
+	}
+	s, err := a.openStoreIn(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return f(p, s)
 }
 
 func (a *app) modelListCommand() *cobra.Command {
@@ -207,7 +230,7 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if needVersion && !asked.given {
 				return usage("No version", fmt.Sprintf("%s needs to know which version of %s.", cmd.CommandPath(), asked.model), "Write MODEL VERSION, or MODEL@VERSION.")
 			}
-			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.withModels(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}

@@ -134,6 +134,10 @@ func (o staleScores) describe() string {
 
 // tellOutdated says, after the champion or an alias has moved, what other versions have scored.
 func (a *app) tellOutdated(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string, ref model.Reference) error {
+	if p == nil {
+		a.printf("The project has mistakes, so that it is not known what other versions have scored: see damson validate.\n")
+		return nil
+	}
 	all, err := outdatedScores(ctx, p, s, r, name, ref)
 	for _, o := range all {
 		a.printf("%s of %s in %s: not scored by version %d (%s).\n", plural(len(o.runs), "run"), o.Task, o.Pipeline, o.Version, o.describe())
