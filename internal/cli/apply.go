@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"damson/internal/registry"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
+	"damson/internal/warehouse/driver"
 )
 
 func (a *app) modelExportCommand() *cobra.Command {
@@ -42,15 +44,11 @@ func (a *app) modelExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var text sqltext.Text
-			err = a.withWarehouse(cmd.Context(), p, "model export", func(w *warehouse.Warehouse) error {
-				columns, err := w.Describe(cmd.Context(), rows)
-				if err != nil {
-					return err
-				}
-				text, err = mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, w.Kind())
+			columns, kind, err := a.describe(cmd.Context(), p, rows)
+			if err != nil {
 				return err
-			})
+			}
+			text, err := mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, kind)
 			if err != nil {
 				return err
 			}
@@ -70,6 +68,45 @@ func (a *app) modelExportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
 	cmd.Flags().StringVar(&out, "out", "", "write to this `file` instead of standard output")
 	return cmd
+}
+
+// describe gives the columns of a SELECT and the warehouse's kind, through a server where one has it open.
+func (a *app) describe(ctx context.Context, p *project.Project, rows sqltext.Text) (columns []driver.Column, kind string, err error) {
+	err = a.withWarehouse(ctx, p, "model export", func(w *warehouse.Warehouse) error {
+		kind = w.Kind()
+		columns, err = w.Describe(ctx, rows)
+		return err
+	})
+	if !isLocked(err) {
+		return columns, kind, err
+	}
+	reader, served, servedErr := a.queryServed(ctx, p, "select * from (\n"+rows.SQL()+"\n) as rows limit 0")
+	switch {
+	case !served:
+		return nil, "", err
+	case servedErr != nil:
+		return nil, "", servedErr
+	}
+	defer reader.Release()
+	for _, f := range reader.Schema().Fields() {
+		columns = append(columns, driver.Column{Name: f.Name, Type: typeOf(f.Type), Native: f.Type.String()})
+	}
+	return columns, "duckdb", nil // no other warehouse is locked
+}
+
+// typeOf gives the portable type of a column that a server sent, as far as scoring tells them apart.
+func typeOf(t arrow.DataType) driver.Type {
+	switch {
+	case t.ID() == arrow.BOOL:
+		return driver.Boolean
+	case arrow.IsInteger(t.ID()):
+		return driver.Bigint
+	case arrow.IsFloating(t.ID()), arrow.IsDecimal(t.ID()):
+		return driver.Double
+	case t.ID() == arrow.STRING, t.ID() == arrow.LARGE_STRING:
+		return driver.Text
+	}
+	return driver.Timestamp // no feature
 }
 
 func (a *app) modelPredictCommand() *cobra.Command {
