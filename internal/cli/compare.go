@@ -76,7 +76,7 @@ func (a *app) printComparison(c *registry.Comparison) {
 	}
 	a.printPaired(c)
 	if len(c.Spec) > 0 {
-		a.printf("Declaration: %s\n", strings.Join(c.Spec, "; "))
+		a.printf("Declaration of version %d → %d: %s\n", c.A.Number, c.B.Number, strings.Join(c.Spec, "; "))
 	}
 	if len(c.Features) > 0 {
 		a.printf("Features: %s\n", strings.Join(c.Features, ", "))

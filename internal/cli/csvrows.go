@@ -2,15 +2,16 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -33,25 +34,26 @@ type csvRows struct {
 	version model.Version
 	records *csv.Reader
 	schema  *arrow.Schema
+
+	references atomic.Int64
+	current    arrow.RecordBatch
+	err        error
 }
 
 // readCSV streams a file's rows. What is wrong with its values ends the stream, naming line and column.
 func readCSV(file string, v model.Version, show func(array.RecordReader) error) error {
-	unreadable := func(detail string, cause error) error {
-		return diag.Finding{Summary: file + " cannot be read", Detail: detail, Fix: "Name a CSV file whose first line has the columns' names.", Cause: cause}
-	}
+	r := &csvRows{file: file, version: v}
 	f, err := os.Open(file)
 	if err != nil {
-		return unreadable(err.Error(), err)
+		return r.unreadable(err.Error(), err)
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return unreadable("It is a directory.", nil)
+		return r.unreadable("It is a directory.", nil)
 	}
-	r := &csvRows{file: file, version: v}
 	switch names, err := r.readHead(f); {
 	case errors.Is(err, io.EOF):
-		return unreadable("It is empty.", nil)
+		return r.unreadable("It is empty.", nil)
 	case err != nil:
 		return err
 	default:
@@ -59,7 +61,8 @@ func readCSV(file string, v model.Version, show func(array.RecordReader) error) 
 			return err
 		}
 	}
-	return show(array.ReaderFromIter(r.schema, r.batches()))
+	r.references.Store(1)
+	return show(r)
 }
 
 // readHead reads the line of names. Fields are separated by what gives most names of comma, semicolon, tab and "|".
@@ -67,7 +70,10 @@ func (r *csvRows) readHead(f io.Reader) ([]string, error) {
 	in := bufio.NewReaderSize(f, 1<<20)
 	start, err := in.Peek(1 << 20)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, diag.AsFinding(r.file+" cannot be read", err)
+		return nil, r.unreadable(err.Error(), err)
+	}
+	if bytes.IndexByte(start[:min(len(start), 4096)], 0) >= 0 {
+		return nil, r.unreadable("It holds bytes that no text has; perhaps it is packed.", nil)
 	}
 	head := strings.TrimPrefix(string(start), "\ufeff")
 	if _, err := in.Discard(len(start) - len(head)); err != nil {
@@ -107,24 +113,33 @@ func (r *csvRows) schemaOf(names []string) (*arrow.Schema, error) {
 	return arrow.NewSchema(fields, nil), nil
 }
 
-// batches reads the lines after the head.
-func (r *csvRows) batches() iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
-		for {
-			batch, err := r.batch()
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if batch.NumRows() == 0 {
-				batch.Release()
-				return
-			}
-			if !yield(batch, nil) {
-				return
-			}
-		}
+// A csvRows is an array.RecordReader. (One made of an iterator is a coroutine, which DuckDB cannot call when it writes Parquet.)
+func (r *csvRows) Retain()                        { r.references.Add(1) }
+func (r *csvRows) Schema() *arrow.Schema          { return r.schema }
+func (r *csvRows) RecordBatch() arrow.RecordBatch { return r.current }
+func (r *csvRows) Record() arrow.RecordBatch      { return r.current }
+func (r *csvRows) Err() error                     { return r.err }
+
+func (r *csvRows) Release() {
+	if r.references.Add(-1) == 0 {
+		r.drop()
 	}
+}
+
+func (r *csvRows) drop() {
+	if r.current != nil {
+		r.current.Release()
+		r.current = nil
+	}
+}
+
+func (r *csvRows) Next() bool {
+	r.drop()
+	if r.err != nil {
+		return false
+	}
+	r.current, r.err = r.batch()
+	return r.err == nil && r.current.NumRows() > 0
 }
 
 // batch reads up to csvBatch lines, none at the file's end.
@@ -195,14 +210,17 @@ func (r *csvRows) unfit(field int, text, why string) diag.Finding {
 	return found
 }
 
+func (r *csvRows) unreadable(detail string, cause error) diag.Finding {
+	return diag.Finding{Summary: r.file + " cannot be read", Detail: detail, Fix: "Name a CSV file whose first line has the columns' names.", Cause: cause}
+}
+
 // misread makes a finding of an error of the CSV reader. io.EOF stays itself.
 func (r *csvRows) misread(err error) diag.Finding {
 	found := diag.Finding{At: diag.Pos{File: r.file}, Summary: "The line is not CSV", Cause: err,
 		Fix: `Mend the line: as many fields as there are names, and those with separators, quotes or line ends in double quotes (" inside as "").`}
 	var parse *csv.ParseError
 	if !errors.As(err, &parse) {
-		found.Summary, found.Detail, found.Fix = "The file cannot be read", err.Error(), "Name a CSV file whose first line has the columns' names."
-		return found
+		return r.unreadable(err.Error(), err)
 	}
 	found.At.Line, found.At.Col = parse.Line, parse.Column
 	found.Detail = strings.TrimPrefix(parse.Err.Error(), "csv: ")

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"damson/internal/diag"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/project"
@@ -46,8 +48,14 @@ func (a *app) withModels(ctx context.Context, f func(p *project.Project, s *stor
 	if err != nil {
 		return err
 	}
-	if findings.HasErrors() {
+	mistakes := slices.DeleteFunc(findings, func(f diag.Finding) bool { return !f.IsError() })
+	if len(mistakes) > 0 {
 		p = nil
+	}
+	// What damson.yaml says, and --env, must be right: who asks for another environment means another place.
+	whole := slices.DeleteFunc(mistakes, func(f diag.Finding) bool { return f.At.File != "" && f.At.File != "damson.yaml" })
+	if err := whole.Err(); err != nil {
+		return err
 	}
 	s, err := a.openStoreIn(ctx, dir)
 	if err != nil {

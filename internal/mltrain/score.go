@@ -116,7 +116,7 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 	}
 	if why := s.tooLarge(); why != "" {
 		return sqltext.Text{}, diag.Finding{At: source.Pos(0), Summary: "Model too large for SQL",
-			Detail: fmt.Sprintf("Version %d of model %q %s.", v.Number, v.Model, why), Fix: "Score it by streaming the rows."}
+			Detail: fmt.Sprintf("Version %d of model %q %s.", v.Number, v.Model, why), Fix: "Apply it by a score task or by damson model predict, which stream the rows."}
 	}
 	if err := s.bind(columns, score, source.Pos(0)); err != nil {
 		return sqltext.Text{}, err

@@ -113,7 +113,7 @@ func (r *Registry) move(ctx context.Context, v *model.Version, to model.State, d
 	at := r.clock.Now()
 	moved, err := r.store.MoveVersion(ctx, model.Move{Model: v.Model, Number: v.Number, From: v.State, To: to, Champion: champion, By: d.By, Why: d.Why, At: at})
 	if err != nil {
-		return nil, fmt.Errorf("make version %d of model %s %s: %w", v.Number, v.Model, to, err)
+		return nil, diag.AsFinding(fmt.Sprintf("Version %d of model %s was not made %s", v.Number, v.Model, to), err)
 	}
 	if !moved {
 		return nil, diag.Finding{Summary: "Somebody else decided meanwhile", Detail: fmt.Sprintf("Version %d of model %q or its champion is not what it was a moment ago. Nothing was changed.", v.Number, v.Model),

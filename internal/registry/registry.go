@@ -231,7 +231,7 @@ func (r *Registry) Show(ctx context.Context, name string, number int) (*model.Ve
 		return nil, err
 	}
 	if number == 0 {
-		return nil, diag.Finding{Summary: "No champion", Detail: fmt.Sprintf("None of the %d versions of model %q is champion; the newest, %d, is %s: %s.", len(versions), name, versions[0].Number, versions[0].State, versions[0].DecidedWhy),
+		return nil, diag.Finding{Summary: "No champion", Detail: fmt.Sprintf("No version of model %q is champion; the newest, %d, is %s: %s.", name, versions[0].Number, versions[0].State, versions[0].DecidedWhy),
 			Fix: "Approve a version, or train one that passes the gates."}
 	}
 	return nil, diag.Finding{Summary: "Unknown version", Detail: fmt.Sprintf("Model %q has no version %d; the newest is %d.", name, number, versions[0].Number),
