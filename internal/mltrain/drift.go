@@ -11,6 +11,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
@@ -82,11 +83,11 @@ func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *wat
 	for _, f := range r.Features {
 		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := findName(names, f.Name)
-		if at < 0 || f.Text != (own.Levels != nil) || !fits(own, columns[at].Type) {
+		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at].Type) {
 			continue
 		}
 		w.reference.Features = append(w.reference.Features, f)
-		w.items = append(w.items, fmt.Sprintf("%s as f%d", sqlValue(own, columns[at]), len(w.items)))
+		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.SQLValue(columns[at]), len(w.items)))
 	}
 	w.numbers, w.texts = make([][]float64, len(w.items)), make([]codes, len(w.items))
 	return w
@@ -103,7 +104,7 @@ func (w *watch) count(batch arrow.RecordBatch) {
 		if w.reference.Features[i].Text {
 			w.numbers[i] = w.texts[i].appendTexts(w.numbers[i], batch.Column(i), rows)
 		} else {
-			w.numbers[i] = appendNumbers(w.numbers[i], batch.Column(i), rows)
+			w.numbers[i] = cells.AppendNumbers(w.numbers[i], batch.Column(i), rows)
 		}
 	}
 	w.rows += int64(n)
@@ -155,7 +156,7 @@ func drifted(f metric.FeatureDrift) string {
 		parts = append(parts, fmt.Sprintf("missing in %.0f %%, was %.0f %%", 100*f.Now, 100*f.Before))
 	}
 	if f.Unseen > mostUnseen {
-		parts = append(parts, fmt.Sprintf("%.0f %% unseen: %s", 100*f.Unseen, firstOf(f.Names)))
+		parts = append(parts, fmt.Sprintf("%.0f %% unseen: %s", 100*f.Unseen, diag.FirstOf(f.Names)))
 	}
 	return strings.Join(parts, ", ")
 }

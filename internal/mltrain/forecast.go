@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"damson/internal/learn"
+	"damson/internal/mltrain/cells"
 	"damson/internal/pipeline"
 	"damson/internal/pushdown"
 	"damson/internal/sqltext"
@@ -57,7 +58,7 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	if canInside(m, algorithm) {
 		texts := 0
 		for _, c := range l.features {
-			if isText(fields[c].Type) {
+			if cells.IsText(fields[c].Type) {
 				texts++
 			}
 		}

@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"damson/internal/learn"
+	"damson/internal/mltrain/cells"
 	"damson/internal/tree"
 )
 
@@ -59,6 +62,18 @@ func (c *codes) code(text string) int32 {
 		c.names = append(c.names, text)
 	}
 	return code
+}
+
+// appendTexts appends the codes of the given rows' texts, NULL as NaN.
+func (c *codes) appendTexts(out []float64, column arrow.Array, rows []int) []float64 {
+	for _, i := range rows {
+		if column.IsNull(i) {
+			out = append(out, math.NaN())
+		} else {
+			out = append(out, float64(c.code(cells.TextOf(column, i))))
+		}
+	}
+	return out
 }
 
 // sorted gives the texts in their order, and the place there of each code.

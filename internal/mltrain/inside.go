@@ -14,6 +14,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/pushdown"
 	"damson/internal/sqltext"
@@ -80,7 +81,7 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 		return nil, t.cannot(fmt.Errorf("%d rows, and at most %d can be learned from", train.Rows, tree.MaxRows))
 	}
 	if classes := len(train.Classes); classes > 0 {
-		lesson.Params.ClassWeights = t.classWeights(placesOf(train.Classes), train.Classes)
+		lesson.Params.ClassWeights = t.classWeights(placesOf(classes), train.Classes)
 		if _, err := tree.ClassWeights(lesson.Params.ClassWeights, classes); err != nil {
 			return nil, t.cannot(err)
 		}
@@ -126,7 +127,7 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 		t.rows.features = append(t.rows.features, learn.Feature{Name: fields[c].Name})
 	}
 	t.rows.groups.used, t.rows.segments.used = l.group >= 0, l.segment >= 0
-	t.rows.labels.used = isText(fields[l.target].Type)
+	t.rows.labels.used = cells.IsText(fields[l.target].Type)
 	var all diag.Findings
 	if n := len(l.features); n > maxInside {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
@@ -338,7 +339,7 @@ func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.M
 			rows[i] = i
 		}
 		for k := range outputs {
-			outputs[k] = appendNumbers(outputs[k], batch.Column(6+k), rows)
+			outputs[k] = cells.AppendNumbers(outputs[k], batch.Column(6+k), rows)
 		}
 		if first {
 			t.addHeldOut(batch.Columns()[:6], rows)
@@ -357,10 +358,10 @@ func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
 	if f.labels.used {
 		f.target = f.labels.appendTexts(f.target, columns[2], rows)
 	} else {
-		f.target = appendNumbers(f.target, columns[2], rows)
+		f.target = cells.AppendNumbers(f.target, columns[2], rows)
 	}
 	if t.model.Weight != "" {
-		f.weights = appendNumbers(f.weights, columns[3], rows)
+		f.weights = cells.AppendNumbers(f.weights, columns[3], rows)
 	}
 	for i, c := range []*codes{&f.segments, &f.groups} {
 		if texts, ok := columns[4+i].(*array.String); ok && c.used {
@@ -371,8 +372,9 @@ func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
 	}
 }
 
-func placesOf(counts []int64) []int {
-	places := make([]int, len(counts))
+// placesOf numbers so many classes.
+func placesOf(n int) []int {
+	places := make([]int, n)
 	for i := range places {
 		places[i] = i
 	}

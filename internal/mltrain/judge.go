@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/diag"
 	"damson/internal/fold"
 	"damson/internal/learn"
 	"damson/internal/metric"
@@ -272,7 +273,7 @@ func (t *training) predictFold(ctx context.Context, part, of int, train, test []
 	}
 	if len(lacking) > 0 {
 		t.warn("A class of one fold only", fmt.Sprintf("Without fold %d, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong.",
-			part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+			part+1, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 	}
 	steps := int64(t.algorithm.Steps(t.model))
 	per := max(steps, 1)

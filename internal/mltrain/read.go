@@ -13,6 +13,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/learn"
+	"damson/internal/mltrain/cells"
 	"damson/internal/pushdown"
 	"damson/internal/sqltext"
 )
@@ -40,13 +41,13 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		field := reader.Schema().Field(c)
 		t.rows.features = append(t.rows.features, learn.Feature{Name: field.Name})
 		var texts *codes
-		if isText(field.Type) {
+		if cells.IsText(field.Type) {
 			texts = new(codes)
 		}
 		t.rows.texts = append(t.rows.texts, texts)
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
-	t.rows.labels.used = isText(reader.Schema().Field(l.target).Type)
+	t.rows.labels.used = cells.IsText(reader.Schema().Field(l.target).Type)
 	for reader.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -116,7 +117,7 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 			continue
 		}
 		l.features = append(l.features, i)
-		if !isNumber(f.Type) && !(isText(f.Type) && t.algorithm.Texts) {
+		if !cells.IsNumber(f.Type) && !(cells.IsText(f.Type) && t.algorithm.Texts) {
 			all = append(all, t.notAFeature(f))
 		}
 	}
@@ -124,10 +125,10 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; %s reads 1 to %d.",
 			m.Name, len(l.features), t.algorithm.Name, most), "Change the source's SELECT."))
 	}
-	if l.weight >= 0 && !isNumber(schema.Field(l.weight).Type) {
+	if l.weight >= 0 && !cells.IsNumber(schema.Field(l.weight).Type) {
 		all = append(all, t.fail("Weight is not a number", fmt.Sprintf("Column %q of model %q is %s.", m.Weight, m.Name, schema.Field(l.weight).Type), "Name a column of numbers."))
 	}
-	if l.time >= 0 && !isMoment(schema.Field(l.time).Type) {
+	if l.time >= 0 && !cells.IsMoment(schema.Field(l.time).Type) {
 		all = append(all, t.fail("Not a time", fmt.Sprintf("Column %q, the time of the split of model %q, is %s.", m.Split.Time, m.Name, schema.Field(l.time).Type), "Name a column of dates, timestamps or numbers."))
 	}
 	if l.target >= 0 {
@@ -140,10 +141,10 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 func (t *training) notAFeature(f arrow.Field) diag.Finding {
 	aside := fmt.Sprintf("Set it aside with exclude = [%q]", f.Name)
 	switch {
-	case isTime(f.Type):
+	case cells.IsTime(f.Type):
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 			fmt.Sprintf("%s, or make a number of it: extract(hour from %s).", aside, f.Name))
-	case isText(f.Type):
+	case cells.IsText(f.Type):
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.Name),
 			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, learn.Others(func(a learn.Algorithm) bool { return a.Texts })))
 	}
@@ -171,7 +172,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 	}
 	for to, from := range l.features {
 		if f.texts[to] == nil {
-			f.columns[to] = appendNumbers(f.columns[to], batch.Column(from), keep)
+			f.columns[to] = cells.AppendNumbers(f.columns[to], batch.Column(from), keep)
 			continue
 		}
 		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
@@ -185,7 +186,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		}
 	}
 	if l.weight >= 0 {
-		f.weights = appendNumbers(f.weights, batch.Column(l.weight), keep)
+		f.weights = cells.AppendNumbers(f.weights, batch.Column(l.weight), keep)
 		for _, w := range f.weights[first:] {
 			if !(w >= 0) || math.IsInf(w, 1) {
 				return t.badWeight(w)
@@ -205,7 +206,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 			if column.IsNull(i) {
 				return t.isNull(c.what, batch.ColumnName(c.column))
 			}
-			c.codes.add(textOf(column, i))
+			c.codes.add(cells.TextOf(column, i))
 		}
 	}
 	return t.readIDs(batch, l, keep, first)
@@ -226,7 +227,7 @@ func (t *training) readIDs(batch arrow.RecordBatch, l layout, keep []int, first 
 		if column.IsNull(i) {
 			return t.isNull("id", batch.ColumnName(l.id))
 		}
-		t.rows.addDigest(first+k, t.rows.addID(textOf(column, i)))
+		t.rows.addDigest(first+k, t.rows.addID(cells.TextOf(column, i)))
 	}
 	return nil
 }
@@ -241,11 +242,11 @@ func (t *training) readTimes(out []float64, column arrow.Array, rows []int) ([]f
 	switch a := column.(type) {
 	case *array.Timestamp:
 		unit := a.DataType().(*arrow.TimestampType).Unit
-		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i).ToTime(unit).UnixMicro()) / 1e6 }), nil
+		return cells.AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i).ToTime(unit).UnixMicro()) / 1e6 }), nil
 	case *array.Date32:
-		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) * 86_400 }), nil
+		return cells.AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) * 86_400 }), nil
 	}
-	return appendNumbers(out, column, rows), nil
+	return cells.AppendNumbers(out, column, rows), nil
 }
 
 func (t *training) isNull(what, column string) diag.Finding {

@@ -271,7 +271,7 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		case i < 0:
 			add("Feature missing", orElse(diag.DidYouMean(f.Name, names), "Add it to these rows, computed as for the training."),
 				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.Name)
-		case !fits(f, columns[i].Type):
+		case !f.Fits(columns[i].Type):
 			was := map[bool]string{true: "number", false: "text"}[f.Levels == nil]
 			add("Feature type changed", "Make it a "+was+" again, or train a new version.",
 				"Version %d of model %q was trained with the %s %q; in the rows to be scored it is %s.", s.version.Number, s.version.Model, was, f.Name, columns[i].Native)
@@ -298,14 +298,6 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 	return all.Err()
 }
 
-// fits reports whether a column of the type can be the feature.
-func fits(f learn.Feature, t driver.Type) bool {
-	if f.Levels != nil {
-		return t == driver.Text
-	}
-	return t == driver.Bigint || t == driver.Double || t == driver.Boolean
-}
-
 // keptNames writes the columns that are carried over.
 func (s *scorer) keptNames(columns []driver.Column) []string {
 	names := make([]string, len(s.outputs))
@@ -324,19 +316,7 @@ func (s *scorer) sqlFeatures(columns []driver.Column) (prefix string, names, rea
 	}
 	for n, i := range s.features {
 		name := fmt.Sprintf("%s%d", prefix, n)
-		names, ready = append(names, name), append(ready, sqlValue(s.read[n], columns[i])+" as "+name)
+		names, ready = append(names, name), append(ready, s.read[n].SQLValue(columns[i])+" as "+name)
 	}
 	return prefix, names, ready
-}
-
-// sqlValue writes the feature's value in a column: double precision or text, NULL when it is missing.
-func sqlValue(f learn.Feature, c driver.Column) string {
-	column := sqltext.QuoteIdent(c.Name)
-	switch {
-	case f.Levels != nil:
-		return "cast(" + column + " as text)"
-	case c.Type == driver.Boolean:
-		return fmt.Sprintf("case when %s then float8 '1' when not %s then float8 '0' end", column, column)
-	}
-	return fmt.Sprintf("nullif(cast(%s as double precision), float8 'NaN')", column)
 }

@@ -12,6 +12,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
@@ -30,9 +31,9 @@ func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, sc
 	for i, f := range schema.Fields() {
 		columns[i] = driver.Column{Name: f.Name, Type: driver.Text, Native: f.Type.String()}
 		switch {
-		case isNumber(f.Type):
+		case cells.IsNumber(f.Type):
 			columns[i].Type = driver.Double
-		case !isText(f.Type):
+		case !cells.IsText(f.Type):
 			columns[i].Type = driver.Timestamp // something else
 		}
 	}
@@ -143,12 +144,12 @@ func (s *scorer) values(batch arrow.RecordBatch, rows []int) [][]float64 {
 	for i, c := range s.features {
 		values[i] = make([]float64, 0, len(rows))
 		if s.read[i].Levels == nil {
-			values[i] = appendNumbers(values[i], batch.Column(c), rows)
+			values[i] = cells.AppendNumbers(values[i], batch.Column(c), rows)
 			continue
 		}
 		column := batch.Column(c)
-		values[i] = appendEach(values[i], column, rows, func(row int) float64 {
-			if place, ok := s.places[i][textOf(column, row)]; ok {
+		values[i] = cells.AppendEach(values[i], column, rows, func(row int) float64 {
+			if place, ok := s.places[i][cells.TextOf(column, row)]; ok {
 				return place
 			}
 			return s.read[i].Unseen()

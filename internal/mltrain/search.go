@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"damson/internal/diag"
 	"damson/internal/fold"
 	"damson/internal/learn"
 	"damson/internal/metric"
@@ -100,7 +101,7 @@ func (t *training) checkFolds(train []int32, dealt []int, name string) error {
 		}
 		if len(lacking) > 0 {
 			t.warn("A class of one fold only", fmt.Sprintf("Without fold %d of its search, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong in every trial.",
-				part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+				part+1, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 		}
 		if some, _ := occurring(t.sideOf(watch).Classes); both && len(some) == 1 {
 			return t.oneClass(fmt.Sprintf("In fold %d, the %d rows", part+1, len(watch)), some[0], "which does not define "+name)

@@ -13,6 +13,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 )
 
 // question is what a model is asked, as the target's values say it.
@@ -35,9 +36,9 @@ func (t *training) learnsNumbers() bool { return !t.algorithm.Classification() |
 func (t *training) checkTarget(f arrow.Field) diag.Findings {
 	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
 	switch {
-	case isNumber(f.Type), isText(f.Type) && t.algorithm.Classification():
+	case cells.IsNumber(f.Type), cells.IsText(f.Type) && t.algorithm.Classification():
 		return nil
-	case isText(f.Type):
+	case cells.IsText(f.Type):
 		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.Name+" learns numbers.",
 			"Name a column of numbers, or take "+learn.Others(learn.Algorithm.Classification)+".")}
 	}
@@ -58,7 +59,7 @@ func (t *training) readTarget(column arrow.Array) (keep []int, err error) {
 		f.target = f.labels.appendTexts(f.target, column, keep)
 		return keep, t.checkClasses(len(f.labels.names))
 	}
-	f.target = appendNumbers(f.target, column, keep)
+	f.target = cells.AppendNumbers(f.target, column, keep)
 	for _, y := range f.target[from:] {
 		if err := t.checkNumber(y); err != nil {
 			return nil, err
@@ -182,27 +183,11 @@ func (t *training) checkWeights() error {
 	var all diag.Findings
 	for _, name := range slices.Sorted(maps.Keys(w.Weights)) {
 		if !slices.Contains(t.asked.classes, name) {
-			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, firstOf(t.asked.classes)),
+			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, diag.FirstOf(t.asked.classes)),
 				orElse(diag.DidYouMean(name, t.asked.classes), "Name one of them.")))
 		}
 	}
 	return all.Err()
-}
-
-// firstOf lists some names.
-func firstOf(names []string) string {
-	const most = 8
-	text := ""
-	for i, name := range names[:min(len(names), most)] {
-		if i > 0 {
-			text += ", "
-		}
-		text += strconv.Quote(name)
-	}
-	if len(names) > most {
-		text += fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	return text
 }
 
 // classWeights gives what rows of each class count, nil when all count alike. counts are of the rows to learn from, by

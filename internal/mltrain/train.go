@@ -270,7 +270,7 @@ func (t *training) checkSides(train, test pushdown.Side, all int64) error {
 			continue
 		}
 		summary := fmt.Sprintf("Classes missing on the %s side", side.name)
-		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", side.rows.Rows, side.name, t.model.Name, t.model.Target, firstOf(t.names(lacking)))
+		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", side.rows.Rows, side.name, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking)))
 		if len(some) == 1 {
 			summary = fmt.Sprintf("One class only on the %s side", side.name)
 			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", side.rows.Rows, side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
@@ -323,10 +323,7 @@ func (t *training) learn(ctx context.Context, rows []int32) (learn.Predictor, er
 	if total == 0 {
 		stage = StageFit
 	}
-	classes := make([]int, len(t.asked.classes))
-	for class := range classes {
-		classes[class] = class
-	}
+	classes := placesOf(len(t.asked.classes))
 	t.progress(stage, 0, total)
 	p, warnings, err := t.fit(ctx, rows, classes, stage, 0, total)
 	for _, w := range warnings {
