@@ -1,5 +1,7 @@
 -- From each point to the user's next one that day: seconds, millimetres and speed in m/s, and whether the user turned by more
--- than 20 degrees or changed speed by more than half there. After five minutes without a point the way is unknown: NULL.
+-- than 20 degrees or changed speed by more than half there. bend is how sharply the user turned, between two ways of 5 metres
+-- and more: 1 minus the cosine, in thousandths, so 0 is straight on, 1000 at a right angle and 2000 back. After five minutes
+-- without a point the way is unknown: NULL.
 with neighbours as (
     select uid, tdate, epoch, x, y, z,
            lead(epoch) over w - epoch as wait, lead(x) over w as x_after, lead(y) over w as y_after, lead(z) over w as z_after,
@@ -18,6 +20,7 @@ steps as (
     from neighbours
 )
 select uid, tdate, epoch, x, y, z, seconds, floor(1000 * metres + 0.5) as millimetres, metres / seconds as speed,
+       case when metres >= 5 and metres_before >= 5 then floor(1000.5 - 1000 * straight / (metres * metres_before)) end as bend,
        case when metres >= 0.5 * seconds and metres_before >= 0.5 * seconds_before and straight < 0.94 * metres * metres_before then 1 else 0 end as turned,
        case when abs(metres / seconds - metres_before / seconds_before) > 0.5 * greatest(metres_before / seconds_before, 0.3) then 1 else 0 end as speed_changed
 from steps
