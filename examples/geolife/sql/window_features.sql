@@ -7,7 +7,7 @@ with known as (
            coalesce(drift_min, speed_p25) as drift_min, coalesce(drift_max, speed_p95) as drift_max,
            coalesce(drift_2_p50, speed_p50) as drift_2_p50, coalesce(drift_2_max, speed_p95) as drift_2_max,
            coalesce(net_speed, millimetres / 1000 / seconds) as net_speed,
-           coalesce(bend_p50, 0) as bend_p50, coalesce(bend_mean, 0) as bend_mean, coalesce(bend_share, 0) as bend_share,
+           coalesce(bend_p50, 0) / 1000 as bend_p50, coalesce(bend_mean, 0) / 1000 as bend_mean, coalesce(bend_share, 0) as bend_share,
            seconds_still, seconds_2_5, seconds_3_5, seconds_6, seconds_10, turns, speed_changes, stops
     from geolife.trajectory_window
     where {{ in_interval('tdate') }}
