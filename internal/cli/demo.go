@@ -38,9 +38,9 @@ func (a *app) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "the GeoLife project end to end: files, features, judged models, predictions",
 		Long: `Makes the GeoLife project, loads GPS files, computes features day by day, trains and judges a model of walk or not
-walk and one of five modes, scores the rest, and reports on it. Without --data it makes the GPS files of a believable city; with --data it reads
-real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it continues where it stopped.
-After the report it serves the project, as damson serve does, until Ctrl-C.`,
+walk and one of five modes, scores the rest, and reports on it. Without --data it makes the GPS files of a believable
+city; with --data it reads real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it
+continues where it stopped. After the report it serves the project, as damson serve does, until Ctrl-C.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), o) },
 	}

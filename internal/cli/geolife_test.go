@@ -27,27 +27,30 @@ type demoReport struct {
 // demoModel is what it tells of a model.
 type demoModel struct {
 	Model, State string
-	Judged       struct {
-		Metrics map[string]float64
-		Folds   struct {
-			Metrics  map[string]float64
-			Segments struct {
-				Segments int64
-				Metrics  map[string]float64
-				Classes  struct {
-					Classes []struct {
-						Class                 string
-						Rows                  int64
-						Precision, Recall, F1 float64
-					}
-				}
-			}
-		} `json:"cross_validation"`
-	}
-	Scored []struct {
+	Judged       demoModelReport
+	Scored       []struct {
 		Day     string
 		Classes map[string]int64
 	}
+}
+
+// demoModelReport is how a model was judged.
+type demoModelReport struct {
+	Metrics map[string]float64
+	Folds   struct {
+		Metrics  map[string]float64
+		Segments struct {
+			Segments int64
+			Metrics  map[string]float64
+			Classes  struct {
+				Classes []struct {
+					Class                 string
+					Rows                  int64
+					Precision, Recall, F1 float64
+				}
+			}
+		}
+	} `json:"cross_validation"`
 }
 
 // runDemo runs the demo and reads its report.
