@@ -41,6 +41,7 @@ of_points as (
            {% for percent in [25, 50, 75, 85, 95] -%}
            percentile_disc({{ percent / 100 }}) within group (order by speed) as speed_p{{ percent }},
            {% endfor -%}
+           max(gap_metres) as gap_metres, max(gap_speed) as gap_speed,
            percentile_disc(0.5) within group (order by bend) as bend_p50,
            sum(bend) / nullif(count(bend), 0) as bend_mean,
            cast(count(case when bend >= 293 then 1 end) as double precision) / nullif(count(bend), 0) as bend_share
@@ -48,6 +49,6 @@ of_points as (
     where {{ in_interval('tdate') }}
     group by uid, tdate, epoch - epoch % 120
 )
-select s.*, speed_p25, speed_p50, speed_p75, speed_p85, speed_p95, bend_p50, bend_mean, bend_share
+select s.*, speed_p25, speed_p50, speed_p75, speed_p85, speed_p95, bend_p50, bend_mean, bend_share, gap_metres, gap_speed
 from of_slots as s
 join of_points as p on p.uid = s.uid and p.tdate = s.tdate and p.window_epoch = s.window_epoch

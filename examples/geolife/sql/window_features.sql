@@ -8,7 +8,7 @@ with known as (
            coalesce(drift_2_p50, speed_p50) as drift_2_p50, coalesce(drift_2_max, speed_p95) as drift_2_max,
            coalesce(net_speed, millimetres / 1000 / seconds) as net_speed,
            coalesce(bend_p50, 0) / 1000 as bend_p50, coalesce(bend_mean, 0) / 1000 as bend_mean, coalesce(bend_share, 0) as bend_share,
-           seconds_still, seconds_2_5, seconds_3_5, seconds_6, seconds_10, turns, speed_changes, stops
+           gap_metres, gap_speed, seconds_still, seconds_2_5, seconds_3_5, seconds_6, seconds_10, turns, speed_changes, stops
     from geolife.trajectory_window
     where {{ in_interval('tdate') }}
 ),
@@ -29,7 +29,7 @@ select uid || ' ' || cast(timestamp '1970-01-01 00:00:00' + window_epoch * inter
        1000 * turns / greatest(millimetres, 20000) as turn_rate,
        1000 * speed_changes / greatest(millimetres, 20000) as speed_change_rate,
        1000 * stops / greatest(millimetres, 20000) as stop_rate,
-       bend_p50, bend_mean, bend_share,
+       bend_p50, bend_mean, bend_share, gap_metres, gap_speed,
        case when abs(drift_after - drift_p50) < abs(drift_before - drift_p50) then drift_after
             when drift_after is not null then coalesce(drift_before, drift_p50)
             else drift_p50 end as neighbour_drift
