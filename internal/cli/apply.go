@@ -110,7 +110,7 @@ func (a *app) modelPredictCommand() *cobra.Command {
 
 // versionOf reads the version that the arguments name.
 func (a *app) versionOf(ctx context.Context, args []string) (p *project.Project, v *model.Version, err error) {
-	number, err := versionArgument(args)
+	asked, err := versionArgument(args)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,7 +119,7 @@ func (a *app) versionOf(ctx context.Context, args []string) (p *project.Project,
 		return nil, nil, err
 	}
 	err = a.withRegistry(ctx, func(r *registry.Registry) error {
-		v, err = r.Show(ctx, args[0], number)
+		v, err = asked.show(ctx, r)
 		return err
 	})
 	return p, v, err

@@ -13,23 +13,27 @@ import (
 func (a *app) modelCompareCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "compare MODEL VERSION [VERSION]",
-		Short:   "set two versions side by side (default: with the champion)",
-		Example: "  damson model compare walk 3 2",
-		Args:    cobra.RangeArgs(2, 3),
+		Use:   "compare MODEL VERSION [VERSION]",
+		Short: "set two versions side by side (default: with the champion)",
+		Example: `  damson model compare walk 3 2
+  damson model compare walk@challenger`,
+		Args: cobra.RangeArgs(1, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			first, err := versionArgument(args)
+			name, refs, err := versionsArgument(args)
 			if err != nil {
 				return err
 			}
-			second := 0
-			if len(args) == 3 {
-				if second, err = versionArgument(args[1:]); err != nil {
-					return err
-				}
+			if len(refs) == 0 || len(refs) > 2 {
+				return usage("One version or two", fmt.Sprintf("compare was given %s of %s.", plural(len(refs), "version"), name), "Write damson model compare "+name+" 3 2; without the second it is the champion.")
 			}
 			return a.withRegistry(cmd.Context(), func(r *registry.Registry) error {
-				c, err := r.Compare(cmd.Context(), args[0], first, second)
+				numbers := make([]int, 2) // 0 = the champion
+				for i, ref := range refs {
+					if numbers[i], err = r.Resolve(cmd.Context(), name, ref); err != nil {
+						return err
+					}
+				}
+				c, err := r.Compare(cmd.Context(), name, numbers[0], numbers[1])
 				if err != nil {
 					return err
 				}
@@ -70,11 +74,55 @@ func (a *app) printComparison(c *registry.Comparison) {
 	default:
 		a.printf("Each was judged on its own held-out rows, of other SQL.\n")
 	}
+	a.printPaired(c)
 	if len(c.Spec) > 0 {
 		a.printf("Declaration: %s\n", strings.Join(c.Spec, "; "))
 	}
 	if len(c.Features) > 0 {
 		a.printf("Features: %s\n", strings.Join(c.Features, ", "))
+	}
+}
+
+// fewGroups are too few to draw from: what they happen to be decides.
+const fewGroups = 10
+
+// printPaired shows both versions on the rows that both held out.
+func (a *app) printPaired(c *registry.Comparison) {
+	p, one, two := c.Paired, c.A.Number, c.B.Number
+	if p == nil {
+		a.printf("Not compared row by row: %s.\n", c.Unpaired)
+		return
+	}
+	a.printf("\nHeld out by both: %s", plural(int(p.Rows), "row"))
+	for _, other := range []struct {
+		rows int64
+		what string
+	}{{p.OnlyA, fmt.Sprintf("by version %d only", one)}, {p.OnlyB, fmt.Sprintf("by version %d only", two)}, {p.Changed, "by both with another target, not compared"}} {
+		if other.rows > 0 {
+			a.printf("; %s %s", count(other.rows), other.what)
+		}
+	}
+	a.printf(".\n")
+	if p.Sampled {
+		a.printf("Versions keep a sample of so many held-out rows; these are its rows.\n")
+	}
+	if len(p.Metrics) > 0 {
+		g := newGrid("on these rows", fmt.Sprintf(">version %d", one), fmt.Sprintf(">version %d", two), ">difference", fmt.Sprintf(">%.0f %% interval", 100*p.Level))
+		for _, m := range p.Metrics {
+			g.add(m.Metric, fmt.Sprintf("%.4f", m.A), fmt.Sprintf("%.4f", m.B), fmt.Sprintf("%+.4f", m.Difference), fmt.Sprintf("%+.4f to %+.4f", m.Low, m.High))
+		}
+		g.print(a)
+		if p.Groups < fewGroups {
+			a.printf("Intervals are over %s groups, too few to rely on.\n", count(p.Groups))
+		} else {
+			a.printf("Intervals are over %s groups; one without 0 speaks for a difference that other rows would show, too.\n", count(p.Groups))
+		}
+	} else if p.Rows > 0 {
+		a.printf("Their rows are of %s, too few for intervals.\n", plural(int(p.Groups), "group"))
+	}
+	if g := p.Agreement; g != nil {
+		a.printf("Predicted right by both: %s; by version %d only: %s; by version %d only: %s; by neither: %s.\n",
+			count(g.Both), one, count(g.OnlyA), two, count(g.OnlyB), count(g.Neither))
 	}
 }
 

@@ -109,7 +109,12 @@ func (a *app) withHistory(ctx context.Context, p *project.Project, purpose strin
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	return f(history.New(w, history.Options{Kind: p.Environment.Kind(), By: whoami() + "@" + hostname(), Clock: a.clock,
-		Render: p.RenderMigration, Progress: a.tellStatement, Applied: applied}))
+		Render: p.RenderMigration, Progress: a.tellStatement, Applied: applied, Waiting: a.tellWaiting}))
+}
+
+// tellWaiting says why nothing happens.
+func (a *app) tellWaiting() {
+	fmt.Fprintln(a.err, "waiting for another process that changes this warehouse's migrations (it holds the row of damson.migrations_lock)")
 }
 
 // lockForMigrate takes the project's lock. Migrations do not go through a server: it would go on with tasks meanwhile.

@@ -18,9 +18,13 @@ import (
 )
 
 func (a *app) modelCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "list, show, decide on and apply versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand}
+	cmd := &cobra.Command{
+		Use: "model", Short: "list, show, decide on and apply versions of models", Args: cobra.ArbitraryArgs, RunE: unknownCommand,
+		Long: `List, show, decide on and apply versions of models. A VERSION is a number, "champion", or an alias; MODEL@VERSION means the same
+as MODEL VERSION.`,
+	}
 	cmd.AddCommand(a.modelListCommand(), a.modelShowCommand(), a.modelCompareCommand(), a.modelApproveCommand(), a.modelRejectCommand(),
-		a.modelRollbackCommand(), a.modelRescoreCommand(), a.modelExportCommand(), a.modelPredictCommand())
+		a.modelRollbackCommand(), a.modelAliasCommand(), a.modelRescoreCommand(), a.modelExportCommand(), a.modelPredictCommand())
 	return cmd
 }
 
@@ -43,7 +47,7 @@ func (a *app) modelListCommand() *cobra.Command {
 				}
 				if asJSON {
 					for i := range versions {
-						versions[i].Reference, versions[i].Levels = nil, nil // which `model show --json` has
+						versions[i].Reference, versions[i].Levels, versions[i].Search = nil, nil, nil // which `model show --json` has
 					}
 					return a.printJSON(emptyNotNull(versions))
 				}
@@ -66,7 +70,7 @@ func (a *app) printVersions(versions []model.Version) error {
 		if err != nil {
 			return err
 		}
-		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State)), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
+		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State))+named(v), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
 	}
 	g.print(a)
 	return nil
@@ -103,19 +107,21 @@ func metricText(metrics map[string]float64, name string) string {
 }
 
 func (a *app) modelShowCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, trials bool
 	var picture, out string
 	cmd := &cobra.Command{
 		Use:   "show MODEL [VERSION]",
 		Short: "show one version: how it was made and judged (default: the champion)",
-		Args:  cobra.RangeArgs(1, 2),
+		Example: `  damson model show walk 3
+  damson model show walk@challenger`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			number, err := versionArgument(args)
+			asked, err := versionArgument(args)
 			if err != nil {
 				return err
 			}
 			return a.withRegistry(cmd.Context(), func(r *registry.Registry) error {
-				v, err := r.Show(cmd.Context(), args[0], number)
+				v, err := asked.show(cmd.Context(), r)
 				if err != nil {
 					return err
 				}
@@ -127,39 +133,31 @@ func (a *app) modelShowCommand() *cobra.Command {
 				case asJSON:
 					return a.printJSON(v)
 				}
-				return a.printVersion(*v)
+				return a.printVersion(*v, trials)
 			})
 		},
 	}
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&trials, "trials", false, "all trials of its search for parameters, not only the best")
 	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
 	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
 	return cmd
 }
 
-// versionArgument reads the optional version number after the model's name; 0 means the champion.
-func versionArgument(args []string) (int, error) {
-	if len(args) < 2 {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(strings.TrimPrefix(args[1], "v"))
-	if err != nil || n < 1 {
-		return 0, usage("Unreadable version", fmt.Sprintf("%q is not a version number.", args[1]), "Write a number from `damson model list`, for example 3.")
-	}
-	return n, nil
-}
-
-func (a *app) printVersion(v model.Version) error {
+func (a *app) printVersion(v model.Version, allTrials bool) error {
 	report, err := readReport(v)
 	if err != nil {
 		return err
 	}
-	a.printf("%s version %d: %s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), v.DecidedWhy)
+	a.printf("%s version %d: %s%s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), named(v), v.DecidedWhy)
 	a.printf("  %s, trained %s on %s rows, %d features, by %s\n", v.Algorithm, v.Created.Format("2006-01-02 15:04"), count(v.Rows), len(v.Features), v.Why)
 	if what := predicts(v); what != "" {
 		a.printf("  predicts %s\n", what)
 	}
 	a.printf("  artifact %.12s, data %.12s, sql %.12s\n", v.Hash, v.Data, v.SQL)
+	if err := a.printTrials(v, allTrials); err != nil {
+		return err
+	}
 	for _, g := range v.Gates {
 		verdict := a.style(styleGood, "passed")
 		if !g.Passed {
@@ -190,23 +188,26 @@ func predicts(v model.Version) string {
 // decide is a command that moves a version by a person's word.
 func (a *app) decide(use, short string, needVersion bool, move func(ctx context.Context, r *registry.Registry, name string, number int, d registry.Decision) (*model.Version, error), flags func(*cobra.Command, *registry.Decision)) *cobra.Command {
 	var d registry.Decision
-	args := cobra.RangeArgs(1, 2)
-	if needVersion {
-		args = cobra.ExactArgs(2)
-	}
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: args,
+		Use: use, Short: short, Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			number, err := versionArgument(args)
+			asked, err := versionArgument(args)
 			if err != nil {
 				return err
+			}
+			if needVersion && !asked.given {
+				return usage("No version", fmt.Sprintf("%s needs to know which version of %s.", cmd.CommandPath(), asked.model), "Write MODEL VERSION, or MODEL@VERSION.")
 			}
 			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}
 				r := registry.New(s, a.clock)
-				v, err := move(cmd.Context(), r, args[0], number, d)
+				number, err := r.Resolve(cmd.Context(), asked.model, asked.ref)
+				if err != nil {
+					return err
+				}
+				v, err := move(cmd.Context(), r, asked.model, number, d)
 				if err != nil {
 					return err
 				}
@@ -214,16 +215,20 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 				if v.State != model.Champion {
 					return nil
 				}
-				return a.tellOutdated(cmd.Context(), p, s, r, v.Model)
+				return a.tellOutdated(cmd.Context(), p, s, r, v.Model, model.Reference{})
 			})
 		},
 	}
-	cmd.Flags().StringVar(&d.By, "by", "", "`who` decides (default: the user of the operating system)")
-	cmd.Flags().StringVar(&d.Why, "comment", "", "`why`")
+	decisionFlags(cmd, &d)
 	if flags != nil {
 		flags(cmd, &d)
 	}
 	return cmd
+}
+
+func decisionFlags(cmd *cobra.Command, d *registry.Decision) {
+	cmd.Flags().StringVar(&d.By, "by", "", "`who` decides (default: the user of the operating system)")
+	cmd.Flags().StringVar(&d.Why, "comment", "", "`why`")
 }
 
 func (a *app) modelApproveCommand() *cobra.Command {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/engine"
+	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/registry"
@@ -18,29 +19,35 @@ import (
 	"damson/internal/store"
 )
 
-// staleScores are the task runs of one score task whose rows are not the champion's.
+// staleScores are the task runs of one score task whose rows are not of the version that it scores by.
 type staleScores struct {
 	Pipeline  string      `json:"pipeline"`
 	Task      string      `json:"task"`
 	Into      string      `json:"into"`
-	Champion  int         `json:"champion"`
-	ByVersion map[int]int `json:"by_version"` // runs that an older or other version scored; 0: no version, they were skipped
+	Alias     string      `json:"alias,omitempty"`   // by which it scores; "" = the champion
+	Champion  int         `json:"champion,omitzero"` // the version, when it is the champion's
+	Version   int         `json:"version"`           // that it scores by
+	ByVersion map[int]int `json:"by_version"`        // runs that an older or other version scored; 0: no version, they were skipped
 	runs      []string
 }
 
-// outdatedScores finds what a model's champion has not scored. A model without a champion has nothing outdated.
-func outdatedScores(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string) ([]staleScores, error) {
-	champion, err := r.Champion(ctx, name)
-	if err != nil || champion == nil {
+// outdatedScores finds what a model's champion, or the version that an alias names, has not scored and should have. Without that
+// version nothing is outdated.
+func outdatedScores(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string, ref model.Reference) ([]staleScores, error) {
+	v, err := r.Scoring(ctx, name, ref)
+	if err != nil || v == nil {
 		return nil, err
 	}
 	var all []staleScores
 	for _, pl := range p.Pipelines {
 		for _, t := range pl.Tasks {
-			if t.Score == nil || t.Score.Model != name {
+			if t.Score == nil || t.Score.Model != name || t.Score.Version != ref.Alias {
 				continue
 			}
-			o := staleScores{Pipeline: pl.Name, Task: t.Name, Into: t.Score.Target.Into, Champion: champion.Number, ByVersion: map[int]int{}}
+			o := staleScores{Pipeline: pl.Name, Task: t.Name, Into: t.Score.Target.Into, Alias: ref.Alias, Version: v.Number, ByVersion: map[int]int{}}
+			if ref.Alias == "" {
+				o.Champion = v.Number
+			}
 			if err := o.find(ctx, s); err != nil {
 				return nil, err
 			}
@@ -76,7 +83,7 @@ func (o *staleScores) find(ctx context.Context, s *store.Store) error {
 		if t.State == run.Success && json.Unmarshal(t.Result, &scored) != nil {
 			continue
 		}
-		if scored.Version != o.Champion {
+		if scored.Version != o.Version {
 			o.ByVersion[scored.Version]++
 			o.runs = append(o.runs, t.RunID)
 		}
@@ -97,13 +104,16 @@ func (o staleScores) describe() string {
 	return strings.Join(parts, ", ")
 }
 
-// tellOutdated says, after the champion has changed, what older versions have scored.
-func (a *app) tellOutdated(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string) error {
-	all, err := outdatedScores(ctx, p, s, r, name)
+// tellOutdated says, after the champion or an alias has moved, what other versions have scored.
+func (a *app) tellOutdated(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string, ref model.Reference) error {
+	all, err := outdatedScores(ctx, p, s, r, name, ref)
 	for _, o := range all {
-		a.printf("%s of %s in %s: not scored by version %d (%s).\n", plural(len(o.runs), "run"), o.Task, o.Pipeline, o.Champion, o.describe())
+		a.printf("%s of %s in %s: not scored by version %d (%s).\n", plural(len(o.runs), "run"), o.Task, o.Pipeline, o.Version, o.describe())
 	}
 	if len(all) > 0 {
+		if ref.Alias != "" {
+			name += "@" + ref.Alias
+		}
 		a.printf("Score them again: damson model rescore %s\n", name)
 	}
 	return err
@@ -114,20 +124,26 @@ func (a *app) modelRescoreCommand() *cobra.Command {
 	var list, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rescore MODEL",
-		Short: "score again what the champion has not scored",
+		Short: "score again what the champion, or an alias, has not scored",
 		Long: `Finds the runs of the model's score tasks whose rows are of another version than the champion, or that were skipped
 because there was none, shows them, asks, and clears them: a running server scores them at once, else the next backfill does.
-With --list it only shows them.`,
+MODEL@ALIAS means the tasks that score by this alias. With --list it only shows them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			asked, err := versionArgument(args)
+			if err != nil {
+				return err
+			}
+			if asked.ref.Number > 0 {
+				return usage("Not an alias", fmt.Sprintf("rescore brings rows to the champion's version, or an alias's, and %q is a number.", args[0]), "Write damson model rescore "+asked.model+", or MODEL@ALIAS.")
+			}
 			var all []staleScores
-			err := a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			err = a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				r := registry.New(s, a.clock)
-				if _, err := r.Show(cmd.Context(), args[0], 0); err != nil { // an unknown model, or one without a champion
+				if _, err := asked.show(cmd.Context(), r); err != nil { // an unknown model, or one without that version
 					return err
 				}
-				var err error
-				all, err = outdatedScores(cmd.Context(), p, s, r, args[0])
+				all, err = outdatedScores(cmd.Context(), p, s, r, asked.model, asked.ref)
 				return err
 			})
 			switch {
@@ -136,7 +152,7 @@ With --list it only shows them.`,
 			case asJSON:
 				return a.printJSON(emptyNotNull(all))
 			case len(all) == 0:
-				a.printf("All rows of %s are the champion's.\n", args[0])
+				a.printf("All rows of %s are the %s's.\n", asked.model, asked.ref)
 				return nil
 			case list:
 				a.printOutdated(all)

@@ -15,6 +15,16 @@ import (
 // Drives reports whether the loop drives the run.
 func (l *Loop) Drives(runID string) bool { return l.book[runID] != nil }
 
+// DrivesWithin reports whether the loop drives a run of the pipeline with a logical date from the first to the last one.
+func (l *Loop) DrivesWithin(pipeline string, first, last time.Time) bool {
+	for _, r := range l.book {
+		if r.Pipeline == pipeline && !r.Start.Before(first) && !r.Start.After(last) {
+			return true
+		}
+	}
+	return false
+}
+
 // TaskNames lists the tasks of a driven run.
 func (l *Loop) TaskNames(runID string) []string { return l.book[runID].flow.pipeline.TaskNames() }
 

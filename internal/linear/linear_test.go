@@ -217,6 +217,23 @@ func TestASampleLeadsToTheSameMinimum(t *testing.T) {
 	}
 }
 
+// TestComesToRest fits rows in which a column is a copy, and classes whose intercepts can move together: directions in which
+// rounding alone says where to go.
+func TestComesToRest(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(8) {
+		for _, p := range []linear.Params{
+			{Penalty: 1. / 720, ClassWeights: []float64{3, 1, 1}},
+			{Penalty: 1. / 7200, L1Ratio: 0.5, MissingIndicators: true},
+			{Penalty: 1. / 720, L1Ratio: 0.9},
+		} {
+			if _, fit := mustTrain(t, sample(720, 3, seed), p, 1); !fit.Converged || fit.Iterations > 25 {
+				t.Errorf("seed %d, %+v: %d iterations, converged: %t", seed, p, fit.Iterations, fit.Converged)
+			}
+		}
+	}
+}
+
 func rangeOf(n int) []int32 {
 	out := make([]int32, n)
 	for i := range out {

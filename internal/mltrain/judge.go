@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/fold"
 	"damson/internal/metric"
+	"damson/internal/tree"
 )
 
 // Bounds of permutation importance and partial dependence, so that large models do not take for ever.
@@ -28,6 +30,7 @@ func (t *training) judge(ctx context.Context, p predictor, train, test []int32) 
 	if err != nil {
 		return nil, err
 	}
+	t.keep(test, outputs)
 	report, err := t.verdict(ctx, test, outputs)
 	if err != nil {
 		return nil, err
@@ -224,11 +227,12 @@ func oftenest(column []float64, levels, most int) []float64 {
 // crossValidate predicts every row by a model that saw none of its group, and judges all rows together.
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	k := t.model.Folds.K
-	fold, err := t.folds()
+	all := t.rows.all()
+	dealt, err := t.deal(all, &t.rows.folds, k, newDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
 	if err != nil {
 		return nil, err
 	}
-	n := len(t.rows.target)
+	n := len(all)
 	pooled := make([][]float64, max(1, len(t.asked.classes)))
 	if t.asked.kind == metric.Binary {
 		pooled = pooled[:1]
@@ -237,15 +241,8 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 		pooled[output] = make([]float64, n)
 	}
 	for part := range k {
-		var train, test []int32
-		for i := range int32(n) {
-			if fold[i] == part {
-				test = append(test, i)
-			} else {
-				train = append(train, i)
-			}
-		}
-		outputs, err := t.predictFold(ctx, part, train, test)
+		train, test := fold.Part(all, dealt, part)
+		outputs, err := t.predictFold(ctx, part, k, train, test)
 		if err != nil {
 			return nil, err
 		}
@@ -255,18 +252,17 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 			}
 		}
 	}
-	all := t.rows.all()
 	switch t.asked.kind {
 	case metric.Binary:
-		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), fold, k, t.model.Threshold), nil
+		return metric.JudgeFolds(t.binary(all, pooled, &t.rows.folds), dealt, k, t.model.Threshold), nil
 	case metric.Multiclass:
-		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), fold, k), nil
+		return metric.JudgeClassFolds(t.several(all, pooled, &t.rows.folds), dealt, k), nil
 	}
-	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), fold, k), nil
+	return metric.JudgeNumberFolds(t.numbers(all, pooled, &t.rows.folds), dealt, k), nil
 }
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
-func (t *training) predictFold(ctx context.Context, part int, train, test []int32) ([][]float64, error) {
+func (t *training) predictFold(ctx context.Context, part, of int, train, test []int32) ([][]float64, error) {
 	some, lacking := t.occurring(train)
 	if len(some) == 1 {
 		return nil, t.fail("One class only in cross-validation",
@@ -279,7 +275,7 @@ func (t *training) predictFold(ctx context.Context, part int, train, test []int3
 	}
 	steps := int64(t.algorithm.steps(t.model))
 	per := max(steps, 1)
-	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(t.model.Folds.K)*per)
+	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(of)*per)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +284,7 @@ func (t *training) predictFold(ctx context.Context, part int, train, test []int3
 		return nil, err
 	}
 	if steps == 0 {
-		t.progress(StageFolds, int64(part)+1, int64(t.model.Folds.K))
+		t.progress(StageFolds, int64(part)+1, int64(of))
 	}
 	if len(lacking) == 0 {
 		return own, nil
@@ -315,48 +311,15 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 	return outputs
 }
 
-// folds deals the groups out: the largest first, each to the fold with the fewest rows so far; groups of one size in the
-// order of their hash. Without groups each row is one.
-func (t *training) folds() ([]int, error) {
-	k := t.model.Folds.K
-	draw := newDraw(t.model.Folds.Seed, streamFolds)
-	c := &t.rows.folds
-	type group struct {
-		code, rows int
-		number     uint32
-		name       string
-	}
-	var groups []group
+// deal gives each of some rows its fold; what and argument are the declaration's words, for errors.
+func (t *training) deal(rows []int32, c *codes, k int, draw tree.Draw, what, argument string) ([]int, error) {
+	g := fold.Groups{Keys: inOrder(t.rows.keys, rows)}
 	if c.used {
-		for code, name := range c.names {
-			groups = append(groups, group{code: code, number: draw.Number(keyOf(name)), name: name})
-		}
-		for _, code := range c.codes {
-			groups[code].rows++
-		}
-	} else {
-		for i, key := range t.rows.keys {
-			groups = append(groups, group{code: i, rows: 1, number: draw.Number(key)})
-		}
+		g.Codes, g.Names = inOrder(c.codes, rows), c.names
 	}
-	if len(groups) < k {
-		return nil, t.fail("More folds than groups", fmt.Sprintf("cross_validation(k = %d) of model %q has %d groups to deal out.", k, t.model.Name, len(groups)), "Take fewer folds, or give more groups.")
+	dealt, groups := g.Deal(k, draw)
+	if dealt == nil {
+		return nil, t.fail("More folds than groups", fmt.Sprintf("%s(%s = %d) of model %q has %d groups to deal out.", what, argument, k, t.model.Name, groups), "Take fewer folds, or give more groups.")
 	}
-	slices.SortFunc(groups, func(a, b group) int {
-		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
-	})
-	dealt, size := make([]int, len(groups)), make([]int, k)
-	for _, g := range groups {
-		smallest := slices.Index(size, slices.Min(size))
-		dealt[g.code] = smallest
-		size[smallest] += g.rows
-	}
-	if !c.used {
-		return dealt, nil
-	}
-	fold := make([]int, len(c.codes))
-	for i, code := range c.codes {
-		fold[i] = dealt[code]
-	}
-	return fold, nil
+	return dealt, nil
 }

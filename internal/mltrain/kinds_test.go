@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/google/go-cmp/cmp"
 
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/mltrain"
 	"damson/internal/model"
@@ -93,6 +94,13 @@ var kindsOf = map[string]struct {
 	"linear":              {"minutes", pipeline.Algorithm{Linear: &pipeline.LinearRegression{Alpha: 0.001, L1Ratio: 0.2}}, nil, metric.Regression, "prediction float64"},
 }
 
+// searches are those of some of them.
+var searches = map[string][]pipeline.Dimension{
+	"boosting of 0 and 1":  {{Parameter: "learning_rate", Range: &pipeline.Range{Low: 0.01, High: 0.5, Log: true}}, {Parameter: "max_leaves", Range: &pipeline.Range{Low: 2, High: 16, Whole: true}}},
+	"forest of four texts": {{Parameter: "max_depth", Range: &pipeline.Range{Low: 2, High: 7, Whole: true}}, {Parameter: "class_weight", Choices: []json.RawMessage{json.RawMessage("null"), json.RawMessage(`{"balanced":true}`)}}},
+	"linear":               {{Parameter: "alpha", Range: &pipeline.Range{Low: 0.0001, High: 1, Log: true}}},
+}
+
 var targets = []string{"late", "answer", "mode", "code", "minutes", "day"}
 
 func declaredKind(name string) pipeline.Model {
@@ -100,6 +108,9 @@ func declaredKind(name string) pipeline.Model {
 	m := pipeline.Model{Name: "trip", Algorithm: k.algorithm, ID: "id", Target: k.target, Exclude: append([]string{}, k.exclude...),
 		Split: pipeline.Holdout{Test: 0.25, By: "person", Seed: 7}, Threshold: 0.5, Approval: "none"}
 	m.At.File = "pipelines/trip.star"
+	if space := searches[name]; space != nil {
+		m.Search = &pipeline.Search{Method: pipeline.RandomSearch, Trials: 3, Seed: 3, Folds: 3, Space: space}
+	}
 	for _, other := range targets {
 		if other != k.target {
 			m.Exclude = append(m.Exclude, other)
@@ -157,6 +168,7 @@ func TestEveryKindIsTheSameEverywhere(t *testing.T) {
 				t.Errorf("the kind is %s, its report's %s", v.Kind, want.Report.Kind)
 			}
 			checkReport(t, want.Report)
+			checkHeldOut(t, *want)
 			for kind, w := range warehouses {
 				compareScores(t, v, kind, w, k.columns)
 			}
@@ -169,6 +181,9 @@ func checkSame(t *testing.T, want, got model.Version, how string) {
 	want.SQL, got.SQL = "", "" // which has the order in it
 	if !bytes.Equal(want.Artifact, got.Artifact) {
 		t.Errorf("%s gives another artifact", how)
+	}
+	if !bytes.Equal(want.HeldOut, got.HeldOut) {
+		t.Errorf("%s gives other predictions of held-out rows", how)
 	}
 	if diff := cmp.Diff(parsed(t, want), parsed(t, got)); diff != "" {
 		t.Errorf("%s gives another version:\n%s", how, diff)
@@ -185,6 +200,30 @@ func parsed(t *testing.T, v model.Version) (out any) {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// checkHeldOut judges the kept predictions again.
+func checkHeldOut(t *testing.T, of mltrain.Trained) {
+	t.Helper()
+	kept, err := heldout.Decode(of.Version.HeldOut)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := int64(len(kept.Keys)); n != of.Report.Rows || kept.All != n || kept.Kind != of.Report.Kind {
+		t.Errorf("%d of %d held-out rows are kept, of a %s model", n, of.Report.Rows, kept.Kind)
+	}
+	c, err := heldout.Compare(t.Context(), kept, kept, of.Report.Threshold, of.Report.Threshold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Groups != of.Report.Intervals.Groups || len(c.Metrics) < 4 {
+		t.Errorf("%+v", c)
+	}
+	for _, m := range c.Metrics {
+		if reported, _ := of.Report.Value(m.Metric); m.A != reported || m.B != reported || m.Low != 0 || m.High != 0 {
+			t.Errorf("the report has %v: %+v", reported, m)
+		}
+	}
 }
 
 // compareScores scores the unknown rows both ways. Numbers agree within 1e-12; a class may differ where two are as likely.

@@ -22,13 +22,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
+	"damson/internal/search"
 	"damson/internal/sqltext"
 )
 
@@ -39,22 +42,25 @@ type Source interface {
 
 // Options say how to compute. What is learned does not depend on them.
 type Options struct {
-	Warnings []diag.Finding // what is known against the rows already; the report has them, too
-	Threads  int            // 0 = all processors
-	Memory   int64          // bytes that the rows may take; 0 = no bound
-	Progress func(Progress) // called now and then, never from two goroutines at once; may be nil
+	Warnings []diag.Finding   // what is known against the rows already; the report has them, too
+	Threads  int              // 0 = all processors
+	Memory   int64            // bytes that the rows may take; 0 = no bound
+	Progress func(Progress)   // called now and then, never from two goroutines at once; may be nil
+	Now      func() time.Time // times the trials of a search; nil = they are not timed
 }
 
 // Progress is how far a training is.
 type Progress struct {
 	Stage string `json:"stage"` // one of the Stage constants
 	Done  int64  `json:"done"`
-	Total int64  `json:"total"` // 0 = not known
+	Total int64  `json:"total"`          // 0 = not known
+	Note  string `json:"note,omitempty"` // what has come out, for people
 }
 
 // Stages of a training, in their order. An algorithm that has trees counts those, cross-validation those of all folds.
 const (
 	StageRead     = "read rows"
+	StageSearch   = "search parameters"
 	StageTrees    = "grow trees"
 	StageFit      = "fit"
 	StageLeaks    = "look for leaks"
@@ -76,6 +82,7 @@ const (
 	streamFolds
 	streamPermutation
 	streamAside
+	streamSearch
 )
 
 // maxLevels is how many different texts a feature may hold.
@@ -102,6 +109,9 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if err := t.lookForLeaks(ctx, test); err != nil {
 		return nil, err
 	}
+	if err := t.search(ctx, train); err != nil {
+		return nil, err
+	}
 	p, err := t.learn(ctx, train)
 	if err != nil {
 		return nil, err
@@ -124,7 +134,7 @@ func checkModel(m pipeline.Model) (algorithm, error) {
 		return own, diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
 			Fix: "Add algorithm = random_forest()."}
 	}
-	if err := own.check(m); err != nil {
+	if err := checkParameters(own, m); err != nil {
 		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.name, m.Name, err), "Change the parameter.")
 	}
 	if m.ID == "" || m.Target == "" {
@@ -154,7 +164,9 @@ type training struct {
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
 	at        diag.Pos             // of the query
 	warnings  []diag.Finding
-	isNumber  bool // the target is a number, though the algorithm learns classes as well
+	isNumber  bool          // the target is a number, though the algorithm learns classes as well
+	trials    *search.Table // nil = nothing was searched
+	kept      heldout.Rows  // predictions of held-out rows
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.
@@ -174,7 +186,7 @@ func (t *training) warn(summary, detail, fix string) {
 
 func (t *training) progress(stage string, done, total int64) {
 	if t.options.Progress != nil {
-		t.options.Progress(Progress{stage, done, total})
+		t.options.Progress(Progress{Stage: stage, Done: done, Total: total})
 	}
 }
 
@@ -384,7 +396,7 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 	v := model.Version{
 		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
 		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-		Report: judged, Reference: reference, Artifact: p.Encode(),
+		Report: judged, Reference: reference, Search: t.trials.Encode(), Artifact: p.Encode(), HeldOut: t.kept.Encode(),
 	}
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts

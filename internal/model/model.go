@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Version is one trained model. Only State changes after it was registered.
+// Version is one trained model. Only State and Aliases change after it was registered.
 type Version struct {
 	Model       string          `json:"model"`
 	Number      int             `json:"version"` // from 1, given by the store
 	State       State           `json:"state"`
+	Aliases     []string        `json:"aliases,omitempty"` // its names, which are kept apart from the version
 	Created     time.Time       `json:"created"`
 	RunID       string          `json:"run_id,omitempty"`
 	Why         string          `json:"why"`                   // why it was trained
@@ -25,6 +26,7 @@ type Version struct {
 	// Levels are the texts that each feature of texts held, sorted: the artifact has their places.
 	Levels    map[string][]string `json:"levels,omitempty"`
 	Reference json.RawMessage     `json:"reference,omitempty"` // what the training rows looked like, a metric.Reference
+	Search    json.RawMessage     `json:"search,omitempty"`    // the trials by which Spec's parameters were found, a search.Table
 
 	Rows        int64           `json:"rows"`   // it was trained on
 	Data        string          `json:"data"`   // fingerprint of the training rows
@@ -33,6 +35,7 @@ type Version struct {
 	Report      json.RawMessage `json:"report"` // the evaluation, a metric.Report
 	Gates       []Gate          `json:"gates"`  // as they were judged
 	Artifact    []byte          `json:"-"`      // what was learned, encoded as its algorithm does
+	HeldOut     []byte          `json:"-"`      // predictions of held-out rows, heldout.Rows encoded; the store gives them apart
 	DecidedBy   string          `json:"decided_by,omitempty"`
 	DecidedWhy  string          `json:"decided_why,omitempty"`
 	DecidedTime time.Time       `json:"decided,omitzero"`

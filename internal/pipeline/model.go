@@ -6,9 +6,10 @@ import "damson/internal/diag"
 type Model struct {
 	Name string `json:"name"`
 	Algorithm
-	ID        string   `json:"id"`      // column that names a row
-	Target    string   `json:"target"`  // column to predict
-	Exclude   []string `json:"exclude"` // columns that are neither features nor ID nor Target
+	Search    *Search  `json:"search,omitempty"` // for parameters of the algorithm, which then has the first of their values
+	ID        string   `json:"id"`               // column that names a row
+	Target    string   `json:"target"`           // column to predict
+	Exclude   []string `json:"exclude"`          // columns that are neither features nor ID nor Target
 	Split     Holdout  `json:"split"`
 	Folds     *Folds   `json:"cross_validation,omitempty"`
 	Segment   string   `json:"segment,omitempty"` // column whose equal values are also judged as one, by mean probability

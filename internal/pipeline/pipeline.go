@@ -295,11 +295,12 @@ type Retrain struct {
 
 // Score writes a model's predictions for the rows of a table or of a SQL file.
 type Score struct {
-	Model  string   `json:"model"`
-	Source string   `json:"source"`
-	File   string   `json:"file,omitempty"`
-	Keep   []string `json:"keep,omitempty"` // further columns of the source to carry into the target
-	Target Target   `json:"target"`
+	Model   string   `json:"model"`
+	Version string   `json:"version,omitempty"` // a number or an alias; "" = the champion
+	Source  string   `json:"source"`
+	File    string   `json:"file,omitempty"`
+	Keep    []string `json:"keep,omitempty"` // further columns of the source to carry into the target
+	Target  Target   `json:"target"`
 }
 
 // Features computes features of time series: the rows of a table or of a SQL file with equal ID, ordered by Sort, are a

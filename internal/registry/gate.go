@@ -19,7 +19,8 @@ import (
 //	sum   = ["-"] term { ("+" | "-") term }
 //	term  = number | "champion." metric
 //
-// Metrics are those that metric.Known knows. "auc >= 0.85", "log_loss < champion.log_loss + 0.02".
+// Metrics are those that metric.Known knows. "auc >= 0.85", "log_loss < champion.log_loss + 0.02". On the left side "paired."
+// stands for what the version has more than the champion on the rows that both held out: "paired.auc.low >= -0.01".
 type Gate struct {
 	Expr   string
 	metric string
@@ -38,7 +39,7 @@ type term struct {
 func ParseGate(text string) (Gate, error) {
 	p := &gateParser{text: text, words: gateWords(text)}
 	g := Gate{Expr: strings.TrimSpace(text), metric: p.take()}
-	if err := p.checkMetric(g.metric); err != nil {
+	if err := p.checkLeft(g.metric); err != nil {
 		return Gate{}, err
 	}
 	switch g.op = p.take(); g.op {
@@ -80,6 +81,26 @@ func (p *gateParser) take() string {
 func (p *gateParser) fail(why string) error {
 	return diag.Finding{Summary: "Bad gate", Detail: fmt.Sprintf("In the gate %q, %s.", p.text, why),
 		Fix: `Write a metric, >=, >, <= or <, and a number or the champion's metric: "auc >= 0.85", "auc >= champion.auc - 0.01".`}
+}
+
+// checkLeft judges what is compared.
+func (p *gateParser) checkLeft(name string) error {
+	of, paired := strings.CutPrefix(name, pairedPrefix)
+	if !paired {
+		return p.checkMetric(name)
+	}
+	var names []string
+	for _, k := range []metric.Kind{metric.Binary, metric.Multiclass, metric.Regression} {
+		names = append(names, metric.PairedNames(k)...)
+	}
+	if slices.Contains(names, of) {
+		return nil
+	}
+	fix := diag.DidYouMean(of, names)
+	if fix == "" {
+		fix = "Take for example paired.auc, or an end of its interval: paired.auc.low."
+	}
+	return diag.Finding{Summary: "Unknown metric", Detail: fmt.Sprintf("The gate %q compares %q, which no comparison on shared rows has.", p.text, name), Fix: fix}
 }
 
 func (p *gateParser) checkMetric(name string) error {
@@ -166,15 +187,19 @@ func isWord(c byte) bool {
 // Judge compares a report with the gate. champion is the present champion's report, nil when there is none: then a gate
 // that compares with it passes. A metric that a report does not have fails the gate.
 func (g Gate) Judge(report metric.Report, champion *metric.Report) model.Gate {
-	out := model.Gate{Expr: g.Expr}
 	value, ok := report.Value(g.metric)
 	if !ok {
-		out.Detail = g.metric + " is not known: " + whyUnknown(report, g.metric)
-		return out
+		return model.Gate{Expr: g.Expr, Detail: g.metric + " is not known: " + whyUnknown(report, g.metric)}
 	}
+	return g.judge(value, champion)
+}
+
+// judge compares a value with the gate's right side.
+func (g Gate) judge(value float64, champion *metric.Report) model.Gate {
+	out := model.Gate{Expr: g.Expr}
 	bound, parts := 0.0, ""
 	for i, t := range g.right {
-		number, name := t.number, ""
+		number, name, ok := t.number, "", false
 		if t.metric != "" {
 			if champion == nil {
 				out.Passed, out.Detail = true, fmt.Sprintf("%s is %s; there is no champion to compare with", g.metric, figure(value))

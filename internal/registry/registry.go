@@ -11,6 +11,7 @@
 //  3. A version becomes champion without a person only when every gate passed and the model asks for no approval.
 //  4. A version that Register makes champion was judged by the champion that it replaces.
 //  5. Registering what one run trained, once more after a crash, makes no second version.
+//  6. An alias names one version of its model, which is not rejected; who moved it, why and when is kept for ever.
 //
 // The package neither trains nor scores, and never deletes a version.
 package registry
@@ -24,6 +25,7 @@ import (
 
 	"damson/internal/clock"
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
@@ -70,7 +72,7 @@ func (r *Registry) Register(ctx context.Context, m pipeline.Model, v model.Versi
 			}
 			return &Outcome{*stored, stored.DecidedWhy, previous}, nil
 		}
-		if v.Gates, err = judge(m, report, champion); err != nil {
+		if v.Gates, err = r.judge(ctx, m, v, report, champion); err != nil {
 			return nil, err
 		}
 		v.State, v.Created = model.Champion, r.clock.Now()
@@ -106,7 +108,7 @@ func (r *Registry) find(ctx context.Context, v model.Version) (*model.Version, e
 }
 
 // judge evaluates the model's gates.
-func judge(m pipeline.Model, report metric.Report, champion *model.Version) ([]model.Gate, error) {
+func (r *Registry) judge(ctx context.Context, m pipeline.Model, v model.Version, report metric.Report, champion *model.Version) ([]model.Gate, error) {
 	var best *metric.Report
 	if champion != nil {
 		best = new(metric.Report)
@@ -114,15 +116,34 @@ func judge(m pipeline.Model, report metric.Report, champion *model.Version) ([]m
 			return nil, fmt.Errorf("read the report of version %d of model %s: %w", champion.Number, champion.Model, err)
 		}
 	}
-	judged := make([]model.Gate, 0, len(m.Gates))
-	for _, text := range m.Gates {
-		g, err := ParseGate(text)
-		if err != nil {
+	gates, paired := make([]Gate, len(m.Gates)), false
+	for i, text := range m.Gates {
+		var err error
+		if gates[i], err = ParseGate(text); err != nil {
 			f := diag.AsFinding("Bad gate", err)
 			f.At = m.At
 			return nil, f
 		}
-		judged = append(judged, g.Judge(report, best))
+		paired = paired || gates[i].Paired()
+	}
+	var shared *heldout.Comparison
+	var why string
+	if paired && champion != nil {
+		old, err := r.withHeldOut(ctx, *champion)
+		if err != nil {
+			return nil, err
+		}
+		if shared, why, err = r.pair(ctx, v, old, report, *best); err != nil {
+			return nil, err
+		}
+	}
+	judged := make([]model.Gate, len(gates))
+	for i, g := range gates {
+		if g.Paired() {
+			judged[i] = g.judgePaired(shared, why, best)
+		} else {
+			judged[i] = g.Judge(report, best)
+		}
 	}
 	return judged, nil
 }
@@ -177,7 +198,7 @@ func (r *Registry) List(ctx context.Context, name string) ([]model.Version, erro
 	if name != "" && len(versions) == 0 {
 		return nil, r.unknownModel(ctx, name)
 	}
-	return versions, nil
+	return versions, r.addAliases(ctx, name, versions)
 }
 
 // Newest gives the version that was registered last, without its artifact; nil when the model has none.
@@ -199,7 +220,8 @@ func (r *Registry) Show(ctx context.Context, name string, number int) (*model.Ve
 		return nil, fmt.Errorf("read version %d of model %s: %w", number, name, err)
 	}
 	if v != nil {
-		return v, nil
+		one := []model.Version{*v}
+		return &one[0], r.addAliases(ctx, name, one)
 	}
 	versions, err := r.List(ctx, name)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"damson/internal/clock"
 	"damson/internal/diag"
+	"damson/internal/heldout"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
@@ -25,6 +26,7 @@ import (
 // memory is a registry.Store for tests.
 type memory struct {
 	versions []model.Version
+	aliases  []model.Alias
 	meddle   func() // what somebody else does before a version moves
 }
 
@@ -73,6 +75,25 @@ func (m *memory) Version(_ context.Context, name string, number int) (*model.Ver
 		}
 	}
 	return nil, nil
+}
+
+func (m *memory) HeldOut(ctx context.Context, name string, number int) ([]byte, error) {
+	v, err := m.Version(ctx, name, number)
+	return v.HeldOut, err
+}
+
+func (m *memory) MoveAlias(_ context.Context, a model.Alias) (before int, err error) {
+	for _, old := range m.aliases {
+		if old.Model == a.Model && old.Name == a.Name {
+			before = old.Number
+		}
+	}
+	m.aliases = append(m.aliases, a)
+	return before, nil
+}
+
+func (m *memory) AliasMoves(_ context.Context, name string) ([]model.Alias, error) {
+	return slices.DeleteFunc(slices.Clone(m.aliases), func(a model.Alias) bool { return name != "" && a.Model != name }), nil
 }
 
 func (m *memory) MoveVersion(_ context.Context, move model.Move) (bool, error) {
@@ -373,5 +394,180 @@ func TestCompareSetsMetricsSideBySide(t *testing.T) {
 	}
 	if got.SameData || !slices.Equal(got.Features, []string{"+speed"}) || !slices.Equal(got.Spec, []string{"random_forest.trees: 20 → 50"}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAliasesNameVersions(t *testing.T) {
+	t.Parallel()
+	ctx, d := context.Background(), registry.Decision{By: "ada", Why: "looks better"}
+	w := newWorld()
+	for _, auc := range []float64{0.7, 0.8, 0.9} {
+		w.register(t, auc)
+	}
+	set := func(alias string, number, before int) {
+		t.Helper()
+		if got, err := w.SetAlias(ctx, "walk", alias, number, d); err != nil || got != before {
+			t.Errorf("%s named %d before: %v", alias, got, err)
+		}
+	}
+	set("challenger", 1, 0)
+	set("challenger", 2, 1)
+	set("shadow", 2, 0)
+	for text, want := range map[string]int{"challenger": 2, "champion": 0, "": 0, "v1": 1, "3": 3} {
+		ref, err := model.ParseReference(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.Resolve(ctx, "walk", ref); err != nil || got != want {
+			t.Errorf("%q is version %d: %v", text, got, err)
+		}
+		if want == 0 {
+			want = 3
+		}
+		if v, err := w.Scoring(ctx, "walk", ref); err != nil || v.Number != want {
+			t.Errorf("%q scores by %v: %v", text, v, err)
+		}
+	}
+	v, err := w.Show(ctx, "walk", 2)
+	if err != nil || !slices.Equal(v.Aliases, []string{"challenger", "shadow"}) {
+		t.Errorf("version 2 is called %v: %v", v.Aliases, err)
+	}
+	if before, err := w.RemoveAlias(ctx, "walk", "shadow", d); err != nil || before != 2 {
+		t.Errorf("%d, %v", before, err)
+	}
+	all, err := w.List(ctx, "")
+	if err != nil || len(all[0].Aliases)+len(all[2].Aliases) != 0 || !slices.Equal(all[1].Aliases, []string{"challenger"}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	moves, err := w.Aliases(ctx, "walk", true)
+	if err != nil || len(moves) != 4 || moves[3].Number != 0 || moves[1].By != "ada" || moves[1].Why != "looks better" || !moves[1].At.After(moves[0].At) {
+		t.Errorf("%+v, %v", moves, err)
+	}
+	if _, err := w.Reject(ctx, "walk", 1, d); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Scoring(ctx, "walk", model.Reference{Number: 1})
+	wantError(t, err, "cannot be used to score", "is rejected")
+	if v, err := w.Scoring(ctx, "walk", model.Reference{Alias: "shadow"}); v != nil || err != nil {
+		t.Errorf("an alias that was taken away scores by %v, %v", v, err)
+	}
+}
+
+func TestBadAliases(t *testing.T) {
+	t.Parallel()
+	ctx, d := context.Background(), registry.Decision{By: "ada"}
+	w := newWorld()
+	w.register(t, 0.9)
+	for alias, want := range map[string]string{"champion": "names the state", "rejected": "names the state", "v3": "is a version number", "12": "is a version number", "Blue": "small letters", "a b": "small letters", "": "small letters"} {
+		_, err := w.SetAlias(ctx, "walk", alias, 1, d)
+		wantError(t, err, want)
+	}
+	_, err := w.SetAlias(ctx, "walk", "challenger", 7, d)
+	wantError(t, err, "no version 7")
+	_, err = w.SetAlias(ctx, "wakl", "challenger", 1, d)
+	wantError(t, err, `Did you mean "walk"?`)
+	_, err = w.SetAlias(ctx, "walk", "challenger", 1, registry.Decision{})
+	wantError(t, err, "Nobody decided")
+	if _, err := w.SetAlias(ctx, "walk", "challenger", 1, d); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Resolve(ctx, "walk", model.Reference{Alias: "chalenger"})
+	wantError(t, err, `has no alias "chalenger"`, `Did you mean "challenger"?`)
+	_, err = w.RemoveAlias(ctx, "walk", "shadow", d)
+	wantError(t, err, `has no alias "shadow"`, "damson model alias set walk shadow VERSION")
+	for _, text := range []string{"0", "v0", "99999999999999999999", "A", "retired"} {
+		_, err := model.ParseReference(text)
+		wantError(t, err, "Unreadable version", "damson model list")
+	}
+}
+
+// shared are held-out rows of two classes in groups of two; the first ones are predicted wrong.
+func shared(wrong int) heldout.Rows {
+	r := heldout.Rows{Kind: metric.Binary, Classes: []string{"0", "1"}, All: 40, Outputs: make([][]float64, 1)}
+	for i := range 40 {
+		target, p := float64(i%2), 0.2+0.6*float64(i%2)
+		if i < wrong {
+			p = 1 - p
+		}
+		r.Keys, r.Groups, r.Targets, r.Outputs[0] = append(r.Keys, uint64(i)), append(r.Groups, uint64(i/2)), append(r.Targets, target), append(r.Outputs[0], p)
+	}
+	return r
+}
+
+func TestGatesOnSharedRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld("paired.accuracy.low >= 0", "paired.log_loss <= 0.1")
+	add := func(run string, rows *heldout.Rows) []model.Gate {
+		t.Helper()
+		v, report := trained(0.9)
+		report.Threshold, v.RunID = 0.5, run
+		v.Report, _ = json.Marshal(report)
+		if rows != nil {
+			v.HeldOut = rows.Encode()
+		}
+		got, err := w.Register(context.Background(), w.model, v, report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Version.Gates
+	}
+	check := func(g model.Gate, passed bool, detail string) {
+		t.Helper()
+		if g.Passed != passed || !strings.Contains(g.Detail, detail) {
+			t.Errorf("%s: passed %v, %s", g.Expr, g.Passed, g.Detail)
+		}
+	}
+	many, few := shared(12), shared(2)
+	check(add("1", &many)[0], true, "there is no champion to compare with")
+	better := add("2", &few)
+	check(better[0], true, "paired.accuracy.low is 0.05")
+	check(better[0], true, "above 0, on 40 rows of 20 groups that both held out")
+	worse := add("3", &many)
+	check(worse[0], false, "below 0")
+	check(worse[1], false, "above 0.1, on 40 rows")
+	check(add("4", nil)[0], false, "paired.accuracy.low is not known: the new version keeps no predictions of held-out rows")
+	none := shared(0)
+	for i := range none.Keys {
+		none.Keys[i] += 1000
+	}
+	check(add("5", &none)[0], false, "the 0 held-out rows of 0 groups that both have do not define it")
+	if w.states() != "1 retired, 2 champion, 3 candidate, 4 candidate, 5 candidate" {
+		t.Error(w.states())
+	}
+}
+
+func TestCompareOnTheSameRows(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld()
+	w.register(t, 0.8)
+	add := func(auc float64, rows heldout.Rows) int {
+		v, report := trained(auc)
+		report.Threshold = 0.5
+		v.Report, _ = json.Marshal(report)
+		v.HeldOut = rows.Encode()
+		got, err := w.Register(ctx, w.model, v, report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Version.Number
+	}
+	rows := heldout.Rows{Kind: metric.Binary, Classes: []string{"0", "1"}, All: 3, Keys: []uint64{1, 2, 3}, Targets: []float64{0, 1, 1}, Outputs: [][]float64{{0.2, 0.7, 0.1}}}
+	a := add(0.9, rows)
+	rows.Outputs = [][]float64{{0.6, 0.9, 0.3}}
+	b := add(0.91, rows)
+	c, err := w.Compare(ctx, "walk", a, b)
+	if err != nil || c.Unpaired != "" || c.Paired.Rows != 3 || c.Paired.Agreement.OnlyA != 1 || c.Paired.Agreement.OnlyB != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = w.Compare(ctx, "walk", a, 1); err != nil || c.Paired != nil || c.Unpaired != "version 1 keeps no predictions of held-out rows; older versions did not" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = w.Compare(ctx, "walk", a, a); err != nil || c.Paired != nil || c.Unpaired != "they are one version" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	rows.Classes = []string{"no", "yes"}
+	if c, err = w.Compare(ctx, "walk", a, add(0.92, rows)); err != nil || c.Paired != nil || !strings.Contains(c.Unpaired, "different classes") {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -21,4 +21,16 @@ type Store interface {
 	// begins in, or another version is champion than it says, nothing changes and moved is false. A version that does not
 	// exist is an error.
 	MoveVersion(ctx context.Context, m model.Move) (moved bool, err error)
+	// HeldOut gives a version's predictions of held-out rows, which Version leaves out; nil when it has none.
+	HeldOut(ctx context.Context, name string, number int) ([]byte, error)
+	Aliases
+}
+
+// Aliases keeps the names that people give versions.
+type Aliases interface {
+	// MoveAlias gives an alias to a version, and says which one it named before; 0 = none. Number 0 takes it away. A version
+	// that does not exist or is rejected is an error, as is MoveVersion of one that has an alias to Rejected.
+	MoveAlias(ctx context.Context, a model.Alias) (before int, err error)
+	// AliasMoves lists the moves of a model's aliases, or with name "" those of all models, oldest first.
+	AliasMoves(ctx context.Context, name string) ([]model.Alias, error)
 }

@@ -200,12 +200,12 @@ func (l *leader) advanceBackfills(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case len(part) == 0 && b.lane.Idle():
+		case len(part) == 0 && b.lane.Idle() && !l.loop.DrivesWithin(b.Pipeline, b.From, b.To):
 			if err := l.endBackfill(ctx, b); err != nil {
 				return err
 			}
 			continue
-		case len(part) == 0:
+		case len(part) == 0: // something of its dates is under way, be it in another lane
 			continue
 		}
 		plan := engine.Plan{Pipeline: b.track.pipeline, Intervals: part, Tasks: b.Tasks, Rerun: b.Rerun, Trigger: "backfill", Batch: b.Batch}

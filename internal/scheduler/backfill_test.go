@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,30 @@ func TestBackfillLetsSchedulesGoFirst(t *testing.T) {
 		if n := len(h.runs(store.RunFilter{States: []run.State{run.Success}})); n != 16 {
 			t.Errorf("%d runs", n)
 		}
+	}, p)
+}
+
+// TestBackfillWaitsForItsDates: a run of its dates that somebody asked for is left to itself, and counts in the end.
+func TestBackfillWaitsForItsDates(t *testing.T) {
+	p := daily("fetch")
+	p.Start = day(16)
+	inHouse(t, func(h *house) {
+		h.act(func(ctx context.Context, w engine.Work) (engine.Outcome, error) {
+			if w.Start.Day() == 3 {
+				return engine.Outcome{}, errors.Join(shifted{}.Sleep(ctx, time.Minute), errors.New("no such file"))
+			}
+			return engine.Outcome{}, nil
+		})
+		h.serve(scheduler.Options{ID: "a", Parallel: 3})
+		h.ask(now(3))
+		h.becomes(id(3), "fetch", run.Running)
+		b := h.ask(wish(2, 3, engine.RerunNone)).Backfill
+		h.until("its own run", func() bool { return h.state(id(2)) == run.Success })
+		h.becomes(id(3), "fetch", run.Running)
+		if state := h.backfill(b).State; state != scheduler.BackfillOpen {
+			t.Errorf("the backfill is %s while a run of its dates is under way", state)
+		}
+		h.ends(b, scheduler.BackfillFailed)
 	}, p)
 }
 

@@ -87,6 +87,23 @@ var migrations = [][]string{
 		`CREATE UNIQUE INDEX versions_champion ON versions (model) WHERE state = 'champion'`,
 	},
 	serviceTables,
+	versionTables,
+}
+
+// versionTables are what versions have besides: the names that people give them, of which every move is there and the last one counts
+// (number 0 takes an alias away); and predictions of held-out rows, NULL in versions from before.
+var versionTables = []string{
+	`CREATE TABLE aliases (
+		id     SERIAL_KEY,
+		model  TEXT NOT NULL,
+		name   TEXT NOT NULL,
+		number BIGINT NOT NULL,
+		set_by TEXT NOT NULL,
+		why    TEXT NOT NULL,
+		at     BIGINT NOT NULL
+	)`,
+	`CREATE INDEX aliases_name ON aliases (model, name, id)`,
+	`ALTER TABLE versions ADD COLUMN held_out BYTES`,
 }
 
 // serviceTables are what processes that share a store tell each other and what a scheduler remembers. Truth values are 0

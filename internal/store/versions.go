@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"damson/internal/diag"
 	"damson/internal/model"
 )
 
-// versionColumns are a version without its artifact. The body is the version as JSON; what MoveVersion changes stands in
+// versionColumns are a version without its artifact and its predictions. The body is the version as JSON; what MoveVersion changes stands in
 // columns of its own, which count.
 const versionColumns = `model, number, state, body, decided_by, decided_why, decided_time`
 
@@ -35,9 +36,9 @@ func (s *Store) AddVersion(ctx context.Context, v model.Version, champion int) (
 		if err != nil {
 			return fmt.Errorf("writing version %d of model %s as JSON: %w", v.Number, v.Model, err)
 		}
-		_, err = ses.exec(`INSERT INTO versions (model, number, state, created, body, decided_by, decided_why, decided_time, artifact)
-			VALUES (?,?,?,?,?,?,?,?,?)`, v.Model, v.Number, string(v.State), v.Created.UnixMicro(), string(body),
-			v.DecidedBy, v.DecidedWhy, micros(v.DecidedTime), v.Artifact)
+		_, err = ses.exec(`INSERT INTO versions (model, number, state, created, body, decided_by, decided_why, decided_time, artifact, held_out)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`, v.Model, v.Number, string(v.State), v.Created.UnixMicro(), string(body),
+			v.DecidedBy, v.DecidedWhy, micros(v.DecidedTime), v.Artifact, v.HeldOut)
 		if err != nil {
 			return fmt.Errorf("adding version %d of model %s: %w", v.Number, v.Model, err)
 		}
@@ -89,6 +90,16 @@ func (s *Store) Version(ctx context.Context, name string, number int) (*model.Ve
 	return &versions[0], nil
 }
 
+// HeldOut gives a version's predictions of held-out rows, nil when it has none.
+func (s *Store) HeldOut(ctx context.Context, name string, number int) ([]byte, error) {
+	var rows []byte
+	err := s.db.Reader().QueryRowContext(ctx, s.rebind(`SELECT held_out FROM versions WHERE model = ? AND number = ?`), name, number).Scan(&rows)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("reading the held-out rows of version %d of model %s: %w", number, name, s.db.Explain(err))
+	}
+	return rows, nil
+}
+
 func (s *Store) versions(ctx context.Context, query string, args ...any) ([]model.Version, error) {
 	rows, err := s.db.Reader().QueryContext(ctx, s.rebind(query), args...)
 	if err != nil {
@@ -119,7 +130,7 @@ func (s *Store) versions(ctx context.Context, query string, args ...any) ([]mode
 
 // MoveVersion moves a version to a state and records who, why and when. A move to Champion retires the present champion in the
 // same transaction. When the version is not in the state that the move begins in, or another version is champion than it
-// says, nothing changes and moved is false.
+// says, nothing changes and moved is false. A version that an alias names is not rejected.
 func (s *Store) MoveVersion(ctx context.Context, m model.Move) (moved bool, err error) {
 	err = s.write(ctx, func(ses *session) error {
 		moved = false
@@ -137,6 +148,11 @@ func (s *Store) MoveVersion(ctx context.Context, m model.Move) (moved bool, err 
 		}
 		if fits == 0 {
 			return nil
+		}
+		if m.To == model.Rejected {
+			if err := ses.refuseNamed(m.Model, m.Number); err != nil {
+				return err
+			}
 		}
 		if m.To == model.Champion {
 			if replaced, err := ses.replaceChampion(m.Model, m.Champion); err != nil || !replaced {

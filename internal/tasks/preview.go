@@ -160,7 +160,11 @@ func heading(t *pipeline.Task, r run.Run) string {
 	case pipeline.TrainTask:
 		return fmt.Sprintf("-- the rows that model %s is trained on\n", t.Train.Model)
 	case pipeline.ScoreTask:
-		what = fmt.Sprintf("-- the rows that the champion of model %s scores, ", t.Score.Model)
+		which := "champion"
+		if t.Score.Version != "" {
+			which = "version " + t.Score.Version
+		}
+		what = fmt.Sprintf("-- the rows that the %s of model %s scores, ", which, t.Score.Model)
 	case pipeline.FeaturesTask:
 		what = "-- the rows whose series become features, "
 	case pipeline.BranchTask:

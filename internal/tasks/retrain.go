@@ -10,6 +10,7 @@ import (
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/registry"
+	"damson/internal/search"
 	"damson/internal/sqltext"
 )
 
@@ -63,10 +64,15 @@ func encoded(m pipeline.Model) json.RawMessage {
 	return text
 }
 
-// specOf is a declaration without its place in a file and without what decides after the training.
+// specOf is a declaration without its place in a file, without what its search has found and without what decides after the
+// training.
 func specOf(text json.RawMessage) string {
 	var m pipeline.Model
 	if json.Unmarshal(text, &m) != nil {
+		return string(text)
+	}
+	m, err := search.Unsearched(m)
+	if err != nil {
 		return string(text)
 	}
 	m.At, m.Gates, m.Approval = pipeline.Model{}.At, nil, ""

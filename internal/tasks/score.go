@@ -15,7 +15,7 @@ import (
 	"damson/internal/warehouse/driver"
 )
 
-// scoreExecutor writes the champion's predictions.
+// scoreExecutor writes a version's predictions: the champion's, if its task names no other.
 type scoreExecutor struct{ *Shop }
 
 // scoreResult is what a scoring reports.
@@ -33,15 +33,21 @@ type driftResult struct {
 	Features []metric.FeatureDrift `json:"features"`
 }
 
-// Execute scores the rows of the source with the model's champion: as SQL in the warehouse, or, when the model is too large
-// for that, by streaming the rows through Go. Without a champion the task is skipped.
+// Execute scores the rows of the source with a version of the model: as SQL in the warehouse, or, when the model is too large
+// for that, by streaming the rows through Go. Without a champion, or an alias, the task is skipped.
 func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcome, error) {
 	score := *w.Task.Score
-	champion, err := e.Registry.Champion(ctx, score.Model)
+	ref, err := model.ParseReference(score.Version)
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	if champion == nil {
+	version, err := e.Registry.Scoring(ctx, score.Model, ref)
+	switch {
+	case err != nil:
+		return engine.Outcome{}, err
+	case version == nil && ref.Alias != "":
+		return engine.Outcome{Skip: fmt.Sprintf("model %[1]s has no alias %[2]s yet: give it to a version (damson model alias set %[1]s %[2]s VERSION), then run this task again", score.Model, ref.Alias)}, nil
+	case version == nil:
 		return engine.Outcome{Skip: fmt.Sprintf("model %s has no champion yet: train it, then run this task again", score.Model)}, nil
 	}
 	source, err := e.source(ctx, w)
@@ -52,19 +58,19 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	small, err := mltrain.ScoresInSQL(*champion)
+	small, err := mltrain.ScoresInSQL(*version)
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	drift := e.drift(ctx, w, *champion, source, columns)
+	drift := e.drift(ctx, w, *version, source, columns)
 	var outcome engine.Outcome
 	err = e.Warehouse.Do(ctx, w.Claims, func(tx *warehouse.Tx) (any, error) {
 		score := e.scoreInGo
 		if small {
 			score = e.scoreInSQL
 		}
-		all, each, err := score(ctx, tx, w, *champion, source, columns)
-		outcome = outcomeOf(w, all, each, func(rows written) any { return scoreResult{rows, champion.Model, champion.Number, drift} })
+		all, each, err := score(ctx, tx, w, *version, source, columns)
+		outcome = outcomeOf(w, all, each, func(rows written) any { return scoreResult{rows, version.Model, version.Number, drift} })
 		return recorded(outcome), err
 	})
 	return outcome, err

@@ -45,11 +45,14 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	limits := e.Project.Environment.Limits
 	stage := ""
 	trained, err := mltrain.Train(ctx, e.Warehouse, *m, source, mltrain.Options{
-		Threads: limits.Threads, Memory: limits.Memory, Warnings: e.Project.LabelLeaks(m.Name),
+		Threads: limits.Threads, Memory: limits.Memory, Warnings: e.Project.LabelLeaks(m.Name), Now: e.Clock.Now,
 		Progress: func(p mltrain.Progress) {
 			if p.Stage != stage {
 				stage = p.Stage
 				w.Log.Infof("%s", stage)
+			}
+			if p.Note != "" {
+				w.Log.Infof("%s", p.Note)
 			}
 		},
 	})

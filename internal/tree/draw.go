@@ -26,6 +26,9 @@ func (k Key) Less(other Key) bool {
 	return k.lo < other.lo
 }
 
+// Bits is the key as one number, in the order of Less.
+func (k Key) Bits() uint64 { return uint64(k.hi)<<28 | uint64(k.lo) }
+
 // modulus is the Mersenne prime 2³¹-1. With keys of 28 bits all products below stay under 2⁶⁰, in the reach of every
 // database's bigint.
 const modulus = 1<<31 - 1

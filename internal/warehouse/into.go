@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,11 +175,7 @@ func (in *into) prepareTable(ctx context.Context) error {
 	}
 	if have == nil {
 		in.written.Created = true
-		partitionBy, first := "", driver.Part{}
-		if in.part != nil && in.target.Storage.Native != "" {
-			partitionBy, first = in.part.column.Name, firstPart(in.target.Storage.Native, in.part.column, in.part.start)
-		}
-		return in.own(in.tx.createTable(ctx, in.name, in.columns, partitionBy, in.target.Storage, first))
+		return in.own(in.createTable(ctx))
 	}
 	d := compare(have, in.columns, in.names)
 	if d.none() {
@@ -195,6 +192,20 @@ func (in *into) prepareTable(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// createTable makes the table: cut by the database where that is declared, else with an index, where the database has any, by
+// which an interval's rows are found among those of all others.
+func (in *into) createTable(ctx context.Context) error {
+	partitionBy, first, storage := "", driver.Part{}, in.target.Storage
+	switch {
+	case in.part == nil:
+	case storage.Native != "":
+		partitionBy, first = in.part.column.Name, firstPart(storage.Native, in.part.column, in.part.start)
+	case !slices.ContainsFunc(storage.Indexes, func(columns []string) bool { return columns[0] == in.part.column.Name }):
+		storage.Indexes = append([][]string{{in.part.column.Name}}, storage.Indexes...)
+	}
+	return in.tx.createTable(ctx, in.name, in.columns, partitionBy, storage, first)
 }
 
 func (in *into) write(ctx context.Context) error {

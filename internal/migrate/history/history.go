@@ -84,7 +84,12 @@ type Options struct {
 	Progress func(e migrate.Entry, i, n int, rows int64, d time.Duration)
 	// Applied is told of each migration that has been applied; nil drops it.
 	Applied func(r migrate.Row)
+	// Waiting is told, once, that another process holds the lock and has for Patience; nil drops it.
+	Waiting func()
 }
+
+// Patience is how long a lock is waited for in silence.
+const Patience = 2 * time.Second
 
 // History is the history of one warehouse.
 type History struct {
@@ -99,6 +104,9 @@ func New(w *warehouse.Warehouse, o Options) *History {
 	}
 	if o.Applied == nil {
 		o.Applied = func(migrate.Row) {}
+	}
+	if o.Waiting == nil {
+		o.Waiting = func() {}
 	}
 	return &History{w: w, o: o}
 }
@@ -164,16 +172,31 @@ func (h *History) locked(ctx context.Context, migrations []migrate.Migration, f 
 	if err := h.ensure(ctx); err != nil {
 		return err
 	}
+	got, have := false, h.tellWaiting(ctx)
+	defer have()
 	for {
-		got := false
 		err := h.underLock(ctx, migrations, func(tx *warehouse.Tx, entries []migrate.Entry) error {
 			got = true
+			have()
 			return f(tx, entries)
 		})
 		if e := (*driver.Error)(nil); got || !errors.As(err, &e) || e.Class != driver.Conflict || ctx.Err() != nil {
 			return err
 		}
 	}
+}
+
+// tellWaiting tells after a while that the lock is waited for, unless have is called before.
+func (h *History) tellWaiting(ctx context.Context) (have func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		if h.o.Clock.Sleep(ctx, Patience) == nil {
+			h.o.Waiting()
+		}
+	}()
+	return func() { cancel(); <-told }
 }
 
 // underLock does what locked does as long as warehouse.Do tries.

@@ -91,9 +91,18 @@ func (b *bench) history() *history.History { return b.told(nil) }
 
 // told gives a history that tells of its statements.
 func (b *bench) told(progress func(migrate.Entry, int, int, int64, time.Duration)) *history.History {
-	return history.New(b.w, history.Options{Kind: b.kind, By: "ada@mill", Clock: clock.System{}, Progress: progress,
-		Render: func(v migrate.Variant) (sqltext.Text, error) { return sqltext.Plain(v.File, v.Text), nil }})
+	return history.New(b.w, b.options(progress))
 }
+
+func (b *bench) options(progress func(migrate.Entry, int, int, int64, time.Duration)) history.Options {
+	return history.Options{Kind: b.kind, By: "ada@mill", Clock: clock.System{}, Progress: progress,
+		Render: func(v migrate.Variant) (sqltext.Text, error) { return sqltext.Plain(v.File, v.Text), nil }}
+}
+
+// hasty is a clock on which all waits are over at once.
+type hasty struct{ clock.System }
+
+func (hasty) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // migrations makes migrations V1__m1.sql and so on of these texts; "" is a number that is not there.
 func (b *bench) migrations(texts ...string) []migrate.Migration {
@@ -404,6 +413,8 @@ func TestLockIsWaitedFor(t *testing.T) {
 	b, others := newBench(t, "postgres", openPostgres(t, url)), newBench(t, "postgres", openPostgres(t, url))
 	b.mustUp(b.migrations("CREATE TABLE t (a bigint)"), "[1]")
 	migrations := b.migrations("CREATE TABLE t (a bigint)", "INSERT INTO t VALUES (2)")
+	o, told := b.options(nil), 0
+	o.Clock, o.Waiting = hasty{}, func() { told++ }
 	ended := make(chan error, 1)
 	waits := func() bool {
 		for others.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == "[[0]]" {
@@ -423,7 +434,7 @@ func TestLockIsWaitedFor(t *testing.T) {
 			_, err := tx.Exec(t.Context(), sqltext.Plain("test", "UPDATE damson.migrations_lock SET holder = 'another'"))
 			if round == 0 {
 				go func() {
-					_, err := b.history().Up(t.Context(), migrations, all)
+					_, err := history.New(b.w, o).Up(t.Context(), migrations, all)
 					ended <- err
 				}()
 			}
@@ -438,6 +449,9 @@ func TestLockIsWaitedFor(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("after losing %d times: %v", lost, err)
+	}
+	if told != 1 {
+		t.Errorf("that it waits was told %d times", told)
 	}
 	if got := b.ask("SELECT count(*) FROM t"); got != "[[1]]" {
 		t.Errorf("the table has %s rows", got)

@@ -21,8 +21,12 @@ const MinPriority = -1_000_000
 func (e *evaluation) predeclared() starlark.StringDict {
 	dict := starlark.StringDict{}
 	for name, fn := range map[string]builtinFunc{
-		"pipeline": e.declarePipeline, "model": e.declareModel, "random_forest": e.randomForest, "decision_tree": e.decisionTree, "gradient_boosting": e.gradientBoosting,
-		"logistic_regression": e.logisticRegression, "linear_regression": e.linearRegression,
+		"pipeline": e.declarePipeline, "model": e.declareModel,
+		"random_forest": e.learns("random_forest", (*call).randomForest), "decision_tree": e.learns("decision_tree", (*call).decisionTree),
+		"gradient_boosting":   e.learns("gradient_boosting", (*call).gradientBoosting),
+		"logistic_regression": e.learns("logistic_regression", (*call).logisticRegression),
+		"linear_regression":   e.learns("linear_regression", (*call).linearRegression),
+		"grid_search":         e.gridSearch, "random_search": e.randomSearch, "choice": e.oneOf, "integer": e.integerRange, "real": e.realRange,
 		"holdout": e.holdout, "cross_validation": e.crossValidation, "retrain": e.retrain, "chain": e.chain,
 		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,
 	} {

@@ -20,7 +20,8 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 	c := e.newCall(t, "model", args, kwargs, "name")
 	m := &pipeline.Model{At: c.at, Split: pipeline.Holdout{Test: 0.2}}
 	m.Name = c.plainName("name", "churn")
-	m.Algorithm = c.algorithm("algorithm")
+	learns := c.algorithm("algorithm")
+	m.Algorithm = learns.Algorithm
 	m.ID = c.column("id", "id", true)
 	m.Target = c.column("target", "label", true)
 	m.Exclude = c.columns("exclude", `["created_at"]`)
@@ -36,8 +37,10 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 	m.Threshold = c.real("threshold", 0.5, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 })
 	m.Gates = c.texts("gates", `["auc >= 0.85"]`)
 	m.Approval = c.choice("approval", "none", []string{"none", "required"})
+	m.Search = c.search("search", learns)
 	c.finish()
 	c.checkModel(m)
+	c.checkSearch(m)
 	e.models = append(e.models, m)
 	return &modelValue{model: m}, nil
 }
@@ -45,11 +48,30 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 // algorithms are the builtins that say how to learn.
 var algorithms = []string{"random_forest", "decision_tree", "gradient_boosting", "logistic_regression", "linear_regression"}
 
+// learning is an algorithm, with the first values of those parameters that are searched.
+type learning struct {
+	pipeline.Algorithm
+	space    []pipeline.Dimension
+	searched bool // parameters are, be it badly
+}
+
+// learns makes the function of pipeline files by which an algorithm is declared; read takes its parameters from a call.
+func (e *evaluation) learns(name string, read func(c *call) pipeline.Algorithm) builtinFunc {
+	return func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		c := e.newCall(t, name, args, kwargs)
+		spaces := c.takeSpaces()
+		own := learning{Algorithm: read(c), searched: len(spaces) > 0}
+		c.finish()
+		own.space = c.dimensions(spaces, own.Algorithm, read)
+		return &record{what: name, part: own}, nil
+	}
+}
+
 // algorithm reads how to learn.
-func (c *call) algorithm(key string) pipeline.Algorithm {
+func (c *call) algorithm(key string) learning {
 	v := c.value(key)
 	if r, ok := v.(*record); ok && slices.Contains(algorithms, r.what) {
-		return r.part.(pipeline.Algorithm)
+		return r.part.(learning)
 	}
 	calls := strings.Join(algorithms, "(…), ") + "(…)"
 	switch v := v.(type) {
@@ -66,7 +88,7 @@ func (c *call) algorithm(key string) pipeline.Algorithm {
 	default:
 		c.wrong(key, "one of "+calls, v, "random_forest()")
 	}
-	return pipeline.Algorithm{}
+	return learning{}
 }
 
 // checkModel judges the columns and gates of a model.
@@ -94,6 +116,15 @@ var metricName = regexp.MustCompile(`[\pL_][\pL\pN_.]*`)
 
 // checkGateKind refuses metrics that what the algorithm learns never has.
 func (c *call) checkGateKind(m *pipeline.Model, gate string) {
+	for _, name := range metricName.FindAllString(gate, -1) {
+		if c.foreignMetric(m, "gates", strings.TrimPrefix(strings.TrimPrefix(name, "champion."), "paired."), gate) {
+			return
+		}
+	}
+}
+
+// foreignMetric refuses a metric of another kind than the algorithm learns, and reports whether it did.
+func (c *call) foreignMetric(m *pipeline.Model, key, name, where string) bool {
 	var kinds []metric.Kind
 	switch {
 	case m.Linear != nil:
@@ -101,19 +132,16 @@ func (c *call) checkGateKind(m *pipeline.Model, gate string) {
 	case m.Logistic != nil:
 		kinds = []metric.Kind{metric.Binary, metric.Multiclass}
 	default:
-		return // the target decides
+		return false // the target decides
 	}
-	for _, name := range metricName.FindAllString(gate, -1) {
-		name = strings.TrimPrefix(name, "champion.")
-		has := slices.ContainsFunc(kinds, func(k metric.Kind) bool { return slices.Contains(metric.Names(k), name) })
-		ofClass := m.Linear == nil && !slices.Contains(metric.AllNames(), name)
-		if has || ofClass || !metric.Known(name) {
-			continue
-		}
-		c.report(c.place("gates"), "Metric of another kind", fmt.Sprintf("Take one of: %s.", strings.Join(metric.Names(kinds[0])[:8], ", ")),
-			"Model %s is a %s, which has no %s (%s).", m.Name, m.Algorithm.Name(), name, gate)
-		return
+	has := slices.ContainsFunc(kinds, func(k metric.Kind) bool { return slices.Contains(metric.Names(k), name) })
+	ofClass := m.Linear == nil && !slices.Contains(metric.AllNames(), name)
+	if has || ofClass || !metric.Known(name) {
+		return false
 	}
+	c.report(c.place(key), "Metric of another kind", fmt.Sprintf("Take one of: %s.", strings.Join(metric.Names(kinds[0])[:8], ", ")),
+		"Model %s is a %s, which has no %s (%s).", m.Name, m.Algorithm.Name(), name, where)
+	return true
 }
 
 // checkGateText judges a condition on metrics.
@@ -173,8 +201,7 @@ func (c *call) checkColumn(key, name string) {
 }
 
 // randomForest is random_forest(…).
-func (e *evaluation) randomForest(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "random_forest", args, kwargs)
+func (c *call) randomForest() pipeline.Algorithm {
 	f := pipeline.RandomForest{
 		Trees:            c.whole("trees", 100, 1, 100_000),
 		MaxDepth:         c.whole("max_depth", 8, 1, 100),
@@ -184,13 +211,11 @@ func (e *evaluation) randomForest(t *starlark.Thread, _ *starlark.Builtin, args 
 		Bins:             c.whole("bins", 32, 2, 255),
 		ClassWeight:      c.classWeight("class_weight"),
 	}
-	c.finish()
-	return &record{what: "random_forest", part: pipeline.Algorithm{Forest: &f}}, nil
+	return pipeline.Algorithm{Forest: &f}
 }
 
 // decisionTree is decision_tree(…).
-func (e *evaluation) decisionTree(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "decision_tree", args, kwargs)
+func (c *call) decisionTree() pipeline.Algorithm {
 	d := pipeline.DecisionTree{
 		MaxDepth:    c.whole("max_depth", 8, 1, 64),
 		MinSplit:    c.whole("min_split", 2, 2, math.MaxInt32),
@@ -200,8 +225,7 @@ func (e *evaluation) decisionTree(t *starlark.Thread, _ *starlark.Builtin, args 
 		Bins:        c.whole("bins", 255, 2, 255),
 		ClassWeight: c.classWeight("class_weight"),
 	}
-	c.finish()
-	return &record{what: "decision_tree", part: pipeline.Algorithm{Tree: &d}}, nil
+	return pipeline.Algorithm{Tree: &d}
 }
 
 const notNegative = "a number from 0 up"
@@ -209,8 +233,7 @@ const notNegative = "a number from 0 up"
 func isNotNegative(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
 
 // gradientBoosting is gradient_boosting(…).
-func (e *evaluation) gradientBoosting(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "gradient_boosting", args, kwargs)
+func (c *call) gradientBoosting() pipeline.Algorithm {
 	const some = "a number above 0, up to 1"
 	isShare := func(v float64) bool { return v > 0 && v <= 1 }
 	b := pipeline.GradientBoosting{
@@ -229,13 +252,11 @@ func (e *evaluation) gradientBoosting(t *starlark.Thread, _ *starlark.Builtin, a
 		SetAside:      c.real("set_aside", 0.1, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 }),
 		ClassWeight:   c.classWeight("class_weight"),
 	}
-	c.finish()
-	return &record{what: "gradient_boosting", part: pipeline.Algorithm{Boosting: &b}}, nil
+	return pipeline.Algorithm{Boosting: &b}
 }
 
 // logisticRegression is logistic_regression(…).
-func (e *evaluation) logisticRegression(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "logistic_regression", args, kwargs)
+func (c *call) logisticRegression() pipeline.Algorithm {
 	l := pipeline.LogisticRegression{
 		C:           c.real("C", 1, `a number above 0, or float("inf") for no penalty`, func(v float64) bool { return v >= 1e-9 }),
 		L1Ratio:     c.l1Ratio(),
@@ -245,20 +266,17 @@ func (e *evaluation) logisticRegression(t *starlark.Thread, _ *starlark.Builtin,
 	if math.IsInf(l.C, 1) {
 		l.C = 0
 	}
-	c.finish()
-	return &record{what: "logistic_regression", part: pipeline.Algorithm{Logistic: &l}}, nil
+	return pipeline.Algorithm{Logistic: &l}
 }
 
 // linearRegression is linear_regression(…).
-func (e *evaluation) linearRegression(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	c := e.newCall(t, "linear_regression", args, kwargs)
+func (c *call) linearRegression() pipeline.Algorithm {
 	l := pipeline.LinearRegression{
 		Alpha:   c.real("alpha", 0, "a number from 0 to 1e9", func(v float64) bool { return v >= 0 && v <= 1e9 }),
 		L1Ratio: c.l1Ratio(),
 		Fit:     c.fit(),
 	}
-	c.finish()
-	return &record{what: "linear_regression", part: pipeline.Algorithm{Linear: &l}}, nil
+	return pipeline.Algorithm{Linear: &l}
 }
 
 func (c *call) l1Ratio() float64 {
@@ -361,6 +379,10 @@ func (e *evaluation) retrain(t *starlark.Thread, _ *starlark.Builtin, args starl
 	}
 	if r.When != "" {
 		c.checkGateText("when", r.When)
+	}
+	if strings.Contains(r.When, "paired.") {
+		c.report(c.place("when"), "No two versions", `Compare a metric of the past predictions: "accuracy < champion.accuracy - 0.05".`,
+			"when judges the champion's past predictions, and paired. metrics compare a new version with it (%s).", r.When)
 	}
 	return &record{what: "retrain", part: r}, nil
 }

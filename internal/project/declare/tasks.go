@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"damson/internal/diag"
+	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/sqltext"
@@ -405,6 +406,7 @@ func (e *evaluation) scoreTask(t *starlark.Thread, b *starlark.Builtin, args sta
 	}
 	s := &pipeline.Score{Model: c.model("model"), Source: c.required("source", "customer_features")}
 	td.Task.Score = s
+	s.Version = c.version("version")
 	s.Keep = c.columns("keep", `["customer"]`)
 	s.Target = c.target(c.required("into", "shop.churn_prediction"), td.Task.Name)
 	td.Task.Batch = c.boolean("batch", false)
@@ -426,4 +428,31 @@ func (c *call) model(key string) string {
 		c.wrong(key, "a model or its name", v, `"churn"`)
 	}
 	return ""
+}
+
+// version reads by which version to score: a number or an alias, "" for the champion.
+func (c *call) version(key string) string {
+	v := c.value(key)
+	var text string
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case starlark.Int:
+		text = v.String()
+	case starlark.String:
+		text = string(v)
+	default:
+		c.wrong(key, "an alias or a number", v, `"challenger"`)
+		return ""
+	}
+	ref, err := model.ParseReference(text)
+	if err != nil {
+		f := diag.AsFinding("Not a version", err)
+		c.report(c.place(key), "Not a version", `Write an alias, such as "challenger", or a number, such as 3.`, "version of %s: %s", c.name, f.Detail)
+		return ""
+	}
+	if ref == (model.Reference{}) {
+		return ""
+	}
+	return ref.String()
 }

@@ -260,7 +260,7 @@ func (v *modelValue) AttrNames() []string { return []string{"name"} }
 // record is what random_forest(…), holdout(…) and cross_validation(…) give: a checked part of a model.
 type record struct {
 	what string
-	part any // pipeline.Algorithm, pipeline.Holdout, pipeline.Folds or pipeline.Retrain
+	part any // learning, values, pipeline.Search, pipeline.Holdout, pipeline.Folds or pipeline.Retrain
 }
 
 func (v *record) String() string        { return v.what + "(…)" }

@@ -47,6 +47,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"a closed store says so", testClosed},
 		{"versions are numbered and kept", testVersions},
 		{"there is one champion", testChampion},
+		{"an alias names one version", testAliases},
+		{"aliases are set by many at once", testAliasesOfMany},
 		{"text that a database may refuse", testUnfitText},
 		{"all parts of a batch are written", testBatch},
 		{"a batch is written together or not at all", testBatchRefused},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -26,7 +27,7 @@ func addVersion(t *testing.T, s *store.Store, name string, created time.Time) mo
 		Model: name, Number: 99, State: model.Candidate, Created: created, RunID: "r", Why: "monthly", Algorithm: "random_forest",
 		Spec: json.RawMessage(`{"trees":20}`), Features: []string{"p50", "p90"}, Rows: 1234, Data: "d", SQL: "s", Hash: "h",
 		Report: json.RawMessage(`{"auc":0.97}`), Gates: []model.Gate{{Expr: "auc >= 0.85", Passed: true, Detail: "0.97"}},
-		Artifact: []byte{0, 1, 255},
+		Artifact: []byte{0, 1, 255}, HeldOut: []byte{3, 0, 255},
 	}, 0)
 	if err != nil || !added {
 		t.Fatalf("added: %v, %v", added, err)
@@ -46,6 +47,13 @@ func testVersions(t *testing.T, open Open) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if rows, err := s.HeldOut(t.Context(), "walk", 1); err != nil || !bytes.Equal(rows, one.HeldOut) {
+		t.Errorf("held-out rows %v, %v", rows, err)
+	}
+	if rows, err := s.HeldOut(t.Context(), "walk", 9); err != nil || rows != nil {
+		t.Errorf("held-out rows of no version: %v, %v", rows, err)
+	}
+	one.HeldOut, two.HeldOut, other.HeldOut = nil, nil, nil
 	equal(t, "version", got, &one)
 	for name, want := range map[string][]model.Version{"walk": {two, one}, "": {two, other, one}, "none": nil} {
 		for i := range want {

@@ -209,6 +209,25 @@ func TestNativePartitionsThatWereThere(t *testing.T) {
 	}
 }
 
+// TestIntervalsAreIndexed makes tables with and without indexes that serve to find an interval's rows.
+func TestIntervalsAreIndexed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		storage pipeline.Storage
+		want    string
+	}{
+		{pipeline.Storage{}, "(tdate)"},
+		{pipeline.Storage{Indexes: [][]string{{"x"}}}, "(tdate)\n(x)"},
+		{pipeline.Storage{Indexes: [][]string{{"x", "tdate"}, {"tdate", "x"}}}, "(tdate, x)\n(x, tdate)"},
+		{pipeline.Storage{Native: pipeline.NativeDay}, ""},
+	} {
+		n := newNative(t)
+		target := pipeline.Target{Into: "geo.daily", PartitionBy: "tdate", Storage: c.storage}
+		n.must(target, "2007-04-12", "2007-04-13", 1, warehouse.Written{Rows: 1, Created: true})
+		n.expect(`SELECT substring(indexdef from '[(].*') FROM pg_indexes WHERE schemaname = 'geo' AND tablename = 'daily' ORDER BY 1`, c.want)
+	}
+}
+
 // TestStatisticsAreGathered writes a first part, little by little until the table has twice the rows, and half of it at once.
 func TestStatisticsAreGathered(t *testing.T) {
 	t.Parallel()
