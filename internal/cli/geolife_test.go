@@ -297,6 +297,37 @@ func TestDistancesAnywhereOnEarth(t *testing.T) {
 	}
 }
 
+// TestBendsAndGaps walks along the equator: straight on, square to the left, back, and then out of sight for ten minutes.
+func TestBendsAndGaps(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "p")
+	damson(t, ".", "init", dir, "--example", "geolife")
+	plt := strings.Repeat("head\r\n", 6)
+	for _, p := range []struct {
+		lat, lon float64
+		time     string
+	}{{0, 0, "08:00:00"}, {0, 0.0001, "08:00:05"}, {0, 0.0002, "08:00:10"}, {0.0001, 0.0002, "08:00:15"}, {0, 0.0002, "08:00:20"},
+		{0, 0.0542, "08:10:20"}, {0, 0.0543, "08:10:25"}} {
+		plt += fmt.Sprintf("%v,%v,0,0,39203,2007-05-01,%s\r\n", p.lat, p.lon, p.time)
+	}
+	writeFile(t, dir, "data/Data/000/Trajectory/20070501080000.plt", plt)
+	writeFile(t, dir, "data/Data/000/labels.txt", "Start Time\tEnd Time\tTransportation Mode\r\n")
+	damson(t, dir, "run", "geolife_load")
+	damson(t, dir, "backfill", "geolife", "--from", "2007-05-01", "--to", "2007-05-01")
+	got := ""
+	for _, r := range queryRecords(t, dir, `select coalesce(cast(bend as varchar), 'none') as bend, coalesce(cast(round(gap_metres) as varchar), 'none') as metres,
+		coalesce(cast(round(gap_speed, 2) as varchar), 'none') as speed from geolife.trajectory_speed order by epoch`) {
+		got += r["bend"] + " " + r["metres"] + " " + r["speed"] + "\n"
+	}
+	if want := "none none none\n0.0 none none\n1000.0 none none\n2000.0 none none\nnone 6011.0 10.02\nnone 6011.0 10.02\nnone none none\n"; got != want {
+		t.Errorf("bends and gaps are\n%s, want\n%s", got, want)
+	}
+	windows := queryRecords(t, dir, "select bend_mean, bend_share, round(gap_metres) as metres from geolife.window_features order by started")
+	if first := windows[0]; first["bend_mean"] != "1" || number(t, first["bend_share"])*3 != 2 || first["metres"] != "6011" {
+		t.Errorf("the first window has %v", first)
+	}
+}
+
 // makeCity makes GPS files.
 func makeCity(t *testing.T, dir string) {
 	t.Helper()
