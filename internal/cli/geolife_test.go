@@ -208,10 +208,10 @@ func checkModesOnGeoLife(t *testing.T, modes demoModel) {
 	t.Helper()
 	segments := modes.Judged.Folds.Segments
 	t.Logf("modes: %d segments, accuracy %.4f, macro F1 %.4f", segments.Segments, segments.Metrics["accuracy"], segments.Metrics["macro_f1"])
-	if segments.Metrics["accuracy"] < 0.76 || segments.Metrics["macro_f1"] < 0.63 {
-		t.Errorf("model modes is worse than promised: accuracy %.4f (0.76), macro F1 %.4f (0.63)", segments.Metrics["accuracy"], segments.Metrics["macro_f1"])
+	if segments.Metrics["accuracy"] < 0.76 || segments.Metrics["macro_f1"] < 0.65 {
+		t.Errorf("model modes is worse than promised: accuracy %.4f (0.76), macro F1 %.4f (0.65)", segments.Metrics["accuracy"], segments.Metrics["macro_f1"])
 	}
-	least := map[string]float64{"walk": 0.91, "bike": 0.87, "car": 0.62, "bus": 0.49, "rail": 0.25}
+	least := map[string]float64{"walk": 0.91, "bike": 0.87, "car": 0.63, "bus": 0.48, "rail": 0.33}
 	for _, c := range segments.Classes.Classes {
 		bar, ok := least[c.Class]
 		t.Logf("%-5s %4d segments: precision %.3f, recall %.3f, F1 %.3f", c.Class, c.Rows, c.Precision, c.Recall, c.F1)
