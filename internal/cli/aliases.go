@@ -199,7 +199,7 @@ func (a *app) aliasRemoveCommand() *cobra.Command {
 
 // moveAlias opens what moving an alias needs, and finds out who decides.
 func (a *app) moveAlias(ctx context.Context, d *registry.Decision, move func(*project.Project, *store.Store, *registry.Registry) error) error {
-	return a.withStore(ctx, func(p *project.Project, s *store.Store) error {
+	return a.withModels(ctx, func(p *project.Project, s *store.Store) error {
 		if d.By == "" {
 			d.By = whoami()
 		}

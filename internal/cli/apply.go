@@ -2,12 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/spf13/cobra"
 
@@ -19,7 +18,7 @@ import (
 	"damson/internal/registry"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/duckdb"
+	"damson/internal/warehouse/driver"
 )
 
 func (a *app) modelExportCommand() *cobra.Command {
@@ -34,6 +33,9 @@ func (a *app) modelExportCommand() *cobra.Command {
 			if format != "sql" {
 				return usage("Unknown format", fmt.Sprintf("--format %s: a model is written as sql.", format), "Write --format sql.")
 			}
+			if source == "" {
+				return usage("No rows to score", "A model is written as a SELECT over the rows that it scores.", "Write --source schema.table, or a SELECT in quotes.")
+			}
 			rows, err := sourceSQL(source)
 			if err != nil {
 				return err
@@ -42,15 +44,11 @@ func (a *app) modelExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var text sqltext.Text
-			err = a.withWarehouse(cmd.Context(), p, "model export", func(w *warehouse.Warehouse) error {
-				columns, err := w.Describe(cmd.Context(), rows)
-				if err != nil {
-					return err
-				}
-				text, err = mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, w.Kind())
+			columns, kind, err := a.describe(cmd.Context(), p, rows)
+			if err != nil {
 				return err
-			})
+			}
+			text, err := mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, kind)
 			if err != nil {
 				return err
 			}
@@ -70,6 +68,45 @@ func (a *app) modelExportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
 	cmd.Flags().StringVar(&out, "out", "", "write to this `file` instead of standard output")
 	return cmd
+}
+
+// describe gives the columns of a SELECT and the warehouse's kind, through a server where one has it open.
+func (a *app) describe(ctx context.Context, p *project.Project, rows sqltext.Text) (columns []driver.Column, kind string, err error) {
+	err = a.withWarehouse(ctx, p, "model export", func(w *warehouse.Warehouse) error {
+		kind = w.Kind()
+		columns, err = w.Describe(ctx, rows)
+		return err
+	})
+	if !isLocked(err) {
+		return columns, kind, err
+	}
+	reader, served, servedErr := a.queryServed(ctx, p, "select * from (\n"+rows.SQL()+"\n) as rows limit 0")
+	switch {
+	case !served:
+		return nil, "", err
+	case servedErr != nil:
+		return nil, "", servedErr
+	}
+	defer reader.Release()
+	for _, f := range reader.Schema().Fields() {
+		columns = append(columns, driver.Column{Name: f.Name, Type: typeOf(f.Type), Native: f.Type.String()})
+	}
+	return columns, "duckdb", nil // no other warehouse is locked
+}
+
+// typeOf gives the portable type of a column that a server sent, as far as scoring tells them apart.
+func typeOf(t arrow.DataType) driver.Type {
+	switch {
+	case t.ID() == arrow.BOOL:
+		return driver.Boolean
+	case arrow.IsInteger(t.ID()):
+		return driver.Bigint
+	case arrow.IsFloating(t.ID()), arrow.IsDecimal(t.ID()):
+		return driver.Double
+	case t.ID() == arrow.STRING, t.ID() == arrow.LARGE_STRING:
+		return driver.Text
+	}
+	return driver.Timestamp // no feature
 }
 
 func (a *app) modelPredictCommand() *cobra.Command {
@@ -94,17 +131,18 @@ func (a *app) modelPredictCommand() *cobra.Command {
 			}
 			show := func(rows array.RecordReader) error { return a.showScored(cmd.Context(), q, *v, rows) }
 			if file != "" {
-				return readCSV(cmd.Context(), file, show)
+				return readCSV(file, *v, show)
 			}
 			return a.readSource(cmd.Context(), p, source, show)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&source, "source", "", "the rows to score: a `table` or a SELECT")
-	flags.StringVar(&file, "csv", "", "the rows to score: a CSV `file` with a line of names")
+	flags.StringVar(&file, "csv", "", "the rows to score: a CSV `file` with a line of names; empty values are missing")
 	flags.StringVar(&q.format, "format", "table", "`how` to write the rows: table, csv, json or parquet")
 	flags.StringVar(&q.out, "out", "", "write to this `file` instead of standard output")
 	flags.IntVar(&q.limit, "limit", 100, "at most this many `rows` of a printed table; 0 for all")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(queryFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -165,31 +203,6 @@ func (a *app) readSource(ctx context.Context, p *project.Project, source string,
 		return servedErr
 	}
 	return show(reader)
-}
-
-// readCSV reads a file's rows in a database of its own, which finds out their types.
-func readCSV(ctx context.Context, file string, show func(array.RecordReader) error) (err error) {
-	path, err := filepath.Abs(file)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		return diag.Finding{Summary: file + " cannot be read", Detail: err.Error(), Fix: "Name a CSV file whose first line has the columns' names.", Cause: err}
-	}
-	d, err := duckdb.Open(ctx, duckdb.Options{})
-	if err != nil {
-		return err
-	}
-	w, err := warehouse.New(ctx, d)
-	if err != nil {
-		return errors.Join(err, d.Close())
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	rows, err := w.Query(ctx, sqltext.Plain(file, "select * from read_csv("+sqltext.QuoteLiteral(path)+", header = true)"))
-	if err != nil {
-		return err
-	}
-	return show(rows)
 }
 
 // showScored scores rows in Go and shows them. It releases the rows.

@@ -50,8 +50,8 @@ func (a *app) modelCompareCommand() *cobra.Command {
 }
 
 func (a *app) printComparison(c *registry.Comparison) {
-	title := func(state string, number int) string { return fmt.Sprintf(">version %d (%s)", number, state) }
-	g := newGrid("metric", title(string(c.A.State), c.A.Number), title(string(c.B.State), c.B.Number), ">difference")
+	a.printf("version %d is %s, version %d is %s\n\n", c.A.Number, c.A.State, c.B.Number, c.B.State)
+	g := newGrid("metric", fmt.Sprintf(">version %d", c.A.Number), fmt.Sprintf(">version %d", c.B.Number), ">difference")
 	text := func(v *float64) string {
 		if v == nil {
 			return "–"
@@ -76,7 +76,7 @@ func (a *app) printComparison(c *registry.Comparison) {
 	}
 	a.printPaired(c)
 	if len(c.Spec) > 0 {
-		a.printf("Declaration: %s\n", strings.Join(c.Spec, "; "))
+		a.printf("Declaration of version %d → %d: %s\n", c.A.Number, c.B.Number, strings.Join(c.Spec, "; "))
 	}
 	if len(c.Features) > 0 {
 		a.printf("Features: %s\n", strings.Join(c.Features, ", "))

@@ -67,6 +67,24 @@ func (a *app) intervalOf(p *pipeline.Pipeline, date, command string) (run.Interv
 	return run.Interval{Start: start.In(s.Location()), End: end.In(s.Location())}, nil
 }
 
+// checkDates refuses dates that no time zone makes readable, or that are in reverse.
+func (a *app) checkDates(from, to string) error {
+	var dates [2]time.Time
+	for i, text := range []string{from, to} {
+		var err error
+		if text == "" {
+			continue
+		}
+		if dates[i], err = a.parseDate([]string{"--from", "--to"}[i], text, ""); err != nil {
+			return err
+		}
+	}
+	if from != "" && to != "" && dates[1].Before(dates[0]) {
+		return usage("The dates are in reverse", fmt.Sprintf("--from %s is after --to %s.", from, to), "Swap them.")
+	}
+	return nil
+}
+
 // intervalsBetween gives the pipeline's data intervals from one date to another, both included, within the pipeline's own
 // start and end. An interval that has not ended yet is left out: its data is not complete.
 func (a *app) intervalsBetween(p *pipeline.Pipeline, from, to string) ([]run.Interval, error) {

@@ -241,7 +241,7 @@ func taskNote(t run.TaskRun) string {
 }
 
 // resultText writes a task's result as "rows 1 200, rejects 3": its rows, its other numbers that are not zero and its short
-// texts.
+// texts, and why.
 func resultText(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return ""
@@ -271,7 +271,7 @@ func resultText(raw json.RawMessage) string {
 				parts = append(parts, fmt.Sprintf("%s %.4g", name, f))
 			}
 		case string:
-			if v != "" && len(v) <= 40 {
+			if v != "" && (len(v) <= 40 || name == "why") {
 				parts = append(parts, name+" "+v)
 			}
 		}

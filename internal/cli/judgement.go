@@ -53,7 +53,10 @@ var shownMetrics = map[metric.Kind][][2]string{
 func kindOf(r metric.Report) metric.Kind { return cmp.Or(r.Kind, metric.Binary) }
 
 func (a *app) printMetrics(r metric.Report) {
-	shown := shownMetrics[kindOf(r)]
+	shown := slices.Clone(shownMetrics[kindOf(r)])
+	if _, weighed := r.Metrics["weighted_accuracy"]; !weighed {
+		shown = slices.DeleteFunc(shown, func(m [2]string) bool { return m[1] == "weighted_accuracy" })
+	}
 	head := []string{"judged on", ">rows"}
 	for _, m := range shown {
 		head = append(head, ">"+m[0])

@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"damson/internal/diag"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/project"
@@ -30,7 +34,35 @@ as MODEL VERSION.`,
 
 // withRegistry opens the project's registry for reading.
 func (a *app) withRegistry(ctx context.Context, f func(r *registry.Registry) error) error {
-	return a.withStore(ctx, func(_ *project.Project, s *store.Store) error { return f(registry.New(s, a.clock)) })
+	return a.withModels(ctx, func(_ *project.Project, s *store.Store) error { return f(registry.New(s, a.clock)) })
+}
+
+// withModels opens the store around f, in a project that has mistakes as well: a version is looked at, or rolled back, whatever
+// somebody is editing. The project is nil then.
+func (a *app) withModels(ctx context.Context, f func(p *project.Project, s *store.Store) error) (err error) {
+	dir, err := a.findProject()
+	if err != nil {
+		return err
+	}
+	p, findings, err := a.loadProject()
+	if err != nil {
+		return err
+	}
+	mistakes := slices.DeleteFunc(findings, func(f diag.Finding) bool { return !f.IsError() })
+	if len(mistakes) > 0 {
+		p = nil
+	}
+	// What damson.yaml says, and --env, must be right: who asks for another environment means another place.
+	whole := slices.DeleteFunc(mistakes, func(f diag.Finding) bool { return f.At.File != "" && f.At.File != "damson.yaml" })
+	if err := whole.Err(); err != nil {
+		return err
+	}
+	s, err := a.openStoreIn(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return f(p, s)
 }
 
 func (a *app) modelListCommand() *cobra.Command {
@@ -70,7 +102,7 @@ func (a *app) printVersions(versions []model.Version) error {
 		if err != nil {
 			return err
 		}
-		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State))+named(v), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), v.DecidedWhy)
+		g.add(v.Model, strconv.Itoa(v.Number), a.state(string(v.State))+named(v), v.Created.Format("2006-01-02 15:04"), count(v.Rows), figures(report), decided(v))
 	}
 	g.print(a)
 	return nil
@@ -126,8 +158,10 @@ func (a *app) modelShowCommand() *cobra.Command {
 					return err
 				}
 				switch {
-				case picture == "" && out != "" || picture != "" && asJSON:
-					return usage("--out and --plot", "--out names the file of a picture, and a picture is not JSON.", "Write --plot roc --out walk.png, or --json alone.")
+				case picture == "" && out != "":
+					return usage("--out without --plot", "--out names the file of a picture, and no --plot asks for one.", "Write --plot roc --out walk.png.")
+				case picture != "" && asJSON:
+					return usage("--plot and --json do not go together", "A picture is not JSON.", "Leave one of them away.")
 				case picture != "":
 					return a.drawVersion(*v, picture, out)
 				case asJSON:
@@ -141,6 +175,7 @@ func (a *app) modelShowCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&trials, "trials", false, "all trials of its search for parameters, not only the best")
 	cmd.Flags().StringVar(&picture, "plot", "", "draw a picture: `kind`, one of "+strings.Join(figureKinds, ", "))
 	cmd.Flags().StringVar(&out, "out", "", "`file` of the picture, ending with .png or .svg (default: MODEL-KIND.svg)")
+	_ = cmd.RegisterFlagCompletionFunc("plot", cobra.FixedCompletions(figureKinds, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -149,7 +184,7 @@ func (a *app) printVersion(v model.Version, allTrials bool) error {
 	if err != nil {
 		return err
 	}
-	a.printf("%s version %d: %s%s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), named(v), v.DecidedWhy)
+	a.printf("%s version %d: %s%s (%s)\n", a.style(styleHead, v.Model), v.Number, a.state(string(v.State)), named(v), decided(v))
 	a.printf("  %s, trained %s on %s rows, %d features, by %s\n", v.Algorithm, v.Created.Format("2006-01-02 15:04"), count(v.Rows), len(v.Features), v.Why)
 	if what := predicts(v); what != "" {
 		a.printf("  predicts %s\n", what)
@@ -167,6 +202,11 @@ func (a *app) printVersion(v model.Version, allTrials bool) error {
 	}
 	a.printJudgement(report)
 	return nil
+}
+
+// decided says why a version is in its state, or at least by whom.
+func decided(v model.Version) string {
+	return cmp.Or(v.DecidedWhy, "decided by "+v.DecidedBy)
 }
 
 // predicts says what a version predicts; "" when it is whether something is 1.
@@ -198,7 +238,7 @@ func (a *app) decide(use, short string, needVersion bool, move func(ctx context.
 			if needVersion && !asked.given {
 				return usage("No version", fmt.Sprintf("%s needs to know which version of %s.", cmd.CommandPath(), asked.model), "Write MODEL VERSION, or MODEL@VERSION.")
 			}
-			return a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.withModels(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				if d.By == "" {
 					d.By = whoami()
 				}

@@ -92,13 +92,13 @@ func newGrid(head ...string) *grid {
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
-// print writes the grid in the style of the rest of the output: no frames, two blanks between columns. On a terminal the
-// last column is cut to the terminal's width.
+// print writes the grid in the style of the rest of the output: no frames, two blanks between columns. On a terminal
+// lines are cut to its width, and end with "…".
 func (g *grid) print(a *app) {
 	t := table.NewWriter()
 	t.SetStyle(table.Style{
 		Name:    "damson",
-		Box:     table.BoxStyle{PaddingRight: "  "},
+		Box:     table.BoxStyle{PaddingRight: "  ", UnfinishedRow: "…"},
 		Format:  table.FormatOptions{Header: text.FormatDefault},
 		Options: table.OptionsNoBordersAndSeparators,
 	})

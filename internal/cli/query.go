@@ -137,7 +137,10 @@ func (q *query) check(formatGiven bool) error {
 // showAll shows the rows and releases them.
 func (q *query) showAll(ctx context.Context, rows array.RecordReader) error {
 	defer rows.Release()
-	return errors.Join(q.show(ctx, rows), rows.Err())
+	if err := q.show(ctx, rows); err != nil {
+		return err
+	}
+	return rows.Err()
 }
 
 // show sends the rows where the options say.

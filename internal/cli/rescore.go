@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,7 @@ type staleScores struct {
 	Version   int         `json:"version"`           // that it scores by
 	ByVersion map[int]int `json:"by_version"`        // runs that an older or other version scored; 0: no version, they were skipped
 	runs      []string
+	whole     bool // every run replaces all rows of the table
 }
 
 // outdatedScores finds what a model's champion, or the version that an alias names, has not scored and should have. Without that
@@ -44,7 +46,8 @@ func outdatedScores(ctx context.Context, p *project.Project, s *store.Store, r *
 			if t.Score == nil || t.Score.Model != name || t.Score.Version != ref.Alias {
 				continue
 			}
-			o := staleScores{Pipeline: pl.Name, Task: t.Name, Into: t.Score.Target.Into, Alias: ref.Alias, Version: v.Number, ByVersion: map[int]int{}}
+			o := staleScores{Pipeline: pl.Name, Task: t.Name, Into: t.Score.Target.Into, Alias: ref.Alias, Version: v.Number, ByVersion: map[int]int{},
+				whole: t.Score.Target.PartitionBy == "" && t.Score.Target.Mode == pipeline.Replace}
 			if ref.Alias == "" {
 				o.Champion = v.Number
 			}
@@ -57,6 +60,18 @@ func outdatedScores(ctx context.Context, p *project.Project, s *store.Store, r *
 		}
 	}
 	return all, nil
+}
+
+// scoreTasks counts the tasks that score by the model's champion, or by the version that an alias names.
+func scoreTasks(p *project.Project, name string, ref model.Reference) (n int) {
+	for _, pl := range p.Pipelines {
+		for _, t := range pl.Tasks {
+			if t.Score != nil && t.Score.Model == name && t.Score.Version == ref.Alias {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // find reads the task's runs. A table without partitions has one set of rows: only its last scoring counts.
@@ -73,10 +88,15 @@ func (o *staleScores) find(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
+	tasks = slices.DeleteFunc(tasks, func(t run.TaskRun) bool {
+		return t.Task != o.Task || t.State != run.Success && t.State != run.Skipped
+	})
+	if o.whole && len(tasks) > 0 {
+		tasks = []run.TaskRun{slices.MaxFunc(tasks, func(a, b run.TaskRun) int {
+			return cmp.Or(cmp.Compare(wrote(a), wrote(b)), a.Ended.Compare(b.Ended))
+		})}
+	}
 	for _, t := range tasks {
-		if t.Task != o.Task || t.State != run.Success && t.State != run.Skipped {
-			continue
-		}
 		var scored struct {
 			Version int `json:"version"`
 		}
@@ -89,6 +109,14 @@ func (o *staleScores) find(ctx context.Context, s *store.Store) error {
 		}
 	}
 	return nil
+}
+
+// wrote is 1 when the task run wrote rows.
+func wrote(t run.TaskRun) int {
+	if t.State == run.Success {
+		return 1
+	}
+	return 0
 }
 
 // describe tells which versions the outdated rows are of: "26 by version 1, 3 by none".
@@ -106,6 +134,10 @@ func (o staleScores) describe() string {
 
 // tellOutdated says, after the champion or an alias has moved, what other versions have scored.
 func (a *app) tellOutdated(ctx context.Context, p *project.Project, s *store.Store, r *registry.Registry, name string, ref model.Reference) error {
+	if p == nil {
+		a.printf("The project has mistakes, so that it is not known what other versions have scored: see damson validate.\n")
+		return nil
+	}
 	all, err := outdatedScores(ctx, p, s, r, name, ref)
 	for _, o := range all {
 		a.printf("%s of %s in %s: not scored by version %d (%s).\n", plural(len(o.runs), "run"), o.Task, o.Pipeline, o.Version, o.describe())
@@ -137,12 +169,17 @@ MODEL@ALIAS means the tasks that score by this alias. With --list it only shows 
 			if asked.ref.Number > 0 {
 				return usage("Not an alias", fmt.Sprintf("rescore brings rows to the champion's version, or an alias's, and %q is a number.", args[0]), "Write damson model rescore "+asked.model+", or MODEL@ALIAS.")
 			}
+			if err := a.checkDates(o.from, o.to); err != nil {
+				return err
+			}
 			var all []staleScores
+			tasks := 0
 			err = a.withStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
 				r := registry.New(s, a.clock)
 				if _, err := asked.show(cmd.Context(), r); err != nil { // an unknown model, or one without that version
 					return err
 				}
+				tasks = scoreTasks(p, asked.model, asked.ref)
 				all, err = outdatedScores(cmd.Context(), p, s, r, asked.model, asked.ref)
 				return err
 			})
@@ -151,6 +188,9 @@ MODEL@ALIAS means the tasks that score by this alias. With --list it only shows 
 				return err
 			case asJSON:
 				return a.printJSON(emptyNotNull(all))
+			case tasks == 0:
+				a.printf("No score task of this project scores by the %s of %s.\n", asked.ref, asked.model)
+				return nil
 			case len(all) == 0:
 				a.printf("All rows of %s are the %s's.\n", asked.model, asked.ref)
 				return nil

@@ -47,7 +47,9 @@ func (a *app) printTrials(v model.Version, all bool) error {
 	if rest := len(ranked) - len(shown); rest > 0 {
 		a.printf("and %d more: --trials shows all\n", rest)
 	}
-	a.printf("\n")
+	if len(v.Gates) > 0 {
+		a.printf("\n")
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,16 +31,14 @@ import (
 // stateDir holds a project's local state: store, embedded warehouse, lock. Git ignores it.
 const stateDir = ".damson"
 
-// openProject reads the project and refuses one with errors. Warnings go to standard error.
+// openProject reads the project and refuses one with errors, which it gives. Warnings are for validate.
 func (a *app) openProject() (*project.Project, error) {
 	p, findings, err := a.loadProject()
 	if err != nil {
 		return nil, err
 	}
-	if findings.HasErrors() {
-		return nil, findings
-	}
-	return p, nil
+	mistakes := slices.DeleteFunc(findings, func(f diag.Finding) bool { return !f.IsError() })
+	return p, mistakes.Err()
 }
 
 // findProject gives the project's directory.

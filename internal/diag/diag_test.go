@@ -40,10 +40,10 @@ func TestAsFindingKeepsAFindingAndItsCause(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	names := []string{"ds", "ds_nodash", "logical_date", "schedule", "retries"}
+	names := []string{"ds", "ds_nodash", "logical_date", "schedule", "retries", "a"}
 	for word, want := range map[string]string{
 		"dss": "ds", "schedul": "schedule", "shcedule": "schedule", "RETRIES": "retries", "logicaldate": "logical_date",
-		"trigger": "", "": "", "completely_else": "",
+		"trigger": "", "": "", "completely_else": "", "k": "", "A": "a",
 	} {
 		if got := diag.Nearest(word, names); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -6,11 +6,11 @@ import (
 )
 
 // Nearest gives the candidate that word is most likely a typing mistake of, or "" when none is near: at most a third of
-// its letters differ (Damerau–Levenshtein distance, letter case ignored). Ties go to the earlier candidate.
+// its letters differ, and not all of them (Damerau–Levenshtein distance, letter case ignored). Ties go to the earlier candidate.
 func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", max(1, len([]rune(word))/3)+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance && (d < len([]rune(word)) || d == 0) {
 			best, bestDistance = c, d
 		}
 	}

@@ -316,9 +316,11 @@ func (l *Loop) driven() []*runState {
 // inquire asks the ledger about an execution whose worker is gone, until it has answered or the loop is closed.
 func (l *Loop) inquire(ctx context.Context, x *execution) {
 	x.asked = true
-	ctx, x.quiet = context.WithCancel(ctx)
+	ctx, quiet := context.WithCancel(ctx)
+	x.quiet = quiet
 	asking, claims, told := l.question(true), x.work.Claims, l.deliver(x)
 	l.asking.Go(func() {
+		defer quiet()
 		e := Ended{Err: errLost}
 		e.Committed, e.Doubt = asking.settle(ctx, claims)
 		if e.Doubt == nil {

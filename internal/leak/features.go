@@ -125,8 +125,8 @@ func cut(numbers []float64) []float64 {
 // half tells the two halves of the rows apart: by group where there are groups, so that what a value says of a person is
 // not tried on the same person.
 func (d *Data) half(i int) int {
-	if d.Groups != nil {
-		return int(mix(uint64(d.Groups[i])) & 1)
+	if d.Groups.Codes != nil {
+		return int(mix(uint64(d.Groups.Codes[i])) & 1)
 	}
 	return int(mix(uint64(i)) & 1)
 }

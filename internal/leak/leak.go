@@ -44,16 +44,23 @@ type Column struct {
 	Levels  []string
 }
 
-// Data are the rows of both sides, by column. All slices but Levels and GroupNames have the same length.
+// Data are the rows of both sides, by column. All slices but Levels and Names have the same length.
 type Data struct {
 	Columns    []Column
-	Target     []float64 // the number to predict, or the class: 0 … Classes-1
-	Classes    int       // 0 = regression
-	ClassNames []string  // nil = their numbers
-	Held       []bool    // on the held-out side
-	Groups     []int32   // which rows belong together, ≥ 0; nil = not known
-	GroupNames []string  // by code; nil = their numbers
-	Times      []float64 // Unix seconds, NaN = not known; nil = there is no time
+	Target     []float64  // the number to predict, or the class: 0 … Classes-1
+	Classes    int        // 0 = regression
+	ClassNames []string   // nil = their numbers
+	Held       []bool     // on the held-out side
+	Groups     Grouping   // which rows belong together; none when its codes are nil
+	Also       []Grouping // further ones that the sides should not share
+	Times      []float64  // Unix seconds, NaN = not known; nil = there is no time
+}
+
+// Grouping says which rows belong together, by the values of a column.
+type Grouping struct {
+	Column string
+	Codes  []int32  // of each row, ≥ 0
+	Names  []string // by code; nil = their numbers
 }
 
 // Kind of a finding.
@@ -76,6 +83,7 @@ type Finding struct {
 	Class    string   `json:"class,omitempty"`    // Predicts, of several classes: the one it tells from all others
 	Measure  string   `json:"measure,omitempty"`  // Predicts: "AUC" or "R²"; Duplicate: "correlation", or "" when equal
 	Value    float64  `json:"value,omitempty"`    // of the measure
+	Column   string   `json:"column,omitempty"`   // GroupOnBothSides: that names the groups
 	Groups   int64    `json:"groups,omitempty"`   // GroupOnBothSides: so many
 	Rows     int64    `json:"rows,omitempty"`     // held-out rows concerned; TimeOverlap: training rows
 	Of       int64    `json:"of,omitempty"`       // all rows of that side
@@ -93,9 +101,9 @@ func (f Finding) Diag() diag.Finding {
 	switch f.Kind {
 	case GroupOnBothSides:
 		out.Summary = "Groups on both sides of the split"
-		out.Detail = fmt.Sprintf("%d groups (%s) have rows to train on and held-out rows: %d of %d held-out rows, %s. The model has seen them, and looks better than it is.",
-			f.Groups, strings.Join(f.Examples, ", "), f.Rows, f.Of, share())
-		out.Fix = "Split by the column that names the group: holdout(by = …)."
+		out.Detail = fmt.Sprintf("%d values of %q (%s) have rows to train on and held-out rows: %d of %d held-out rows, %s. The model has seen them, and looks better than it is.",
+			f.Groups, f.Column, strings.Join(f.Examples, ", "), f.Rows, f.Of, share())
+		out.Fix = fmt.Sprintf("Split by what keeps them together: holdout(by = %q).", f.Column)
 	case TimeOverlap:
 		out.Summary = "Training rows from after the first held-out row"
 		out.Detail = fmt.Sprintf("Held-out rows begin at %s, and training rows end at %s: %d of %d training rows, %s, are later. A model in use never knows the future.",
@@ -139,7 +147,11 @@ func Check(ctx context.Context, d Data, threads int) ([]Finding, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	findings := slices.Concat(d.groups(), d.times())
+	findings := d.straddling(d.Groups)
+	for _, g := range d.Also {
+		findings = append(findings, d.straddling(g)...)
+	}
+	findings = append(findings, d.times()...)
 	hashes, err := d.rowHashes(ctx, threads)
 	if err != nil {
 		return nil, err
@@ -172,7 +184,10 @@ func Check(ctx context.Context, d Data, threads int) ([]Finding, error) {
 
 func (d *Data) check() {
 	n := len(d.Target)
-	bad := len(d.Held) != n || d.Groups != nil && len(d.Groups) != n || d.Times != nil && len(d.Times) != n
+	bad := len(d.Held) != n || d.Groups.Codes != nil && len(d.Groups.Codes) != n || d.Times != nil && len(d.Times) != n
+	for _, g := range d.Also {
+		bad = bad || len(g.Codes) != n
+	}
 	for _, c := range d.Columns {
 		bad = bad || len(c.Numbers)+len(c.Codes) != n
 	}

@@ -39,7 +39,7 @@ func sample(n, classes int) leak.Data {
 			score = float64(min(max(int(score+2), 0), classes-1))
 		}
 		d.Target = append(d.Target, score)
-		d.Groups = append(d.Groups, int32(i*40/n))
+		d.Groups.Codes = append(d.Groups.Codes, int32(i*40/n))
 		d.Held = append(d.Held, i*40/n >= 30)
 		d.Times = append(d.Times, 1.7e9+float64(i))
 	}
@@ -89,25 +89,28 @@ func TestHonestRowsHaveNoFindings(t *testing.T) {
 func TestSidesThatMix(t *testing.T) {
 	t.Parallel()
 	d := sample(4000, 2)
-	d.GroupNames = make([]string, 40)
-	for g := range d.GroupNames {
-		d.GroupNames[g] = fmt.Sprintf("user %02d", g)
+	d.Groups.Names = make([]string, 40)
+	for g := range d.Groups.Names {
+		d.Groups.Names[g] = fmt.Sprintf("user %02d", g)
 	}
 	for i := range 200 {
 		d.Held[i] = i%2 == 0 // of groups 0 and 1
 	}
+	d.Groups.Column = "user"
+	d.Also = []leak.Grouping{{Column: "day", Codes: make([]int32, 4000)}}
 	found := check(t, d)
-	if len(found) != 2 {
+	if len(found) != 3 {
 		t.Fatalf("%+v", found)
 	}
 	want := []leak.Finding{
-		{Kind: leak.GroupOnBothSides, Groups: 2, Rows: 100, Of: 1100, Examples: []string{"user 00", "user 01"}},
+		{Kind: leak.GroupOnBothSides, Column: "user", Groups: 2, Rows: 100, Of: 1100, Examples: []string{"user 00", "user 01"}},
+		{Kind: leak.GroupOnBothSides, Column: "day", Groups: 1, Rows: 1100, Of: 1100, Examples: []string{"0"}},
 		{Kind: leak.TimeOverlap, Rows: 2900, Of: 2900, From: 1.7e9, To: 1.7e9 + 2999},
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Error(diff)
 	}
-	if text := found[1].Diag().Error(); !strings.Contains(text, "2023-11-14 22:13:20") || !strings.Contains(text, "Fix:") {
+	if text := found[2].Diag().Error(); !strings.Contains(text, "2023-11-14 22:13:20") || !strings.Contains(text, "Fix:") {
 		t.Error(text)
 	}
 }
@@ -204,7 +207,7 @@ func TestANameOfAGroupPredictsNoOtherGroup(t *testing.T) {
 	for g := range 40 {
 		person.Levels = append(person.Levels, fmt.Sprint("p", g))
 	}
-	for i, g := range d.Groups {
+	for i, g := range d.Groups.Codes {
 		person.Codes = append(person.Codes, g)
 		d.Target[i] = float64(g * 13 % 40 % 2)
 	}
@@ -212,7 +215,7 @@ func TestANameOfAGroupPredictsNoOtherGroup(t *testing.T) {
 	if found := check(t, d); len(found) > 0 {
 		t.Errorf("%+v", found)
 	}
-	d.Groups = nil
+	d.Groups.Codes = nil
 	if found := check(t, d); len(found) != 1 || found[0].Feature != "person" {
 		t.Errorf("without groups: %+v", found)
 	}

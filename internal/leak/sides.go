@@ -10,31 +10,28 @@ import (
 // examples is how many groups a finding names.
 const examples = 3
 
-// groups finds those with rows on both sides.
-func (d *Data) groups() []Finding {
-	if d.Groups == nil {
-		return nil
-	}
+// straddling finds the groups with rows on both sides.
+func (d *Data) straddling(of Grouping) []Finding {
 	most := int32(-1)
-	for _, g := range d.Groups {
+	for _, g := range of.Codes {
 		most = max(most, g)
 	}
 	trained, held := make([]int64, most+1), make([]int64, most+1)
-	for i, g := range d.Groups {
+	for i, g := range of.Codes {
 		if d.Held[i] {
 			held[g]++
 		} else {
 			trained[g]++
 		}
 	}
-	f := Finding{Kind: GroupOnBothSides}
+	f := Finding{Kind: GroupOnBothSides, Column: of.Column}
 	var names []string
 	for g, n := range held {
 		f.Of += n
 		if n > 0 && trained[g] > 0 {
 			f.Groups++
 			f.Rows += n
-			names = append(names, nameOf(d.GroupNames, g))
+			names = append(names, nameOf(of.Names, g))
 		}
 	}
 	if f.Groups == 0 {

@@ -181,7 +181,9 @@ func (m *maker) lookAtNumbers(f int) look {
 	switch {
 	case own.low > own.high:
 		own.low, own.high = 0, 0
-		found.warnings = append(found.warnings, fmt.Sprintf("%q has no finite value, and is of no use.", own.name))
+		if infinite > 0 {
+			found.warnings = append(found.warnings, fmt.Sprintf("%q has no finite value, and is of no use.", own.name))
+		}
 		return found
 	case own.low < -maxValue || own.high > maxValue:
 		found.err = fmt.Errorf("%q holds values beyond ±1e150: scale it, or take its logarithm", own.name)
@@ -193,7 +195,6 @@ func (m *maker) lookAtNumbers(f int) look {
 	own.low, own.high = own.low+0, own.high+0
 	if found.varies = own.low < own.high; !found.varies {
 		own.mean = own.low
-		found.warnings = append(found.warnings, fmt.Sprintf("%q does not vary, and is of no use.", own.name))
 	}
 	return found
 }
@@ -264,8 +265,7 @@ func (m *maker) lookAtLevels(f int) look {
 		kept = kept[:most]
 	}
 	if len(kept) < 2 && (found.missing == 0 || len(kept) == 0) {
-		found.warnings = append(found.warnings, fmt.Sprintf("%q does not vary, and is of no use.", own.name))
-		return found
+		return found // it does not vary
 	}
 	if m.base() > 0 {
 		slices.SortFunc(kept[1:], func(a, b int) int { return cmp.Compare(column.Levels[a], column.Levels[b]) })

@@ -79,7 +79,7 @@ func advice(classes int, penalty float64) string {
 	if classes > 0 && penalty == 0 {
 		return "Without a penalty they have no end when a feature tells the classes apart without error: set a penalty, or look for that feature."
 	}
-	return "Raise max_iterations or the penalty."
+	return "Raise max_iter or the penalty."
 }
 
 // check refuses what cannot be fitted. It looks at every value once.

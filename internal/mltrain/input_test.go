@@ -157,12 +157,24 @@ func TestLeaksAreWarnings(t *testing.T) {
 	if strings.Contains(all, "Training rows from after") {
 		t.Errorf("a split by time overlaps in time:\n%s", all)
 	}
+	if want := `values of "person" (`; !strings.Contains(all, want) {
+		t.Errorf("%q is not in\n%s", want, all)
+	}
 	m.Split.By = "person"
 	got, err = trainTrips(t, trips, m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(strings.Join(got.Report.Warnings, "\n"), "Training rows from after the first held-out row") {
+		t.Errorf("warnings %v", got.Report.Warnings)
+	}
+	// persons are kept together, and days, which are judged as one, are not
+	m.Segment, m.Split.Time = "day", ""
+	got, err = trainTrips(t, trips, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(got.Report.Warnings, "\n"), `values of "day" (`) {
 		t.Errorf("warnings %v", got.Report.Warnings)
 	}
 }

@@ -19,9 +19,24 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 		d.Held[r] = true
 	}
 	// Rows that are kept together for one purpose belong together for all.
-	for _, c := range []*codes{&f.groups, &f.folds, &f.segments} {
-		if c.used && d.Groups == nil {
-			d.Groups, d.GroupNames = c.codes, c.names
+	folds := ""
+	if t.model.Folds != nil {
+		folds = orElse(t.model.Folds.By, t.model.Split.By)
+	}
+	seen := []string{}
+	for _, g := range []struct {
+		column string
+		codes  *codes
+	}{{t.model.Split.By, &f.groups}, {folds, &f.folds}, {t.model.Segment, &f.segments}} {
+		if !g.codes.used || slices.Contains(seen, g.column) {
+			continue
+		}
+		seen = append(seen, g.column)
+		grouping := leak.Grouping{Column: g.column, Codes: g.codes.codes, Names: g.codes.names}
+		if d.Groups.Codes == nil {
+			d.Groups = grouping
+		} else {
+			d.Also = append(d.Also, grouping)
 		}
 	}
 	for c, own := range f.features {

@@ -66,6 +66,9 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 	return t.understand()
 }
 
+// loadedFile is the column in which a load task keeps the name of a row's file: it says where a row came from, not what it is.
+const loadedFile = "_file"
+
 // layout finds every column that the model names and takes the others as features, collecting all that is wrong.
 func (t *training) layout(schema *arrow.Schema) (layout, error) {
 	m := t.model
@@ -97,7 +100,7 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 		part("exclude", name)
 	}
 	for i, f := range schema.Fields() {
-		if taken[i] {
+		if taken[i] || f.Name == loadedFile {
 			continue
 		}
 		l.features = append(l.features, i)

@@ -116,7 +116,7 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 	}
 	if why := s.tooLarge(); why != "" {
 		return sqltext.Text{}, diag.Finding{At: source.Pos(0), Summary: "Model too large for SQL",
-			Detail: fmt.Sprintf("Version %d of model %q %s.", v.Number, v.Model, why), Fix: "Score it by streaming the rows."}
+			Detail: fmt.Sprintf("Version %d of model %q %s.", v.Number, v.Model, why), Fix: "Apply it by a score task or by damson model predict, which stream the rows."}
 	}
 	if err := s.bind(columns, score, source.Pos(0)); err != nil {
 		return sqltext.Text{}, err
@@ -267,11 +267,11 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		i := findName(names, f.name)
 		switch {
 		case i < 0:
-			add("Feature missing", orElse(diag.DidYouMean(f.name, names), "Add it to the source's SELECT, computed as for the training."),
+			add("Feature missing", orElse(diag.DidYouMean(f.name, names), "Add it to these rows, computed as for the training."),
 				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.name)
 		case !f.fits(columns[i].Type):
 			was := map[bool]string{true: "number", false: "text"}[f.levels == nil]
-			add("Feature type changed", "Make it a "+was+" again in the source's SELECT, or train a new version.",
+			add("Feature type changed", "Make it a "+was+" again, or train a new version.",
 				"Version %d of model %q was trained with the %s %q; in the rows to be scored it is %s.", s.version.Number, s.version.Model, was, f.name, columns[i].Native)
 		}
 		s.features = append(s.features, i)
@@ -285,7 +285,7 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		i := findName(names, name)
 		switch {
 		case i < 0:
-			add("Column missing", orElse(diag.DidYouMean(name, names), "Add it to the source's SELECT."),
+			add("Column missing", orElse(diag.DidYouMean(name, names), "Add it to these rows."),
 				"The rows to be scored by model %q lack the column %q, which is to be written with the predictions.", s.version.Model, name)
 		case slices.ContainsFunc(added, func(own driver.Column) bool { return strings.EqualFold(own.Name, name) }):
 			add("Column name taken", "Rename it in the source's SELECT.", "The column %q of the source has the name of a column that scoring adds.", name)

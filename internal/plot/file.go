@@ -27,7 +27,7 @@ func Format(name string) (string, error) {
 		return "", diag.Finding{
 			Summary: fmt.Sprintf("No picture format for %q", name),
 			Detail:  "Plots are written as PNG or SVG, chosen by the file's ending.",
-			Fix:     "End the name of --out with .png or .svg, or leave --out away to see the plot in the terminal.",
+			Fix:     "End the name of --out with .png or .svg.",
 		}
 	}
 }

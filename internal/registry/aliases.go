@@ -34,7 +34,7 @@ func (r *Registry) moveAlias(ctx context.Context, name, alias string, number int
 	}
 	before, err = r.store.MoveAlias(ctx, model.Alias{Model: name, Name: alias, Number: number, By: d.By, Why: d.Why, At: r.clock.Now()})
 	if err != nil {
-		return 0, fmt.Errorf("move alias %s of model %s: %w", alias, name, err)
+		return 0, diag.AsFinding(fmt.Sprintf("Alias %s of model %s was not moved", alias, name), err)
 	}
 	return before, nil
 }

@@ -28,7 +28,7 @@ func (r *Registry) Approve(ctx context.Context, name string, number int, d Decis
 	}
 	if bad := failed(v.Gates); len(bad) > 0 && !d.DespiteGates {
 		return nil, diag.Finding{Summary: "Gates failed", Detail: fmt.Sprintf("Version %d of model %q failed %s.", number, name, strings.Join(bad, "; ")),
-			Fix: "Train a better version; or approve it despite its gates, with a reason."}
+			Fix: "Train a better version; or approve it all the same: --despite-gates, with a --comment that says why."}
 	}
 	return r.move(ctx, v, model.Champion, d)
 }
@@ -113,7 +113,7 @@ func (r *Registry) move(ctx context.Context, v *model.Version, to model.State, d
 	at := r.clock.Now()
 	moved, err := r.store.MoveVersion(ctx, model.Move{Model: v.Model, Number: v.Number, From: v.State, To: to, Champion: champion, By: d.By, Why: d.Why, At: at})
 	if err != nil {
-		return nil, fmt.Errorf("make version %d of model %s %s: %w", v.Number, v.Model, to, err)
+		return nil, diag.AsFinding(fmt.Sprintf("Version %d of model %s was not made %s", v.Number, v.Model, to), err)
 	}
 	if !moved {
 		return nil, diag.Finding{Summary: "Somebody else decided meanwhile", Detail: fmt.Sprintf("Version %d of model %q or its champion is not what it was a moment ago. Nothing was changed.", v.Number, v.Model),

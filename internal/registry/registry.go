@@ -163,6 +163,9 @@ func reason(m pipeline.Model, gates []model.Gate) string {
 	bad := failed(gates)
 	switch {
 	case len(bad) > 0:
+		if len(gates) == 1 {
+			return "its gate failed: " + bad[0]
+		}
 		return fmt.Sprintf("%d of %d gates failed: %s", len(bad), len(gates), strings.Join(bad, "; "))
 	case m.Approval == "required":
 		return "waits for a person's approval; " + passedAll(len(gates))
@@ -228,11 +231,11 @@ func (r *Registry) Show(ctx context.Context, name string, number int) (*model.Ve
 		return nil, err
 	}
 	if number == 0 {
-		return nil, diag.Finding{Summary: "No champion", Detail: fmt.Sprintf("None of the %d versions of model %q is champion; the newest, %d, is %s: %s.", len(versions), name, versions[0].Number, versions[0].State, versions[0].DecidedWhy),
+		return nil, diag.Finding{Summary: "No champion", Detail: fmt.Sprintf("No version of model %q is champion; the newest, %d, is %s: %s.", name, versions[0].Number, versions[0].State, versions[0].DecidedWhy),
 			Fix: "Approve a version, or train one that passes the gates."}
 	}
 	return nil, diag.Finding{Summary: "Unknown version", Detail: fmt.Sprintf("Model %q has no version %d; the newest is %d.", name, number, versions[0].Number),
-		Fix: "List its versions."}
+		Fix: fmt.Sprintf("`damson model list %s` shows its versions.", name)}
 }
 
 func (r *Registry) unknownModel(ctx context.Context, name string) error {

@@ -205,7 +205,7 @@ func TestAWorseChallengerStaysCandidate(t *testing.T) {
 	if got.Version.State != model.Candidate || got.Previous != 1 {
 		t.Errorf("%+v", got)
 	}
-	if want := "1 of 1 gates failed: auc >= champion.auc - 0.01: auc is 0.8, below 0.89 (champion's 0.9 - 0.01)"; got.Reason != want {
+	if want := "its gate failed: auc >= champion.auc - 0.01: auc is 0.8, below 0.89 (champion's 0.9 - 0.01)"; got.Reason != want {
 		t.Errorf("reason %s", got.Reason)
 	}
 	w.register(t, 0.895)

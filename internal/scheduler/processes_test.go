@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -444,6 +445,41 @@ func TestWarehouseMoves(t *testing.T) {
 			t.Errorf("%v", h.by)
 		}
 	}, byHand("one"))
+}
+
+// deaf is access to a store that takes no lines while it is deaf.
+type deaf struct {
+	*store.Store
+	now atomic.Bool
+}
+
+func (d *deaf) Commit(ctx context.Context, b store.Batch) error {
+	if d.now.Load() && len(b.Lines) > 0 {
+		return errors.New("the store is away")
+	}
+	return d.Store.Commit(ctx, b)
+}
+
+// TestLastLinesAreKept has the store away when a task of a worker in another process ends.
+func TestLastLinesAreKept(t *testing.T) {
+	inHouse(t, func(h *house) {
+		d := &deaf{Store: h.store}
+		h.act(func(_ context.Context, w engine.Work) (engine.Outcome, error) {
+			d.now.Store(true)
+			w.Log.Infof("the last line")
+			return engine.Outcome{}, nil
+		})
+		h.serve(scheduler.Options{ID: "a", Parallel: -1})
+		h.leads("a")
+		h.serveOn(d, h.clock, scheduler.Options{ID: "b", Open: never})
+		h.ask(now(12))
+		h.reach(id(12), run.Success)
+		d.now.Store(false)
+		h.until("the last line", func() bool {
+			lines, err := h.store.Logs(h.Context(), id(12), "one", 0)
+			return err == nil && slices.ContainsFunc(lines, func(l run.LogLine) bool { return l.Text == "the last line" })
+		})
+	}, shell(byHand("one")))
 }
 
 // TestMailForTheDeadIsDropped, some time after it was seen.

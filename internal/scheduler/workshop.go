@@ -20,7 +20,7 @@ import (
 type workshop struct {
 	*Service
 	looks  chan struct{} // slots for deferred tasks that look again
-	strays *lines        // of executions that outlive the leader that began them
+	strays *lines        // of executions that outlive the leader that began them, and what the store did not take at an execution's end
 
 	telling context.Context // ends when what cannot be told shall not be waited for any longer
 	hurry   func()
@@ -190,6 +190,7 @@ func (w *workshop) assigned(a assignment) {
 	if !w.start(ctx, a.Token, work, func(engine.Ended) bool {
 		stop()
 		lines.flush()
+		w.strays.inherit(lines)
 		return false
 	}) {
 		stop()
@@ -304,4 +305,17 @@ func (l *lines) flush() {
 		l.all = append(all, l.all...)
 		l.mu.Unlock()
 	}
+}
+
+// inherit takes what another log has not written, which is written no more by itself.
+func (l *lines) inherit(from *lines) {
+	from.turn <- struct{}{}
+	defer func() { <-from.turn }()
+	from.mu.Lock()
+	left := from.all
+	from.all = nil
+	from.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, left...)
 }

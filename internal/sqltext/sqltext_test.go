@@ -187,3 +187,17 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+func TestAskedLeadsBackToTheDeclaration(t *testing.T) {
+	t.Parallel()
+	at := diag.Pos{File: "pipelines/p.star", Line: 7, Col: 3}
+	text := sqltext.Asked(at, "select *\nfrom m.t")
+	for _, offset := range []int{0, 5, 9, 100} {
+		if got := text.Pos(offset); got != at {
+			t.Errorf("offset %d is at %s", offset, got)
+		}
+	}
+	if text.SQL() != "select *\nfrom m.t" {
+		t.Errorf("%q", text.SQL())
+	}
+}

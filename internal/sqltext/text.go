@@ -75,6 +75,14 @@ func Plain(file, sql string) Text {
 	return Text{whole: sql, to: len(sql), marks: []mark{{source: NewSource(file, sql), copied: true}}}
 }
 
+// Asked gives SQL that a declaration asked for, such as the SELECT that stands for a table: all of it leads back to that place.
+func Asked(at diag.Pos, sql string) Text {
+	before := strings.Repeat("\n", max(at.Line-1, 0)) + strings.Repeat(" ", max(at.Col-1, 0))
+	var b Builder
+	b.Generate(sql, NewSource(at.File, before), len(before))
+	return b.Text()
+}
+
 // SQL is the text itself.
 func (t Text) SQL() string { return t.whole[t.from:t.to] }
 

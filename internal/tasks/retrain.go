@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"damson/internal/diag"
 	"damson/internal/engine"
 	"damson/internal/metric"
 	"damson/internal/model"
@@ -44,7 +45,7 @@ func (e trainExecutor) due(ctx context.Context, w engine.Work, m pipeline.Model,
 		not = fmt.Sprintf("%s, and %d make it due", why, r.NewRows)
 	}
 	if r.When != "" {
-		why, due, err = e.hasFallen(ctx, m, *r)
+		why, due, err = e.hasFallen(ctx, w.Task.At, m, *r)
 		if err != nil || due {
 			return why, due, err
 		}
@@ -98,7 +99,7 @@ func (e trainExecutor) newRows(ctx context.Context, m pipeline.Model, newest mod
 }
 
 // hasFallen judges the champion by the labels that came after its predictions.
-func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeline.Retrain) (why string, due bool, err error) {
+func (e trainExecutor) hasFallen(ctx context.Context, at diag.Pos, m pipeline.Model, r pipeline.Retrain) (why string, due bool, err error) {
 	champion, err := e.Registry.Champion(ctx, m.Name)
 	if err != nil {
 		return "", false, err
@@ -110,7 +111,7 @@ func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeli
 	if err != nil {
 		return "", false, err
 	}
-	judged, err := e.lateLabels(ctx, m, r, *champion)
+	judged, err := e.lateLabels(ctx, at, m, r, *champion)
 	if err != nil {
 		return "", false, err
 	}
@@ -132,7 +133,7 @@ func (e trainExecutor) hasFallen(ctx context.Context, m pipeline.Model, r pipeli
 
 // lateLabels judges a version's predictions by the labels that there are of them now. Labels that the version does not
 // know are left out.
-func (e trainExecutor) lateLabels(ctx context.Context, m pipeline.Model, r pipeline.Retrain, v model.Version) (metric.Report, error) {
+func (e trainExecutor) lateLabels(ctx context.Context, at diag.Pos, m pipeline.Model, r pipeline.Retrain, v model.Version) (metric.Report, error) {
 	late, err := newLate(m, v)
 	if err != nil {
 		return metric.Report{}, err
@@ -149,7 +150,7 @@ func (e trainExecutor) lateLabels(ctx context.Context, m pipeline.Model, r pipel
 	if err != nil {
 		return metric.Report{}, err
 	}
-	a, err := e.askSQL(ctx, sqltext.Plain(m.At.File, fmt.Sprintf("SELECT %s FROM %s AS p JOIN %s AS l ON l.%s = p.%s WHERE p.model_version = %d AND l.%s IS NOT NULL",
+	a, err := e.askSQL(ctx, sqltext.Asked(at, fmt.Sprintf("SELECT %s FROM %s AS p JOIN %s AS l ON l.%s = p.%s WHERE p.model_version = %d AND l.%s IS NOT NULL",
 		late.columns(), predictions, labels, id, id, v.Number, sqltext.QuoteIdent(m.Target))), maxLateLabels)
 	if err != nil {
 		return metric.Report{}, err

@@ -20,18 +20,18 @@ import (
 // transaction, and moves them from there into the target.
 func appendInto(ctx context.Context, tx *warehouse.Tx, w engine.Work, rows array.RecordReader, columns []driver.Column, target pipeline.Target) (all warehouse.Written, each []int64, err error) {
 	staging := stagingTable(w.Claims[0])
-	at := w.Task.At.File
+	at := w.Task.At
 	if err := tx.CreateTable(ctx, staging, columns, pipeline.Storage{}); err != nil {
 		return all, nil, err
 	}
 	if _, err := tx.Append(ctx, staging, rows); err != nil {
 		return all, nil, err
 	}
-	all, each, err = into(ctx, tx, w, sqltext.Plain(at, "select * from "+staging), target)
+	all, each, err = into(ctx, tx, w, sqltext.Asked(at, "select * from "+staging), target)
 	if err != nil {
 		return all, nil, err
 	}
-	_, err = tx.Exec(ctx, sqltext.Plain(at, "drop table "+staging))
+	_, err = tx.Exec(ctx, sqltext.Asked(at, "drop table "+staging))
 	return all, each, err
 }
 

@@ -189,7 +189,7 @@ func tableRows(t *pipeline.Task, table string) (sqltext.Text, error) {
 	if err != nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Summary: "No table to read", Detail: err.Error(), Fix: "Correct the table's name in the pipeline's file."}
 	}
-	return sqltext.Plain(t.At.File, "select * from "+quoted), nil
+	return sqltext.Asked(t.At, "select * from "+quoted), nil
 }
 
 // zoneOf is the zone in which a pipeline's dates are told, in its templates as in the tables that its tasks write.

@@ -18,8 +18,8 @@ type trainResult struct {
 	Model   string             `json:"model"`
 	Version int                `json:"version"`
 	State   model.State        `json:"state"`
-	Why     string             `json:"why"`
 	Rows    int64              `json:"rows"`
+	Why     string             `json:"why"`
 	Hash    string             `json:"hash"`
 	Metrics map[string]float64 `json:"metrics"` // on held-out rows
 }
@@ -71,8 +71,8 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	}
 	w.Log.Infof("version %d of model %s is %s: %s", registered.Version.Number, m.Name, registered.Version.State, registered.Reason)
 	result := trainResult{
-		Model: m.Name, Version: registered.Version.Number, State: registered.Version.State, Why: registered.Reason,
-		Rows: v.Rows, Hash: v.Hash, Metrics: trained.Report.Metrics,
+		Model: m.Name, Version: registered.Version.Number, State: registered.Version.State, Rows: v.Rows, Why: registered.Reason,
+		Hash: v.Hash, Metrics: trained.Report.Metrics,
 	}
 	err = e.Warehouse.Do(ctx, w.Claims, func(*warehouse.Tx) (any, error) { return result, nil })
 	return engine.Outcome{Result: result}, err

@@ -33,7 +33,7 @@ const (
 func (w *Warehouse) Do(ctx context.Context, claims []run.Claim, f func(tx *Tx) (result any, err error)) error {
 	wait := 2 * time.Millisecond
 	for tries, lost := 1, 0; ; {
-		doubt, err := w.turn(ctx, claims, f, tries > 1)
+		doubt, err := w.turn(ctx, claims, f, w.alone(tries))
 		e := (*driver.Error)(nil)
 		switch {
 		case !errors.As(err, &e):
@@ -115,8 +115,17 @@ func (w *Warehouse) rehearse(ctx context.Context, claims []run.Claim) error {
 	return errors.Join(err, t.Rollback(context.WithoutCancel(ctx)))
 }
 
-// turn runs f among this process's other transactions, or alone when it has met one of them: it would meet a long one at
-// every try, as two first loads do that both make the same table. A context that ends while it waits ends it.
+// alone tells whether a try waits for this process's other transactions and has the next ones wait. In an embedded database one
+// that has met another would meet a long one at every try, as two first loads do that both make the same table. A server makes the
+// second wait for the first itself: there all would stand still for the sake of two, so that comes last.
+func (w *Warehouse) alone(try int) bool {
+	if w.driver.Capabilities().OneProcess {
+		return try > 1
+	}
+	return try > maxTries/2
+}
+
+// turn runs f among this process's other transactions, or alone. A context that ends while it waits ends it.
 func (w *Warehouse) turn(ctx context.Context, claims []run.Claim, f func(tx *Tx) (any, error), alone bool) (doubt bool, err error) {
 	share := int64(1)
 	if alone {
@@ -204,13 +213,19 @@ func (w *Warehouse) whyNot(ctx context.Context, claims []run.Claim, err error) e
 // has tells by ErrCommitted or ErrSettled that the ledger has one of the claims, and nil that it has none.
 func (w *Warehouse) has(ctx context.Context, claims []run.Claim) (became error, known bool) {
 	found, err := w.recorded(ctx, w.driver, claims)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, false
-	case len(committed(found)) > 0:
-		return ErrCommitted, true
-	case len(found) > 0:
-		return ErrSettled, true
 	}
-	return nil, true
+	return was(found), true
+}
+
+// was gives ErrCommitted or ErrSettled when the ledger has a claim, nil when it has found none.
+func was(found map[run.Claim]recorded) error {
+	switch {
+	case len(committed(found)) > 0:
+		return ErrCommitted
+	case len(found) > 0:
+		return ErrSettled
+	}
+	return nil
 }

@@ -44,8 +44,8 @@ func (in *into) tellsDays(intervals []Interval) bool {
 
 // countDays counts the table's rows in the partition by interval: a day belongs to the last one that has begun by then.
 func (in *into) countDays(ctx context.Context, intervals []Interval) ([]int64, error) {
-	name := sqltext.QuoteIdent(in.part.column.Name)
-	r, err := in.tx.tx.Query(ctx, "SELECT "+name+", count(*) FROM "+quoted(in.name)+" WHERE "+in.part.inside()+" GROUP BY "+name)
+	name := sqltext.QuoteIdent(in.inTable(in.part.column.Name))
+	r, err := in.tx.tx.Query(ctx, "SELECT "+name+", count(*) FROM "+quoted(in.name)+" WHERE "+in.insideTable()+" GROUP BY "+name)
 	if err != nil {
 		return nil, in.own(err)
 	}

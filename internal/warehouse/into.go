@@ -76,7 +76,8 @@ type into struct {
 	target  pipeline.Target
 	name    driver.Name
 	columns []driver.Column // of the SELECT
-	names   []string        // the table's names of these columns
+	names   []string        // the table's names of these columns, which may differ in letter case
+	keys    []string        // the SELECT's names of the columns to merge on
 	part    *partition      // nil: no PartitionBy that matters
 	written Written
 }
@@ -135,10 +136,13 @@ func (in *into) check(interval Interval) error {
 		if len(in.target.Keys) == 0 {
 			return in.finding("No keys to merge on", "mode merge replaces the rows that have the same keys, and no keys are named.", "Add keys = [\"…\"].")
 		}
-		for _, key := range in.target.Keys {
-			if _, err := in.column(key, "keys"); err != nil {
+		in.keys = make([]string, len(in.target.Keys))
+		for i, key := range in.target.Keys {
+			c, err := in.column(key, "keys")
+			if err != nil {
 				return err
 			}
+			in.keys[i] = c.Name
 		}
 	default:
 		return in.finding("Unknown mode", fmt.Sprintf("There is no mode %q.", in.target.Mode), `Use "replace", "append" or "merge".`)
@@ -188,10 +192,16 @@ func (in *into) prepareTable(ctx context.Context) error {
 	for _, c := range d.added {
 		sql := "ALTER TABLE " + quoted(in.name) + " ADD COLUMN " + sqltext.QuoteIdent(c.Name) + " " + sqlTypes[c.Type]
 		if _, err := in.tx.tx.Exec(ctx, sql); err != nil {
-			return in.own(err)
+			return in.own(madeMeanwhile(err, func() bool { return in.hasNow(ctx, c.Name) }))
 		}
 	}
 	return nil
+}
+
+// hasNow reports whether the table has a column by now, past the transaction, which sees an older state.
+func (in *into) hasNow(ctx context.Context, name string) bool {
+	columns, err := in.tx.w.driver.Table(ctx, in.tx.w.driver, in.name)
+	return err == nil && slices.ContainsFunc(columns, func(c driver.Column) bool { return strings.EqualFold(c.Name, name) })
 }
 
 // createTable makes the table: cut by the database where that is declared, else with an index, where the database has any, by
@@ -202,7 +212,7 @@ func (in *into) createTable(ctx context.Context) error {
 	case in.part == nil:
 	case storage.Native != "":
 		partitionBy, first = in.part.column.Name, firstPart(storage.Native, in.part.column, in.part.start)
-	case !slices.ContainsFunc(storage.Indexes, func(columns []string) bool { return columns[0] == in.part.column.Name }):
+	case !slices.ContainsFunc(storage.Indexes, func(columns []string) bool { return strings.EqualFold(columns[0], in.part.column.Name) }):
 		storage.Indexes = append([][]string{{in.part.column.Name}}, storage.Indexes...)
 	}
 	return in.tx.createTable(ctx, in.name, in.columns, partitionBy, storage, first)
@@ -243,7 +253,7 @@ func (in *into) replace(ctx context.Context) error {
 	}
 	where := ""
 	if in.part != nil {
-		where = " WHERE " + in.part.inside()
+		where = " WHERE " + in.insideTable()
 	}
 	n, err := in.tx.tx.Exec(ctx, "DELETE FROM "+quoted(in.name)+where)
 	if err != nil {
@@ -278,6 +288,14 @@ func (in *into) insert(ctx context.Context, table driver.Name) error {
 	return nil
 }
 
+// inTable gives the table's name of a column of the SELECT.
+func (in *into) inTable(name string) string {
+	return in.names[slices.IndexFunc(in.columns, func(c driver.Column) bool { return c.Name == name })]
+}
+
+// insideTable is the condition that a row of the table belongs to the partition.
+func (in *into) insideTable() string { return in.part.inside(in.inTable(in.part.column.Name)) }
+
 // columnList gives the table's names of the SELECT's columns.
 func (in *into) columnList() string {
 	quoted := make([]string, len(in.names))
@@ -303,9 +321,9 @@ func (in *into) merge(ctx context.Context) error {
 		return err
 	}
 	target, source := quoted(in.name), sqltext.QuoteIdent(temp)
-	same := make([]string, len(in.target.Keys))
-	for i, key := range in.target.Keys {
-		same[i] = target + "." + sqltext.QuoteIdent(key) + " = " + source + "." + sqltext.QuoteIdent(key)
+	same := make([]string, len(in.keys))
+	for i, key := range in.keys {
+		same[i] = target + "." + sqltext.QuoteIdent(in.inTable(key)) + " = " + source + "." + sqltext.QuoteIdent(key)
 	}
 	selected := make([]string, len(in.columns))
 	for i, c := range in.columns {
@@ -330,10 +348,10 @@ func (in *into) merge(ctx context.Context) error {
 
 // checkKeys refuses keys that are NULL, which equal nothing and would be added again by each run, and keys that come twice.
 func (in *into) checkKeys(ctx context.Context, temp string) error {
-	keys := make([]string, len(in.target.Keys))
+	keys := make([]string, len(in.keys))
 	nulls := make([]string, len(keys))
 	shown := make([]string, len(keys))
-	for i, key := range in.target.Keys {
+	for i, key := range in.keys {
 		keys[i] = sqltext.QuoteIdent(key)
 		nulls[i] = keys[i] + " IS NULL"
 		shown[i] = sqltext.QuoteLiteral(key+" = ") + " || COALESCE(CAST(" + keys[i] + " AS text), 'NULL')"

@@ -13,8 +13,12 @@ import (
 // and then writes the claims' ledger rows. Claims that the ledger has already give ErrCommitted or ErrSettled and nothing runs.
 // What has run stays when a later statement fails or the process ends, and runs again with the next attempt.
 func (w *Warehouse) Loose(ctx context.Context, claims []run.Claim, text sqltext.Text, progress Progress) (rows int64, err error) {
-	if became, known := w.has(ctx, claims); became != nil || !known && ctx.Err() != nil {
-		return 0, became
+	found, err := w.recorded(ctx, w.driver, claims)
+	if err == nil {
+		err = was(found)
+	}
+	if err != nil { // also when the ledger does not answer: nobody knows then whether the script may run
+		return 0, err
 	}
 	session, err := w.driver.Session(ctx)
 	if err != nil {

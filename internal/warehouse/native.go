@@ -118,7 +118,7 @@ func (n *native) write(ctx context.Context, in *into) error {
 		for _, p := range n.missing(in.part.start, in.part.end) {
 			in.tx.change()
 			if err := n.physical.AddPart(ctx, in.tx.tx, in.name, n.layout, p); err != nil {
-				return in.own(err)
+				return in.own(madeMeanwhile(err, func() bool { return in.cutNow(ctx, p) }))
 			}
 		}
 		return in.replace(ctx)
@@ -145,16 +145,22 @@ func (n *native) write(ctx context.Context, in *into) error {
 	return in.replaceFrom(ctx, n, part, staged)
 }
 
+// cutNow reports whether the table has a part by now, past the transaction, which sees an older state.
+func (in *into) cutNow(ctx context.Context, part driver.Part) bool {
+	layout, err := in.tx.w.physical().Layout(ctx, in.tx.w.driver, in.name)
+	return err == nil && layout != nil && slices.ContainsFunc(layout.Parts, func(p driver.Part) bool { return overlaps(p, part) })
+}
+
 // replaceFrom replaces a partition's rows by those of the staged table, while others read the partition.
 func (in *into) replaceFrom(ctx context.Context, n *native, part driver.Part, staged driver.Name) error {
 	if part.Table.Table == "" {
 		if err := n.physical.AddPart(ctx, in.tx.tx, in.name, n.layout, part); err != nil {
-			return in.own(err)
+			return in.own(madeMeanwhile(err, func() bool { return in.cutNow(ctx, part) }))
 		}
 	}
 	list := in.columnList()
 	for _, sql := range []string{
-		"DELETE FROM " + quoted(in.name) + " WHERE " + in.part.inside(),
+		"DELETE FROM " + quoted(in.name) + " WHERE " + in.insideTable(),
 		"INSERT INTO " + quoted(in.name) + " (" + list + ") SELECT " + list + " FROM " + quoted(staged),
 		"DROP TABLE " + quoted(staged),
 	} {

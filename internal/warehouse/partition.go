@@ -70,9 +70,9 @@ func day(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
 
-// inside is the condition that a row belongs to the partition; it is NULL for a NULL.
-func (p *partition) inside() string {
-	name := sqltext.QuoteIdent(p.column.Name)
+// inside is the condition that a row belongs to the partition, whose column has a name there; it is NULL for a NULL.
+func (p *partition) inside(column string) string {
+	name := sqltext.QuoteIdent(column)
 	return name + " >= " + p.from + " AND " + name + " < " + p.to
 }
 
@@ -84,7 +84,7 @@ const outsideMark = "damson: outside the data interval: "
 // before or after the INSERT would cost another pass over them.
 func (p *partition) guard() string {
 	name := sqltext.QuoteIdent(p.column.Name)
-	return "CASE WHEN " + p.inside() + " THEN " + name +
+	return "CASE WHEN " + p.inside(p.column.Name) + " THEN " + name +
 		" ELSE CAST(" + sqltext.QuoteLiteral(outsideMark) + " || COALESCE(CAST(" + name + " AS text), 'NULL') AS " + sqlTypes[p.column.Type] + ") END"
 }
 
@@ -98,7 +98,7 @@ func (in *into) outside(ctx context.Context, cause error) error {
 	p := in.part
 	name := sqltext.QuoteIdent(p.column.Name)
 	count, example, err := in.ask(ctx, in.tx.w.driver, "SELECT count(*), COALESCE(min(CAST("+name+" AS text)), 'NULL') FROM (\n"+in.sel.SQL()+
-		"\n) AS damson_source WHERE "+name+" IS NULL OR NOT ("+p.inside()+")")
+		"\n) AS damson_source WHERE "+name+" IS NULL OR NOT ("+p.inside(p.column.Name)+")")
 	detail := fmt.Sprintf("%s of the SELECT %s a %s outside of it, for example %s.", plural(count, "row"), have(count), p.column.Name, example)
 	if err != nil || count == 0 {
 		_, value, _ := strings.Cut(cause.Error(), outsideMark)

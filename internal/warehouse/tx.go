@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -116,22 +118,43 @@ func (tx *Tx) createTable(ctx context.Context, n driver.Name, columns []driver.C
 		}
 		definitions += sqltext.QuoteIdent(c.Name) + " " + sqlType
 	}
+	s = named(s, columns)
 	statements := []string{"CREATE TABLE " + quoted(n) + " (" + definitions + ")"}
 	if p := tx.w.physical(); p != nil {
 		statements = p.CreateTable(n, definitions, partitionBy, s, first)
 	}
 	for _, sql := range statements {
 		if _, err := tx.tx.Exec(ctx, sql); err != nil {
-			return madeMeanwhile(err)
+			return madeMeanwhile(err, func() bool { return true })
 		}
 	}
 	return nil
 }
 
-// madeMeanwhile makes a conflict of the error that a table is there which this transaction has not seen.
-func madeMeanwhile(err error) error {
+// named gives what a table is stored by with the names as its columns have them; a name differs in letter case at most.
+func named(s pipeline.Storage, columns []driver.Column) pipeline.Storage {
+	exact := func(names []string) []string {
+		names = slices.Clone(names)
+		for i, name := range names {
+			if k := slices.IndexFunc(columns, func(c driver.Column) bool { return strings.EqualFold(c.Name, name) }); k >= 0 {
+				names[i] = columns[k].Name
+			}
+		}
+		return names
+	}
+	s.Indexes = slices.Clone(s.Indexes)
+	for i, index := range s.Indexes {
+		s.Indexes[i] = exact(index)
+	}
+	s.DistributedBy = exact(s.DistributedBy)
+	return s
+}
+
+// madeMeanwhile makes a conflict of the error that a name is taken which this transaction has not seen, when what it wanted to
+// make is there by now.
+func madeMeanwhile(err error, there func() bool) error {
 	e := (*driver.Error)(nil)
-	if !errors.As(err, &e) || e.Class != driver.Exists {
+	if !errors.As(err, &e) || e.Class != driver.Exists || !there() {
 		return err
 	}
 	conflict := *e

@@ -38,7 +38,7 @@ const (
 type Warehouse struct {
 	driver  driver.Warehouse
 	catalog catalog
-	turns   *semaphore.Weighted // a transaction of Do has one of them, one that runs again after a conflict has all
+	turns   *semaphore.Weighted // a transaction of Do has one of them, one that runs alone after a conflict has all
 }
 
 // allTurns is more than there are transactions at a time.

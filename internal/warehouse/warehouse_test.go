@@ -42,8 +42,8 @@ func TestPartitionOfAnInterval(t *testing.T) {
 		switch {
 		case (err != nil) != (c.inside == ""):
 			t.Errorf("%s: error %v", c.name, err)
-		case err == nil && p.inside() != c.inside:
-			t.Errorf("%s: %s, want %s", c.name, p.inside(), c.inside)
+		case err == nil && p.inside(p.column.Name) != c.inside:
+			t.Errorf("%s: %s, want %s", c.name, p.inside(p.column.Name), c.inside)
 		}
 	}
 }

@@ -27,6 +27,8 @@ var intoTests = map[string]func(*testing.T, driver.Warehouse){
 	"changed columns are refused":                      testIntoChanged,
 	"new columns are added when allowed":               testIntoNewColumns,
 	"columns match by name":                            testIntoByName,
+	"columns match in any letter case":                 testIntoLetterCase,
+	"a column that has come meanwhile is used":         testIntoColumnMeanwhile,
 	"a table with a primary key is replaced":           testIntoPrimaryKey,
 	"SQL errors lead to the template":                  testIntoErrors,
 	"many days of one table are written at one time":   testIntoConcurrentDays,
@@ -284,6 +286,42 @@ func testIntoByName(t *testing.T, d driver.Warehouse) {
 	want(t, d, `SELECT a, b, c FROM named`, []any{int64(1), "b", 2.25})
 	_, err := into(t, w, `SELECT 1 AS a, 2 AS a`, target, warehouse.Interval{})
 	refused(t, err, "sql/test.sql:1", `"a" twice`)
+}
+
+func testIntoLetterCase(t *testing.T, d driver.Warehouse) {
+	exec(t, d, `CREATE TABLE odd ("Day" date, "User ID" bigint, x bigint)`)
+	w := portable(t, d)
+	sql := `SELECT DATE '2007-04-12' AS day, 1 AS "user id", 2 AS x`
+	target := pipeline.Target{Into: "odd", PartitionBy: "DAY"}
+	must(t, w, sql, target, days("2007-04-12", "2007-04-13"), warehouse.Written{Rows: 1})
+	must(t, w, sql, target, days("2007-04-12", "2007-04-13"), warehouse.Written{Rows: 1, Replaced: 1})
+	target = pipeline.Target{Into: "odd", Mode: pipeline.Merge, Keys: []string{"DAY", "USER ID"}}
+	must(t, w, sql, target, warehouse.Interval{}, warehouse.Written{Rows: 1, Replaced: 1})
+	target.Into, target.Storage = "new", pipeline.Storage{Indexes: [][]string{{"DAY", "X"}}, DistributedBy: []string{"DAY"}}
+	must(t, w, sql, target, warehouse.Interval{}, warehouse.Written{Rows: 1, Created: true})
+}
+
+// testIntoColumnMeanwhile lets another transaction add a column to the table after this one has looked at the database.
+func testIntoColumnMeanwhile(t *testing.T, d driver.Warehouse) {
+	exec(t, d, `CREATE TABLE other (x bigint)`)
+	w := portable(t, d)
+	target := pipeline.Target{Into: "geo.t", PartitionBy: "tdate", NewColumns: true}
+	must(t, w, `SELECT DATE '2007-04-12' AS tdate`, target, days("2007-04-12", "2007-04-13"), warehouse.Written{Rows: 1, Created: true})
+	tries := 0
+	err := inTx(t.Context(), w, func(tx *warehouse.Tx) error {
+		if _, err := tx.Exec(t.Context(), text(`SELECT x FROM other`)); err != nil {
+			return err
+		}
+		if tries++; tries == 1 {
+			must(t, w, `SELECT DATE '2007-04-13' AS tdate, 1 AS n`, target, days("2007-04-13", "2007-04-14"), warehouse.Written{Rows: 1})
+		}
+		_, err := tx.Into(t.Context(), text(`SELECT DATE '2007-04-14' AS tdate, 2 AS n`), target, days("2007-04-14", "2007-04-15"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, d, `SELECT n FROM geo.t ORDER BY tdate`, []any{nil}, []any{int64(1)}, []any{int64(2)})
 }
 
 func testIntoPrimaryKey(t *testing.T, d driver.Warehouse) {

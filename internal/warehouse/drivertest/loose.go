@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ var looseTests = map[string]func(*testing.T, driver.Warehouse){
 	"what a loose script has done stays":               testLooseFails,
 	"a loose script's session is its own":              testLooseSession,
 	"a loose script that has committed runs not again": testLooseOnce,
+	"a loose script that is stopped first says so":     testLooseStopped,
 }
 
 func testLoose(t *testing.T, d driver.Warehouse) {
@@ -75,4 +77,14 @@ func testLooseOnce(t *testing.T, d driver.Warehouse) {
 	if n := count(t, d, `SELECT count(*) FROM done`); n != 1 {
 		t.Errorf("%d rows are there", n)
 	}
+}
+
+func testLooseStopped(t *testing.T, d driver.Warehouse) {
+	w := ledger(t, d)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := w.Loose(ctx, []run.Claim{claim("a", 1)}, text("INSERT INTO done VALUES (1)"), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want %v", err, context.Canceled)
+	}
+	nothingDone(t, d)
 }

@@ -52,7 +52,7 @@ func (c *conn) append(ctx context.Context, table driver.Name, rows array.RecordR
 
 // target gives the table's columns that the fields of a schema go into, and refuses those that it does not have.
 func (c *conn) target(ctx context.Context, table driver.Name, schema *arrow.Schema) ([]found, error) {
-	have, err := c.table(ctx, table)
+	have, _, err := c.table(ctx, table)
 	if err != nil {
 		return nil, err
 	}

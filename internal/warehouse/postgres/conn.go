@@ -149,16 +149,16 @@ FROM (SELECT oid, relkind, reltuples, relpages, $size AS size FROM pg_catalog.pg
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
-func (c *conn) table(ctx context.Context, name driver.Name) ([]found, error) {
+// table gives a table's columns, and what the table is.
+func (c *conn) table(ctx context.Context, name driver.Name) ([]found, look, error) {
 	size := "pg_catalog.pg_relation_size(oid)"
 	if c.w.server.kind == greenplum {
 		size = "CAST(0 AS bigint)" // there it asks all segments
 	}
 	rows, err := c.catalog(ctx, strings.NewReplacer("$size", size, "$table", sqltext.QuoteLiteral(quote(name))).Replace(tableSQL))
 	if err != nil {
-		return nil, err
+		return nil, look{}, err
 	}
-	c.w.noteLook(name, rows)
 	var columns []found
 	for _, row := range rows {
 		oid, kind, base := row[1], row[3], row[4]
@@ -166,7 +166,7 @@ func (c *conn) table(ctx context.Context, name driver.Name) ([]found, error) {
 			oid = base
 			below, err := c.catalog(ctx, "SELECT typtype, typbasetype FROM pg_catalog.pg_type WHERE oid = "+oid)
 			if err != nil {
-				return nil, err
+				return nil, look{}, err
 			}
 			if len(below) == 0 {
 				break // dropped meanwhile
@@ -175,11 +175,11 @@ func (c *conn) table(ctx context.Context, name driver.Name) ([]found, error) {
 		}
 		number, err := strconv.ParseUint(oid, 10, 32)
 		if err != nil {
-			return nil, err
+			return nil, look{}, err
 		}
 		columns = append(columns, found{Column: driver.Column{Name: row[0], Type: portable(uint32(number)), Native: row[2]}, oid: uint32(number)})
 	}
-	return columns, nil
+	return columns, c.w.readLook(rows), nil
 }
 
 // catalog asks the catalog something and gives the rows as texts.

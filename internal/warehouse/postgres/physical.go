@@ -217,14 +217,22 @@ type look struct {
 	have, pagesThen, pages float64
 }
 
-// noteLook keeps what the rows of tableSQL say of the table itself.
-func (w *Warehouse) noteLook(table driver.Name, rows [][]string) {
+// readLook reads what the rows of tableSQL say of the table itself.
+func (w *Warehouse) readLook(rows [][]string) look {
 	if len(rows) == 0 || rows[0][5] != "r" || w.server.kind == greenplum {
+		return look{}
+	}
+	number := func(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n } // what is no number is nothing to go by
+	return look{plain: true, have: max(number(rows[0][6]), 0), pagesThen: number(rows[0][7]), pages: number(rows[0][8])}
+}
+
+// noteLook keeps a look at a table for Analyze and Layout.
+func (w *Warehouse) noteLook(table driver.Name, l look) {
+	if !l.plain {
 		w.looks.Delete(table)
 		return
 	}
-	number := func(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n } // what is no number is nothing to go by
-	w.looks.Store(table, look{plain: true, have: max(number(rows[0][6]), 0), pagesThen: number(rows[0][7]), pages: number(rows[0][8])})
+	w.looks.Store(table, l)
 }
 
 func (w *Warehouse) lookAt(table driver.Name) look {
@@ -250,7 +258,10 @@ func (w *Warehouse) Analyze(ctx context.Context, q driver.Querier, table driver.
 	if !outdated {
 		return nil
 	}
-	return execAll(ctx, q, "ANALYZE "+quote(table))
+	if w.server.kind == greenplum {
+		return execAll(ctx, q, "ANALYZE "+quote(table))
+	}
+	return execAll(ctx, q, "ANALYZE (SKIP_LOCKED) "+quote(table)) // the task is done: it waits for nobody's VACUUM
 }
 
 // outdated asks the catalog about a table and its partitions.

@@ -171,6 +171,49 @@ func TestNativePartitionsByMonth(t *testing.T) {
 	n.expect(parts, "daily_p20070401 FOR VALUES FROM ('2007-04-01') TO ('2007-05-01')\ndaily_p20070501 FOR VALUES FROM ('2007-05-01') TO ('2007-06-01')")
 }
 
+// TestNativePartitionMeanwhile lets another transaction make the month's partition after this one has looked at the database; and
+// has a table that is no partition and has the name of one.
+func TestNativePartitionMeanwhile(t *testing.T) {
+	t.Parallel()
+	n := newNative(t)
+	target := daily
+	target.Storage.Native = pipeline.NativeMonth
+	n.must(target, "2007-04-12", "2007-04-13", 1, warehouse.Written{Rows: 1, Created: true})
+	tries := 0
+	err := n.Do(t.Context(), nil, func(tx *warehouse.Tx) (any, error) {
+		if _, err := tx.Exec(t.Context(), sqltext.Plain("", "SELECT x FROM geo.daily")); err != nil {
+			return nil, err
+		}
+		if tries++; tries == 1 {
+			n.must(target, "2007-05-13", "2007-05-14", 1, warehouse.Written{Rows: 1})
+		}
+		_, err := tx.Into(t.Context(), sqltext.Plain("", "SELECT date '2007-05-14' AS tdate, CAST(2 AS bigint) AS x"), target,
+			warehouse.Interval{Start: date("2007-05-14"), End: date("2007-05-15")})
+		return nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.expect(`SELECT x FROM geo.daily ORDER BY tdate`, "1\n1\n2")
+	n.exec(`CREATE TABLE geo.daily_p20070601 (x bigint)`)
+	_, err = n.into(target, "2007-06-01", "2007-06-02", 1)
+	if e := asError(t, err); e.Class != driver.Exists {
+		t.Errorf("a name that is taken is told as %q: %v", e.Class, err)
+	}
+}
+
+// TestStatisticsWaitForNobody has a VACUUM, or what locks as it does, on the table of a task that has committed.
+func TestStatisticsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	n := newNative(t)
+	target := pipeline.Target{Into: "geo.daily", Mode: pipeline.Append}
+	n.must(target, "2007-04-12", "2007-04-13", 1, warehouse.Written{Rows: 1, Created: true})
+	other := begin(t, n.driver)
+	exec(t, other, `LOCK TABLE geo.daily IN SHARE UPDATE EXCLUSIVE MODE`)
+	n.must(target, "2007-04-12", "2007-04-22", 1, warehouse.Written{Rows: 10})
+	n.expect(`SELECT reltuples FROM pg_class WHERE oid = 'geo.daily'::regclass`, "1")
+}
+
 // TestNativePartitionsThatWereThere has tables that somebody else has cut.
 func TestNativePartitionsThatWereThere(t *testing.T) {
 	t.Parallel()

@@ -269,15 +269,19 @@ func (w *Warehouse) Describe(ctx context.Context, q driver.Querier, sql string) 
 // Table implements driver.Warehouse.
 func (w *Warehouse) Table(ctx context.Context, q driver.Querier, name driver.Name) (columns []driver.Column, err error) {
 	err = w.with(ctx, q, func(c *conn) error {
-		found, err := c.table(ctx, name)
+		found, l, err := c.table(ctx, name)
+		if err != nil {
+			return err
+		}
+		w.noteLook(name, l)
 		columns = nil
 		for _, f := range found {
 			columns = append(columns, f.Column)
 		}
-		if t, ok := q.(*tx); ok && err == nil && w.lookAt(name).plain {
+		if t, ok := q.(*tx); ok && l.plain {
 			t.plain = name
 		}
-		return err
+		return nil
 	})
 	return columns, err
 }
