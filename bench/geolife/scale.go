@@ -161,10 +161,10 @@ func damson(ctx context.Context, root string, o scaleOptions) ([]process, error)
 	commands := [][]string{
 		{"run", "geolife_load"},
 		backfill,
-		{"run", "geolife_model_training", "--date", last},
+		{"run", "geolife_model_training", "--date", last, "--task", "train_model"},
 		append(slices.Clone(backfill), "--task", "predict_walk", "--rerun", "all"),
 	}
-	names := []string{"damson run geolife_load", "damson backfill geolife", "damson run geolife_model_training", "  … --task predict_walk --rerun all"}
+	names := []string{"damson run geolife_load", "damson backfill geolife", "  … geolife_model_training --task train_model", "  … --task predict_walk --rerun all"}
 	var done []process
 	for i, args := range commands {
 		p, err := start(ctx, names[i], o.damson, append(args, "--project", root)...)

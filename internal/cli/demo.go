@@ -36,11 +36,11 @@ func (a *app) demoCommand() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "the GeoLife project end to end: files, features, a judged model, predictions",
+		Short: "the GeoLife project end to end: files, features, judged models, predictions",
 		Long: `Makes the GeoLife project, loads GPS files, computes features day by day, trains and judges a model of walk or not
-walk, scores the rest, and reports on it. Without --data it makes the GPS files of a believable city; with --data it reads
-real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it continues where it stopped.
-After the report it serves the project, as damson serve does, until Ctrl-C.`,
+walk and one of five modes, scores the rest, and reports on it. Without --data it makes the GPS files of a believable
+city; with --data it reads real ones in GeoLife's own layout (Data/NNN/Trajectory/*.plt, labels.txt). Run again, it
+continues where it stopped. After the report it serves the project, as damson serve does, until Ctrl-C.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), o) },
 	}
@@ -61,7 +61,7 @@ const (
 	demoTrain = "geolife_model_training"
 )
 
-// demo makes the project when it is not there yet, runs its three pipelines and scores with the champion, then reports.
+// demo makes the project when it is not there yet, runs its three pipelines and scores with the champions, then reports.
 func (a *app) demo(ctx context.Context, o demoOptions) error {
 	started := a.clock.Now()
 	if err := a.demoProject(ctx, o); err != nil {
@@ -259,7 +259,7 @@ func (d *demo) backfill(ctx context.Context) error {
 	return d.daily(ctx, engine.Plan{Rerun: engine.RerunFailed})
 }
 
-// score runs the scoring again now that there is a champion.
+// score runs the scoring again now that there are champions.
 func (d *demo) score(ctx context.Context) error {
 	p, err := d.w.project.Pipeline(demoDaily)
 	if err != nil {

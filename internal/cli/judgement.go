@@ -22,7 +22,8 @@ func (a *app) printJudgement(r metric.Report) {
 	a.printIntervals(r)
 	switch {
 	case r.Classes != nil:
-		a.printClasses(*r.Classes)
+		a.printClasses("held-out rows", *r.Classes)
+		a.printFoldClasses(r.Folds)
 	case r.Regression != nil:
 		a.printNumbers(*r.Regression)
 	default:
@@ -149,9 +150,21 @@ func (a *app) printLift(tiers []metric.Tier) {
 	g.print(a)
 }
 
-func (a *app) printClasses(c metric.Classes) {
+// printFoldClasses shows what a cross-validation says of each class: of segments, or of rows when there are none.
+func (a *app) printFoldClasses(f *metric.Folds) {
+	switch {
+	case f == nil:
+	case f.Segments != nil && f.Segments.Classes != nil:
+		a.printClasses(fmt.Sprintf("segments of %d folds", f.K), *f.Segments.Classes)
+	case f.Classes != nil:
+		a.printClasses(fmt.Sprintf("rows of %d folds", f.K), *f.Classes)
+	}
+}
+
+// printClasses shows each class of the judged rows against all others.
+func (a *app) printClasses(judged string, c metric.Classes) {
 	a.printf("\n")
-	g := newGrid("class", ">rows", ">predicted", ">precision", ">recall", ">f1", ">auc", "taken for")
+	g := newGrid("class", ">"+judged, ">predicted", ">precision", ">recall", ">f1", ">auc", "taken for")
 	for k, own := range c.Classes {
 		g.add(own.Class, count(own.Rows), count(own.Predicted), optional(own.Precision), optional(own.Recall), optional(own.F1), optional(own.AUC), takenFor(c, k))
 	}

@@ -41,12 +41,12 @@ type site struct {
 	warehouse *warehouse.Warehouse
 	report    map[string]any // of the demo, without times and places
 	tables    []string       // of all stages, in their order
-	models    []string       // the hashes of all versions that were trained
+	models    []string       // names and hashes of all versions that were trained
 }
 
 // TestParity runs the GeoLife project on DuckDB and on PostgreSQL, there also with native partitions, and on the Greenplums that
 // DAMSON_TEST_GREENPLUM_URL names (separated by commas), each time from the same files. It compares every table of every stage
-// row by row, the forests byte for byte, and the demo's report. The projects differ in one line of damson.yaml, and in
+// row by row, the models byte for byte, and the demo's report. The projects differ in one line of damson.yaml, and in
 // `native = True`. `make parity` prints what it finds.
 func TestParity(t *testing.T) {
 	t.Parallel()
@@ -110,7 +110,7 @@ func newSite(t *testing.T, name, data, url string, native bool) *site {
 	}
 	s.runDemo(t, data)
 	if native {
-		days := s.report["scored"].([]any)
+		days := s.report["models"].([]any)[0].(map[string]any)["scored"].([]any)
 		first, last := days[0].(map[string]any)["day"].(string), s.report["last_date"].(string)
 		damson(t, s.dir, "backfill", "geolife", "--from", first, "--to", last, "--rerun", "all", "--batch", "1")
 		damson(t, s.dir, "run", "geolife_model_training", "--date", last)
@@ -215,15 +215,15 @@ func (s *site) runDemo(t *testing.T, data string) {
 	}
 }
 
-// readModels reads the hashes of the forests.
+// readModels reads the hashes of the models.
 func (s *site) readModels(t *testing.T) {
 	t.Helper()
-	var versions []struct{ Hash string }
-	if err := json.Unmarshal([]byte(damson(t, s.dir, "model", "list", "walk", "--json")), &versions); err != nil {
+	var versions []struct{ Model, Hash string }
+	if err := json.Unmarshal([]byte(damson(t, s.dir, "model", "list", "--json")), &versions); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range versions {
-		s.models = append(s.models, v.Hash)
+		s.models = append(s.models, v.Model+" "+v.Hash)
 	}
 }
 
@@ -250,12 +250,15 @@ func compareSites(t *testing.T, want, got *site) {
 			t.Errorf("%s: %s\n%s", table, d, strings.Join(d.first, "\n"))
 		}
 	}
-	hashes := slices.Concat(want.models, got.models)
-	slices.Sort(hashes)
-	if hashes = slices.Compact(hashes); len(hashes) == 1 {
-		fmt.Fprintf(&log, "%-28s %9s  %s  equal\n", "forest", "", hashes[0])
+	all := slices.Concat(want.models, got.models)
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) == 2 {
+		for _, model := range all {
+			name, hash, _ := strings.Cut(model, " ")
+			fmt.Fprintf(&log, "%-28s %9s  %s  equal\n", "model "+name, "", hash)
+		}
 	} else {
-		t.Errorf("the forests differ: %v on %s, %v on %s", want.models, want.name, got.models, got.name)
+		t.Errorf("the models differ: %v on %s, %v on %s", want.models, want.name, got.models, got.name)
 	}
 	if d := cmp.Diff(want.report, got.report, cmpopts.EquateApprox(parityTolerance, 0)); d != "" {
 		t.Errorf("the reports differ (-%s +%s):\n%s", want.name, got.name, d)

@@ -5,26 +5,19 @@ import (
 	"fmt"
 	"time"
 
-	"damson/internal/metric"
 	"damson/internal/pipeline"
-	"damson/internal/registry"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/rows"
 )
 
 // demoReport is what the demo tells at its end.
 type demoReport struct {
-	Stages   []stage        `json:"stages"`
-	Rejects  []rejectCount  `json:"rejects"`
-	Model    string         `json:"model"`
-	Version  int            `json:"version"`
-	State    string         `json:"state"`
-	Why      string         `json:"why"`
-	Judged   *metric.Report `json:"judged,omitempty"`
-	Scored   []scoredDay    `json:"scored"`
-	Seconds  float64        `json:"seconds"`
-	Project  string         `json:"project"`
-	LastDate string         `json:"last_date"`
+	Stages   []stage       `json:"stages"`
+	Rejects  []rejectCount `json:"rejects"`
+	Models   []demoModel   `json:"models"` // that score
+	Seconds  float64       `json:"seconds"`
+	Project  string        `json:"project"`
+	LastDate string        `json:"last_date"`
 }
 
 // stage is one task: the table it fills and what that cost.
@@ -44,13 +37,6 @@ type rejectCount struct {
 	Line   int64  `json:"line"`
 }
 
-// scoredDay counts a day's predictions.
-type scoredDay struct {
-	Day  string `json:"day"`
-	Walk int64  `json:"walk"`
-	Not  int64  `json:"not_walk"`
-}
-
 // report gathers what is told at the end, every number by a query or from the registry.
 func (d *demo) report(ctx context.Context) (*demoReport, error) {
 	r := &demoReport{Project: inside(d.w.project.Dir), LastDate: d.last.Format(time.DateOnly)}
@@ -60,7 +46,7 @@ func (d *demo) report(ctx context.Context) (*demoReport, error) {
 			took[s.pipeline.Name+"."+task] += t
 		}
 	}
-	var score *pipeline.Task
+	var scores []*pipeline.Score
 	for _, name := range []string{demoLoad, demoDaily, demoTrain} {
 		p, err := d.w.project.Pipeline(name)
 		if err != nil {
@@ -75,20 +61,21 @@ func (d *demo) report(ctx context.Context) (*demoReport, error) {
 			}
 			r.Stages = append(r.Stages, s)
 			if t.Kind == pipeline.ScoreTask {
-				score = t
+				scores = append(scores, t.Score)
 			}
 		}
 	}
 	if err := d.addRejects(ctx, r); err != nil {
 		return nil, err
 	}
-	if score == nil {
-		return r, nil
+	for _, s := range scores {
+		m, err := d.model(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		r.Models = append(r.Models, m)
 	}
-	if err := d.addModel(ctx, r, score.Score.Model); err != nil {
-		return nil, err
-	}
-	return r, d.addScored(ctx, r, score.Score.Target)
+	return r, nil
 }
 
 // countRows counts a table's rows; a table that does not exist has none.
@@ -130,32 +117,6 @@ func (d *demo) addRejects(ctx context.Context, r *demoReport) error {
 	})
 }
 
-// addModel tells of the newest version, which the demo has just trained.
-func (d *demo) addModel(ctx context.Context, r *demoReport, name string) error {
-	versions, err := registry.New(d.w.store, d.app.clock).List(ctx, name)
-	if err != nil || len(versions) == 0 {
-		return err
-	}
-	v := versions[0]
-	judged, err := readReport(v)
-	r.Model, r.Version, r.State, r.Why, r.Judged = v.Model, v.Number, string(v.State), v.DecidedWhy, &judged
-	return err
-}
-
-func (d *demo) addScored(ctx context.Context, r *demoReport, target pipeline.Target) error {
-	if columns, err := d.w.warehouse.Table(ctx, target.Into); err != nil || columns == nil {
-		return err
-	}
-	sql := fmt.Sprintf("select %[1]s, sum(case when prediction = 1 then 1 else 0 end), sum(case when prediction = 1 then 0 else 1 end) from %[2]s group by %[1]s order by %[1]s",
-		sqltext.QuoteIdent(target.PartitionBy), target.Into)
-	return d.each(ctx, sql, func(v []any) {
-		day, _ := v[0].(time.Time)
-		walk, _ := v[1].(int64)
-		not, _ := v[2].(int64)
-		r.Scored = append(r.Scored, scoredDay{day.Format(time.DateOnly), walk, not})
-	})
-}
-
 // printDemo writes the report for people.
 func (a *app) printDemo(r *demoReport) {
 	a.printf("\n%s\n\n", a.style(styleHead, "From GPS files to predictions, in "+seconds(time.Duration(r.Seconds*float64(time.Second)))))
@@ -169,17 +130,16 @@ func (a *app) printDemo(r *demoReport) {
 	}
 	g.print(a)
 	a.printRejects(r.Rejects)
-	if r.Judged != nil {
-		a.printf("\n%s version %d is %s: %s\n", a.style(styleHead, "model "+r.Model), r.Version, a.state(r.State), r.Why)
-		a.printJudgement(*r.Judged)
-	}
-	a.printScored(r.Scored)
-	a.printf("\n%s\n", a.style(styleHead, "Try next"))
-	for _, c := range [][2]string{
+	next := [][2]string{
 		{"damson query \"select * from " + lastTable(r) + " limit 5\"", "look at predictions"},
 		{"damson render geolife.model_features --date " + r.LastDate, "see a task's SQL as it runs"},
-		{"damson model show " + r.Model, "see how the model was judged"},
-	} {
+	}
+	for _, m := range r.Models {
+		a.printDemoModel(m)
+		next = append(next, [2]string{"damson model show " + m.Model, "see how model " + m.Model + " was judged"})
+	}
+	a.printf("\n%s\n", a.style(styleHead, "Try next"))
+	for _, c := range next {
 		a.printf("  %s\n      %s\n", c[0], a.style(styleQuiet, c[1]))
 	}
 	a.printf("in %s, whose README.md says what each file is.\n", r.Project)
@@ -204,30 +164,4 @@ func (a *app) printRejects(rejects []rejectCount) {
 	for _, c := range rejects {
 		a.printf("  %s × %s\n      for example %s:%d\n", count(c.Lines), c.Reason, c.File, c.Line)
 	}
-}
-
-// printScored shows predictions by day: all of a short range, the first and last days of a long one.
-func (a *app) printScored(days []scoredDay) {
-	if len(days) == 0 {
-		a.printf("\nNothing was scored.\n")
-		return
-	}
-	var total scoredDay
-	for _, d := range days {
-		total.Walk += d.Walk
-		total.Not += d.Not
-	}
-	a.printf("\n%s\n", a.style(styleHead, fmt.Sprintf("Predictions for %s: %s walk, %s not",
-		plural(int(total.Walk+total.Not), "unlabelled window"), count(total.Walk), count(total.Not))))
-	const most = 8
-	g := newGrid("day", ">walk", ">not walk")
-	for i, d := range days {
-		if len(days) > most && i == most/2 {
-			g.add("…", "", "")
-		}
-		if len(days) <= most || i < most/2 || i >= len(days)-most/2 {
-			g.add(d.Day, count(d.Walk), count(d.Not))
-		}
-	}
-	g.print(a)
 }

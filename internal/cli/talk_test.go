@@ -55,6 +55,23 @@ func TestTalkProjectIsValid(t *testing.T) {
 	}
 }
 
+// TestValidateFindsTheTalksLeak adds the model that the talk trained on these rows: its filter of outliers looks at the label.
+func TestValidateFindsTheTalksLeak(t *testing.T) {
+	t.Parallel()
+	dir := copyTalk(t)
+	writeFile(t, dir, "pipelines/model.star", `walk = model(name = "walk", algorithm = random_forest(), id = "id", target = "label", exclude = ["tdate", "uid"])
+p = pipeline(name = "learn")
+p.train("train", model = walk, source = "talk.tsfresh_model_features")
+p.score("predict", model = walk, source = "talk.tsfresh_predict_features", into = "talk.walk_prediction")
+`)
+	out := damson(t, dir, "validate")
+	for _, want := range []string{"sql/trajectory_speed_walk.sql:7:8: warning: Features depend on the label", "a WHERE looks at mode, of which label, the target of model walk, is made", "1 warning"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("validate does not say %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestTalkPipeline runs the talk's daily pipeline over real GeoLife files and compares the rows of every stage and day, and
 // the features of every trajectory, with those that an independent program found.
 func TestTalkPipeline(t *testing.T) {

@@ -164,15 +164,6 @@ func JudgeClasses(r ClassRows) Report {
 	r.check()
 	predicted := r.predicted()
 	confusion, aucs := r.confuse(predicted), r.aucs()
-	judged := &Classes{Classes: []Class{}, Confusion: confusion}
-	for k, name := range r.Names {
-		actual, guessed := margins(confusion, k)
-		hits := float64(confusion[k][k])
-		judged.Classes = append(judged.Classes, Class{
-			Class: name, Rows: actual, Predicted: guessed, Precision: known(hits / float64(guessed)), Recall: known(hits / float64(actual)),
-			F1: known(2 * hits / float64(actual+guessed)), AUC: known(aucs[k]),
-		})
-	}
 	top, right := make([]float64, len(predicted)), make([]uint8, len(predicted))
 	for i, k := range predicted {
 		top[i] = r.Probabilities[k][i]
@@ -181,10 +172,24 @@ func JudgeClasses(r ClassRows) Report {
 		}
 	}
 	return Report{
-		Kind: Multiclass, Rows: int64(len(r.Labels)), Metrics: r.basic(predicted, confusion, aucs), Classes: judged,
+		Kind: Multiclass, Rows: int64(len(r.Labels)), Metrics: r.basic(predicted, confusion, aucs), Classes: r.classes(confusion, aucs),
 		Calibration: Calibration(top, right, 10), Importance: []Importance{},
 		Segments: r.segments(), ByGroup: byGroup(r.Groups, func(i int) bool { return right[i] == 1 }),
 	}
+}
+
+// classes gives each class against all others.
+func (r *ClassRows) classes(confusion [][]int64, aucs []float64) *Classes {
+	out := &Classes{Classes: []Class{}, Confusion: confusion}
+	for k, name := range r.Names {
+		actual, guessed := margins(confusion, k)
+		hits := float64(confusion[k][k])
+		out.Classes = append(out.Classes, Class{
+			Class: name, Rows: actual, Predicted: guessed, Precision: known(hits / float64(guessed)), Recall: known(hits / float64(actual)),
+			F1: known(2 * hits / float64(actual+guessed)), AUC: known(aucs[k]),
+		})
+	}
+	return out
 }
 
 // JudgeClassFolds makes the report of a cross-validation; fold gives each row's fold, from 0 to k-1.
@@ -192,7 +197,7 @@ func JudgeClassFolds(r ClassRows, fold []int, k int) *Folds {
 	r.check()
 	same(len(fold), len(r.Labels))
 	all := JudgeClasses(r)
-	f := &Folds{K: k, Rows: all.Rows, Metrics: all.Metrics, Segments: all.Segments, ByGroup: all.ByGroup}
+	f := &Folds{K: k, Rows: all.Rows, Metrics: all.Metrics, Classes: all.Classes, Segments: all.Segments, ByGroup: all.ByGroup}
 	for part := range k {
 		own := r.only(rowsOf(fold, part))
 		predicted := own.predicted()
@@ -271,7 +276,8 @@ func (r *ClassRows) segments() *Segments {
 		}
 	}
 	predicted := all.predicted()
-	out.Metrics = all.basic(predicted, all.confuse(predicted), all.aucs())
+	confusion, aucs := all.confuse(predicted), all.aucs()
+	out.Metrics, out.Classes = all.basic(predicted, confusion, aucs), all.classes(confusion, aucs)
 	return out
 }
 

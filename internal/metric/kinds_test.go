@@ -436,6 +436,15 @@ func TestClassesWithOddNamesAndNoRows(t *testing.T) {
 	if folds.Metrics["accuracy"] != 1 || len(folds.ByFold) != 2 || folds.ByFold[0].Metrics["accuracy"] != 1 || folds.ByFold[0].Groups != 2 {
 		t.Errorf("%+v", folds)
 	}
+	both := Report{Kind: Multiclass, Classes: got.Classes, Segments: got.Segments, Folds: folds}
+	for name, want := range map[string]float64{"cv.recall.by_bus": 1, "segment.recall.by_bus": 0.5, "segment.precision.by_bus": 1, "cv.segment.recall.by_bus": 0.5, "cv.f1.on_foot": 1} {
+		if v, ok := both.Value(name); !ok || v != want || !Known(name) || !slices.Contains(both.Names(), name) {
+			t.Errorf("%s is %v, %v, want %v", name, v, ok, want)
+		}
+	}
+	if Known("segment.cv.recall.by_bus") || Known("cv.recall.") {
+		t.Error("names that no report has are known")
+	}
 	regression := JudgeNumberFolds(NumberRows{Predicted: []float64{1, 2, 3}, Actual: []float64{1, 2, 5}}, []int{0, 1, 1}, 2)
 	if regression.ByFold[1].Metrics["mae"] != 1 {
 		t.Errorf("%+v", regression)

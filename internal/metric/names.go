@@ -25,13 +25,14 @@ func plainNames(k Kind) []string {
 
 // Names lists what Value understands in reports of a kind: the counts "rows" and (Binary) "positives"; the metrics of the
 // held-out rows, of their segments ("segment.auc"), of a cross-validation ("cv.auc", "cv.segment.auc"); and the bounds of
-// intervals ("auc.low", "auc.high"). Several classes have metrics of their own besides, which ClassName names.
+// intervals ("auc.low", "auc.high"). Each of several classes has metrics of its own besides, which ClassName names, with the
+// same prefixes ("cv.segment.recall.bus").
 func Names(k Kind) []string {
 	names := []string{"rows"}
 	if k == Binary {
 		names = append(names, "positives")
 	}
-	for _, prefix := range []string{"", "segment.", "cv.", "cv.segment."} {
+	for _, prefix := range prefixes {
 		segment := strings.HasSuffix(prefix, "segment.")
 		if segment && k == Regression {
 			continue
@@ -47,6 +48,9 @@ func Names(k Kind) []string {
 	}
 	return names
 }
+
+// prefixes of names say which rows a metric is of.
+var prefixes = []string{"", "segment.", "cv.", "cv.segment."}
 
 // AllNames lists the names of every kind once.
 func AllNames() []string {
@@ -66,6 +70,7 @@ func Known(name string) bool {
 	if slices.Contains(AllNames(), name) {
 		return true
 	}
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "cv."), "segment.")
 	metric, class, ok := strings.Cut(name, ".")
 	return ok && slices.Contains(classNames, metric) && class != "" && class == word(class)
 }
@@ -91,9 +96,11 @@ func (r Report) Names() []string {
 	}
 	names := Names(kind)
 	if r.Classes != nil {
-		for _, c := range r.Classes.Classes {
-			for _, metric := range classNames {
-				names = append(names, ClassName(metric, c.Class))
+		for _, prefix := range prefixes {
+			for _, c := range r.Classes.Classes {
+				for _, metric := range classNames {
+					names = append(names, prefix+ClassName(metric, c.Class))
+				}
 			}
 		}
 	}
@@ -112,27 +119,26 @@ func (r Report) Value(name string) (float64, bool) {
 	case name == "positives" && (r.Kind == "" || r.Kind == Binary):
 		return float64(r.Positives), true
 	}
-	if v, ok := r.ofClass(name); ok {
-		return v, true
-	}
 	if v, ok := r.bound(name); ok {
 		return v, true
 	}
-	metrics, segments := r.Metrics, r.Segments
+	metrics, classes, segments := r.Metrics, r.Classes, r.Segments
 	if rest, ok := strings.CutPrefix(name, "cv."); ok {
 		if r.Folds == nil {
 			return 0, false
 		}
-		name, metrics, segments = rest, r.Folds.Metrics, r.Folds.Segments
+		name, metrics, classes, segments = rest, r.Folds.Metrics, r.Folds.Classes, r.Folds.Segments
 	}
 	if rest, ok := strings.CutPrefix(name, "segment."); ok {
 		if segments == nil {
 			return 0, false
 		}
-		name, metrics = rest, segments.Metrics
+		name, metrics, classes = rest, segments.Metrics, segments.Classes
 	}
-	v, ok := metrics[name]
-	return v, ok
+	if v, ok := metrics[name]; ok {
+		return v, true
+	}
+	return classes.value(name)
 }
 
 // bound gives an end of an interval.
@@ -149,13 +155,13 @@ func (r Report) bound(name string) (float64, bool) {
 	return i.High, ok && known
 }
 
-// ofClass gives a metric of a class.
-func (r Report) ofClass(name string) (float64, bool) {
+// value gives a metric of a class; there are none where there is no report of classes.
+func (k *Classes) value(name string) (float64, bool) {
 	metric, class, ok := strings.Cut(name, ".")
-	if !ok || r.Classes == nil {
+	if !ok || k == nil {
 		return 0, false
 	}
-	for _, c := range r.Classes.Classes {
+	for _, c := range k.Classes {
 		if word(c.Class) != class {
 			continue
 		}

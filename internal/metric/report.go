@@ -73,6 +73,7 @@ type Segments struct {
 	Mixed     int64              `json:"mixed"` // segments whose rows have both labels
 	Metrics   map[string]float64 `json:"metrics"`
 	Confusion Confusion          `json:"confusion,omitzero"`
+	Classes   *Classes           `json:"classes,omitempty"` // of several classes
 }
 
 // Group is the rows of one value of the split's column.
@@ -89,6 +90,7 @@ type Folds struct {
 	Rows     int64              `json:"rows"`
 	Groups   int64              `json:"groups"`
 	Metrics  map[string]float64 `json:"metrics"`
+	Classes  *Classes           `json:"classes,omitempty"` // of several classes
 	Segments *Segments          `json:"segments,omitempty"`
 	ByGroup  []Group            `json:"by_group,omitempty"`
 	ByFold   []Fold             `json:"by_fold"`

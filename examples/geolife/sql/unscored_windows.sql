@@ -1,2 +1,2 @@
--- The day's windows that predict_walk scores.
+-- The windows of the day that models score.
 select * from geolife.predict_features where {{ in_interval('tdate') }}
