@@ -18,7 +18,7 @@ var layers = map[string]int{
 	"template/jinja": 2, "template/builtin": 2,
 	"forest": 3, "boost": 3, "search": 3, "heldout": 3, "fold": 3, "template": 3, "warehouse/driver": 3, "store/driver": 3,
 	"warehouse/rows": 3,
-	"warehouse":      4, "store": 4, "warehouse/duckdb": 4, "warehouse/postgres": 4, "store/sqlite": 4, "store/postgres": 4,
+	"learn":          4, "mltrain/cells": 4, "pushdown": 4, "warehouse": 4, "store": 4, "warehouse/duckdb": 4, "warehouse/postgres": 4, "store/sqlite": 4, "store/postgres": 4,
 	"warehouse/drivertest": 5, "store/storetest": 5,
 	"project/source": 3, "project/declare": 4,
 	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,

@@ -71,8 +71,13 @@ func main() {
 	bySQL := flag.Bool("sql", true, "score as SQL, too")
 	postgres := flag.Bool("postgres", false, "in PostgreSQL, too")
 	python := flag.String("python", "python3", "the Python that has scikit-learn and LightGBM")
+	inDatabase := flag.Bool("pushdown", false, "instead train the forest by reading the rows and in the database, on DuckDB and PostgreSQL")
 	flag.Parse()
 	ctx := context.Background()
+	if *inDatabase {
+		pushDown(ctx, *rows)
+		return
+	}
 	train, test := generate(*rows, 1), generate(*rows/5, 2)
 	var results table
 	models := map[string]*tree.Model{}

@@ -215,7 +215,11 @@ func (a *app) printImportance(r metric.Report, most int) {
 		if total > 0 {
 			share = fmt.Sprintf("%.0f %%", 100*f.Gain/total)
 		}
-		g.add(f.Feature, fmt.Sprintf("%.4f", f.Permutation), share)
+		without := fmt.Sprintf("%.4f", f.Permutation)
+		if r.Inside {
+			without = "–"
+		}
+		g.add(f.Feature, without, share)
 	}
 	g.print(a)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/store"
+	"damson/internal/warehouse"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -79,7 +81,9 @@ func (a *app) renderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render PIPELINE.TASK",
 		Short: "print a task's SQL as it would run for a date",
-		Args:  cobra.ExactArgs(1),
+		Long: `Prints what the task would run, without running it. For a train task it also asks the warehouse how many rows there are, and says
+whether they would be read or the model trained in the database, and about what either takes.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, task, ok := strings.Cut(args[0], ".")
 			if !ok {
@@ -99,10 +103,12 @@ func (a *app) renderCommand() *cobra.Command {
 					return err
 				}
 				r := run.Run{ID: run.NewID(pl.Name, interval.Start), Pipeline: pl.Name, Trigger: "manual", Start: interval.Start, End: interval.End, Params: values}
-				shop := a.shop(p, s, nil)
-				text, err := shop.Preview(cmd.Context(), pl, pl.Task(task), r)
+				text, err := a.shop(p, s, nil).Preview(cmd.Context(), pl, pl.Task(task), r)
 				if err != nil {
 					return err
+				}
+				if pl.Task(task).Kind == pipeline.TrainTask {
+					text = a.forecast(cmd.Context(), p, s, pl, pl.Task(task), r) + text
 				}
 				a.printf("%s\n", strings.TrimRight(p.Redact(text), "\n"))
 				return nil
@@ -113,6 +119,23 @@ func (a *app) renderCommand() *cobra.Command {
 	cmd.Flags().StringVar(&date, "date", "", "the `date` whose data interval is rendered")
 	cmd.Flags().StringArrayVar(&params, "param", nil, "a parameter of the pipeline as `key=value`")
 	return cmd
+}
+
+// forecast says how a train task would train. Where the warehouse cannot be asked it says why: the task's SQL is wanted all the same.
+func (a *app) forecast(ctx context.Context, p *project.Project, s *store.Store, pl *pipeline.Pipeline, t *pipeline.Task, r run.Run) (text string) {
+	if path := embeddedPath(p); p.Environment.Embedded() && path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "-- how it will be trained is not known before there is a warehouse\n"
+		}
+	}
+	err := a.withWarehouse(ctx, p, "render a train task", func(w *warehouse.Warehouse) (err error) {
+		text, err = a.shop(p, s, w).Forecast(ctx, pl, t, r)
+		return err
+	})
+	if err != nil {
+		text = "-- how it will be trained is not known: " + strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n-- ") + "\n"
+	}
+	return text
 }
 
 // completeTasks offers PIPELINE.TASK to the shell.

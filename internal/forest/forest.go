@@ -1,6 +1,6 @@
 // Package forest learns random forests (L. Breiman, "Random Forests", Machine Learning 45, 2001) and single decision trees
 // (L. Breiman and others, "Classification and Regression Trees", 1984) on binned columns, for two or more classes and for
-// numbers. Its central function is Train, which gives a tree.Model.
+// numbers. Its central function is Train, which gives a tree.Model; Levels grows the same one from counts that a database takes.
 //
 // Invariants:
 //  1. The same set of rows (values, targets, keys), parameters and seed give the same forest, byte for byte, in any row
@@ -82,15 +82,7 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	if err != nil {
 		return nil, err
 	}
-	features := len(d.Columns)
-	switch {
-	case p.FeaturesPerSplit > 0:
-		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)
-	case d.Classes == 0:
-		p.FeaturesPerSplit = max(1, features/3)
-	default:
-		p.FeaturesPerSplit = squareRoot(features)
-	}
+	p = p.FeaturesOf(len(d.Columns), d.Classes)
 	threads := tree.Threads(o.Threads)
 	b, err := bin(ctx, d, p, weights, threads)
 	if err != nil {
@@ -110,6 +102,19 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 	m := tree.NewForest(b.bins, d.Classes, weights)
 	m.Add(b.bins, roots...)
 	return m, nil
+}
+
+// FeaturesOf fills in how many features a split looks at.
+func (p Params) FeaturesOf(features, classes int) Params {
+	switch {
+	case p.FeaturesPerSplit > 0:
+		p.FeaturesPerSplit = min(p.FeaturesPerSplit, features)
+	case classes == 0:
+		p.FeaturesPerSplit = max(1, features/3)
+	default:
+		p.FeaturesPerSplit = squareRoot(features)
+	}
+	return p
 }
 
 func squareRoot(n int) int {
@@ -155,14 +160,17 @@ func bin(ctx context.Context, d tree.Data, p Params, weights []uint64, threads i
 	return b, tree.Parallel(ctx, len(d.Columns), threads, func(f int) { b.columns[f] = b.bins.Code(f, d.Columns[f], d.Rows) })
 }
 
+// Scale is what numbers, the largest of so many having the given size, are multiplied by to be added up: twice the size because
+// of the mean, and sixteen times the rows because a bootstrap draws some of them so often.
+func Scale(largest float64, rows int) float64 { return tree.FixedPoint(2*largest, 16*rows) }
+
 // fixNumbers gives the targets as integers. Taking off the mean keeps their sums small.
 func fixNumbers(d tree.Data) ([]int64, numberMeasure) {
 	largest := 0.0
 	for _, r := range d.Rows {
 		largest = max(largest, math.Abs(d.Number[r]))
 	}
-	// Twice the size because of the mean, and sixteen times the rows because a bootstrap draws some of them so often.
-	scale := tree.FixedPoint(2*largest, 16*len(d.Rows))
+	scale := Scale(largest, len(d.Rows))
 	out := make([]int64, len(d.Rows))
 	sum := int64(0)
 	for i, r := range d.Rows {

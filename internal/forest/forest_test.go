@@ -269,7 +269,7 @@ func TestCountingTheSmallerChildIsExact(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := newGrower(context.Background(), b, p, 0)
-			root := &pending{hi: len(g.rows), seed: 1, total: make([]uint64, g.width)}
+			root := &pending{candidate: candidate{seed: 1, total: make([]uint64, g.width)}, hi: len(g.rows)}
 			for i, r := range g.rows {
 				g.addRow(root.total, r, g.marks[i])
 			}

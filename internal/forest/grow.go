@@ -1,44 +1,30 @@
 package forest
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"damson/internal/tree"
 )
-
-// histogram has the measure's words for each bin.
-type histogram []uint64
 
 // grower grows one tree. rows and marks hold the sample, ordered so that each node's rows stand together; a mark is how
 // often the row was drawn, times 2⁷, plus its class.
 type grower struct {
 	*binned
-	ctx      context.Context
-	p        Params
-	seed     uint64
-	width    int // words of a bin
-	rows     []uint32
-	marks    []uint16
-	spareR   []uint32
-	spareM   []uint16
-	order    []uint16 // a permutation of the features, its head drawn anew for each node
-	identity []uint16
-	right    []uint64 // words of the split looked at
-	minGain  float64  // in the measure's weight
-	free     []histogram
+	*chooser
+	ctx    context.Context
+	seed   uint64
+	rows   []uint32
+	marks  []uint16
+	spareR []uint32
+	spareM []uint16
+	free   []histogram
 }
 
 // pending is a node whose split is chosen, and whose children are not made. Its rows are rows[lo:hi].
 type pending struct {
-	lo, hi, depth int
-	seed          uint64
-	total         []uint64
-	lead          int
-	seen          []counted
-	best          tree.Split // Gain 0 = none
-	left          []uint64   // of the best split
+	candidate
+	lo, hi int
+	seen   []counted
 }
 
 // counted is a histogram of one feature in one node.
@@ -48,15 +34,8 @@ type counted struct {
 }
 
 func newGrower(ctx context.Context, b *binned, p Params, number int) *grower {
-	g := &grower{binned: b, ctx: ctx, p: p, width: b.measure.words(), order: make([]uint16, len(b.columns))}
-	g.identity = make([]uint16, len(b.columns))
-	for i := range g.identity {
-		g.identity[i] = uint16(i)
-	}
-	g.right = make([]uint64, g.width)
-	stream := tree.StreamTrees + uint64(number)
-	draw := tree.NewDraw(p.Seed, stream)
-	g.seed = tree.Mix(uint64(p.Seed)) ^ tree.Mix(stream)
+	g := &grower{binned: b, chooser: newChooser(b.bins, b.measure, p), ctx: ctx, seed: treeSeed(p.Seed, number)}
+	draw := tree.NewDraw(p.Seed, tree.StreamTrees+uint64(number))
 	g.rows, g.marks = make([]uint32, 0, len(b.keys)*2/3), make([]uint16, 0, len(b.keys)*2/3)
 	for i, k := range b.keys {
 		times := uint16(1)
@@ -91,7 +70,7 @@ func (g *grower) addRow(words []uint64, row uint32, mark uint16) {
 
 // tree grows the tree. A bootstrap sample may be empty when there are very few rows: then the tree is one leaf of all rows.
 func (g *grower) tree() *tree.Node {
-	root := &pending{hi: len(g.rows), seed: g.seed, total: make([]uint64, g.width)}
+	root := &pending{candidate: candidate{seed: g.seed, total: make([]uint64, g.width)}, hi: len(g.rows)}
 	for i, r := range g.rows {
 		g.addRow(root.total, r, g.marks[i])
 	}
@@ -99,77 +78,23 @@ func (g *grower) tree() *tree.Node {
 		for i := range g.keys {
 			g.addRow(root.total, uint32(i), g.mark(uint32(i), 1))
 		}
-		return g.leaf(root)
+		return g.leaf(root.total)
 	}
-	weight := g.measure.weight(root.total)
-	g.minGain = g.p.MinGain * weight
+	g.begin(root.total)
 	g.choose(root, nil, nil)
-	grown := g.expand(root)
-	grown.scale(weight)
-	if g.p.Alpha > 0 {
-		g.prune(grown, g.p.Alpha*weight)
-	}
-	return grown.Node()
-}
-
-// grown is a node with what pruning needs to know.
-type grown struct {
-	node        tree.Node
-	total       []uint64
-	left, right *grown
-}
-
-// Node gives the tree as package tree takes it.
-func (n *grown) Node() *tree.Node {
-	if n.left != nil {
-		n.node.Left, n.node.Right = n.left.Node(), n.right.Node()
-	}
-	return &n.node
-}
-
-// scale makes the gains shares of the tree's weight.
-func (n *grown) scale(weight float64) {
-	if n.left != nil {
-		n.node.Gain /= weight
-		n.left.scale(weight)
-		n.right.scale(weight)
-	}
-}
-
-// prune cuts back to the smallest subtree whose impurity, weighted by rows, plus cost for each of its leaves is least
-// (Breiman and others 1984, chapter 3), and gives minus that. fit leaves out of the impurity what all subtrees share.
-func (g *grower) prune(n *grown, cost float64) float64 {
-	own := g.measure.fit(n.total) - cost
-	if n.left == nil {
-		return own
-	}
-	if below := g.prune(n.left, cost) + g.prune(n.right, cost); below > own {
-		return below
-	}
-	n.left, n.right, n.node.Split = nil, nil, tree.Split{}
-	g.measure.leaf(&n.node, n.total)
-	return own
-}
-
-func (g *grower) leaf(n *pending) *tree.Node {
-	out := &tree.Node{}
-	g.measure.leaf(out, n.total)
-	return out
+	return g.finish(g.expand(root))
 }
 
 // expand makes the tree under a node.
 func (g *grower) expand(n *pending) *grown {
 	if n.best.Gain == 0 || g.ctx.Err() != nil {
 		g.release(n)
-		return &grown{node: *g.leaf(n), total: n.total}
+		return &grown{node: *g.leaf(n.total), total: n.total}
 	}
 	out := &grown{node: tree.Node{Split: n.best}, total: n.total}
 	middle := g.partition(n)
-	l := &pending{lo: n.lo, hi: middle, depth: n.depth + 1, seed: tree.Mix(n.seed ^ 0x6c65), total: n.left}
-	r := &pending{lo: middle, hi: n.hi, depth: n.depth + 1, seed: tree.Mix(n.seed ^ 0x7269), total: make([]uint64, g.width)}
-	for i := range r.total {
-		r.total[i] = n.total[i] - n.left[i]
-	}
+	l, r := &pending{lo: n.lo, hi: middle}, &pending{lo: middle, hi: n.hi}
+	l.candidate, r.candidate = n.children()
 	small, large := l, r
 	if r.hi-r.lo < l.hi-l.lo {
 		small, large = r, l
@@ -206,19 +131,16 @@ func (g *grower) partition(n *pending) int {
 
 // choose finds the node's best split among FeaturesPerSplit features that vary in it, drawn by the node's seed.
 func (g *grower) choose(n, parent, sibling *pending) {
-	rows := g.measure.rows(n.total)
-	if n.depth >= g.p.MaxDepth || rows < uint64(max(g.p.MinSplit, 2)) || g.measure.pure(n.total) || g.ctx.Err() != nil {
+	if g.ctx.Err() != nil || !g.open(&n.candidate) {
 		return
 	}
-	n.lead = g.measure.leader(n.total)
-	copy(g.order, g.identity) // so that the draw depends on the node's seed alone
-	draws := tree.Random(n.seed)
-	for i, found := 0, 0; i < len(g.order) && found < g.p.FeaturesPerSplit; i++ {
-		j := i + int(draws.Below(uint64(len(g.order)-i)))
-		g.order[i], g.order[j] = g.order[j], g.order[i]
-		h := g.count(n, parent, sibling, g.order[i])
-		if g.scan(n, g.order[i], h) {
+	found := 0
+	for feature := range g.drawn(&n.candidate) {
+		if g.scan(&n.candidate, feature, g.count(n, parent, sibling, feature)) {
 			found++
+		}
+		if found == g.p.FeaturesPerSplit {
+			break
 		}
 	}
 }
@@ -278,94 +200,6 @@ func (n *pending) seenHistogram(feature uint16) histogram {
 		}
 	}
 	return nil
-}
-
-// at gives the words of one bin.
-func (g *grower) at(h histogram, bin int) []uint64 { return h[bin*g.width : (bin+1)*g.width] }
-
-func empty(words []uint64) bool {
-	for _, w := range words {
-		if w != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// scan compares the feature's splits with the best so far, and reports whether the feature varies in the node.
-func (g *grower) scan(n *pending, feature uint16, h histogram) bool {
-	var filled [256]uint8
-	order := filled[:0]
-	for b := 1; b <= g.bins.Last(int(feature)); b++ {
-		if !empty(g.at(h, b)) {
-			order = append(order, uint8(b))
-		}
-	}
-	missing := g.at(h, 0)
-	none := empty(missing)
-	if len(order) < 2 && (none || len(order) == 0) {
-		return false
-	}
-	categorical := g.bins.Categorical(int(feature))
-	if categorical {
-		g.arrange(n, order, h)
-	}
-	left := make([]uint64, g.width)
-	for i, b := range order {
-		for w, v := range g.at(h, int(b)) {
-			left[w] += v
-		}
-		var prefix []uint8
-		if categorical {
-			prefix = order[:i+1]
-		}
-		s := tree.Split{Feature: int(feature), Bin: b}
-		if i < len(order)-1 || !none {
-			// A node without missing values sends later ones to where most rows go.
-			s.MissingLeft = none && 2*g.measure.rows(left) >= g.measure.rows(n.total)
-			g.consider(n, s, left, prefix, order)
-		}
-		if i < len(order)-1 && !none {
-			s.MissingLeft = true
-			for w, v := range missing {
-				left[w] += v
-			}
-			g.consider(n, s, left, prefix, order)
-			for w, v := range missing {
-				left[w] -= v
-			}
-		}
-	}
-	return true
-}
-
-// arrange orders the categories that occur by their position, equal ones by their bin.
-func (g *grower) arrange(n *pending, bins []uint8, h histogram) {
-	var position [256]float64
-	for _, b := range bins {
-		position[b] = g.measure.position(g.at(h, int(b)), n.lead)
-	}
-	slices.SortStableFunc(bins, func(a, b uint8) int { return cmp.Compare(position[a], position[b]) })
-}
-
-// consider takes the split when it is better than the best so far; of equal ones the lower feature, then the lower bin (of
-// categories the shorter prefix), then missing to the right. Splits come in that order within a feature.
-func (g *grower) consider(n *pending, s tree.Split, left []uint64, prefix, occur []uint8) {
-	for w := range left {
-		g.right[w] = n.total[w] - left[w]
-	}
-	least := uint64(g.p.MinLeaf)
-	if g.measure.rows(left) < least || g.measure.rows(g.right) < least {
-		return
-	}
-	s.Gain = g.measure.gain(left, g.right)
-	if s.Gain == 0 || s.Gain < g.minGain || s.Gain < n.best.Gain || s.Gain == n.best.Gain && s.Feature >= n.best.Feature {
-		return
-	}
-	if prefix != nil {
-		s.Categories = tree.Prefix(prefix, occur, s.MissingLeft)
-	}
-	n.best, n.left = s, append(n.left[:0], left...)
 }
 
 func (g *grower) newHistogram() histogram {

@@ -9,7 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
@@ -79,13 +81,13 @@ func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *wat
 	}
 	w := &watch{reference: metric.Reference{Rows: r.Rows}}
 	for _, f := range r.Features {
-		own := feature{f.Name, v.Levels[f.Name]}
+		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := findName(names, f.Name)
-		if at < 0 || f.Text != (own.levels != nil) || !own.fits(columns[at].Type) {
+		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at].Type) {
 			continue
 		}
 		w.reference.Features = append(w.reference.Features, f)
-		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.sqlValue(columns[at]), len(w.items)))
+		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.SQLValue(columns[at]), len(w.items)))
 	}
 	w.numbers, w.texts = make([][]float64, len(w.items)), make([]codes, len(w.items))
 	return w
@@ -102,7 +104,7 @@ func (w *watch) count(batch arrow.RecordBatch) {
 		if w.reference.Features[i].Text {
 			w.numbers[i] = w.texts[i].appendTexts(w.numbers[i], batch.Column(i), rows)
 		} else {
-			w.numbers[i] = appendNumbers(w.numbers[i], batch.Column(i), rows)
+			w.numbers[i] = cells.AppendNumbers(w.numbers[i], batch.Column(i), rows)
 		}
 	}
 	w.rows += int64(n)
@@ -113,7 +115,7 @@ func (w *watch) drift() (*metric.Drift, error) {
 	for i, f := range w.reference.Features {
 		columns[i] = metric.Column{Name: f.Name, Numbers: w.numbers[i]}
 		if f.Text {
-			columns[i] = metric.Column{Name: f.Name, Codes: codesOf(w.numbers[i]), Levels: w.texts[i].names}
+			columns[i] = metric.Column{Name: f.Name, Codes: learn.CodesOf(w.numbers[i]), Levels: w.texts[i].names}
 		}
 	}
 	d, err := w.reference.Drift(columns)
@@ -154,7 +156,7 @@ func drifted(f metric.FeatureDrift) string {
 		parts = append(parts, fmt.Sprintf("missing in %.0f %%, was %.0f %%", 100*f.Now, 100*f.Before))
 	}
 	if f.Unseen > mostUnseen {
-		parts = append(parts, fmt.Sprintf("%.0f %% unseen: %s", 100*f.Unseen, firstOf(f.Names)))
+		parts = append(parts, fmt.Sprintf("%.0f %% unseen: %s", 100*f.Unseen, diag.FirstOf(f.Names)))
 	}
 	return strings.Join(parts, ", ")
 }

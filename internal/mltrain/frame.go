@@ -9,16 +9,22 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"damson/internal/learn"
+	"damson/internal/mltrain/cells"
+	"damson/internal/tree"
 )
 
 // frame holds the rows to learn from, by column.
 type frame struct {
-	features []feature
+	features []learn.Feature
 	columns  [][]float64 // by feature: numbers, or the places of texts among the levels; NaN = missing
 	texts    []*codes    // by feature: what texts there are, while reading; nil = a number
 	target   []float64   // the class, from 0, or the number; while reading, what stands in the column
 	labels   codes       // the target, when it is a text
-	keys     []key       // of the ids
+	keys     []tree.Key  // of the ids
 	weights  []float64   // nil = no weight column
 	times    []float64   // of the split, Unix seconds; nil = no such column
 	segments codes
@@ -56,6 +62,18 @@ func (c *codes) code(text string) int32 {
 		c.names = append(c.names, text)
 	}
 	return code
+}
+
+// appendTexts appends the codes of the given rows' texts, NULL as NaN.
+func (c *codes) appendTexts(out []float64, column arrow.Array, rows []int) []float64 {
+	for _, i := range rows {
+		if column.IsNull(i) {
+			out = append(out, math.NaN())
+		} else {
+			out = append(out, float64(c.code(cells.TextOf(column, i))))
+		}
+	}
+	return out
 }
 
 // sorted gives the texts in their order, and the place there of each code.
@@ -101,8 +119,8 @@ func (f *frame) groupCount() int {
 }
 
 // classes counts rows by class.
-func (f *frame) classes(rows []int32, classes int) []int {
-	counts := make([]int, classes)
+func (f *frame) classes(rows []int32, classes int) []int64 {
+	counts := make([]int64, classes)
 	for _, r := range rows {
 		counts[int(f.target[r])]++
 	}
@@ -128,7 +146,7 @@ func (f *frame) addID(text string) [md5.Size]byte {
 		f.twice++
 	}
 	f.ids[sum] = struct{}{}
-	f.keys = append(f.keys, keyOfMD5(sum))
+	f.keys = append(f.keys, tree.KeyOfMD5(sum))
 	return sum
 }
 
@@ -180,7 +198,7 @@ func (f *frame) sortLevels() {
 			continue
 		}
 		levels, place := texts.sorted()
-		f.features[at].levels = append([]string{}, levels...)
+		f.features[at].Levels = append([]string{}, levels...)
 		for i, code := range f.columns[at] {
 			if code == code {
 				f.columns[at][i] = place[int(code)]
@@ -194,7 +212,7 @@ func (f *frame) sortLevels() {
 func (f *frame) names() []string {
 	names := make([]string, len(f.features))
 	for i, own := range f.features {
-		names[i] = own.name
+		names[i] = own.Name
 	}
 	return names
 }

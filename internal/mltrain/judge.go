@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/diag"
 	"damson/internal/fold"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/tree"
 )
@@ -24,7 +26,7 @@ const (
 )
 
 // judge evaluates what was learned on the held-out rows and cross-validates when asked to.
-func (t *training) judge(ctx context.Context, p predictor, train, test []int32) (*metric.Report, error) {
+func (t *training) judge(ctx context.Context, p learn.Predictor, train, test []int32) (*metric.Report, error) {
 	t.progress(StageEvaluate, 0, int64(len(test)))
 	outputs, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
 	if err != nil {
@@ -139,7 +141,7 @@ func (t *training) score(rows []int32, outputs [][]float64) float64 {
 
 // importance gives each feature's share in training, and the score lost on held-out rows, whose columns are given, when the
 // feature's values are shuffled among them. Features that play no part lose nothing.
-func (t *training) importance(ctx context.Context, p predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
+func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
 	gain := p.Importance()
 	least := 0.0
 	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
@@ -162,7 +164,7 @@ func (t *training) importance(ctx context.Context, p predictor, rows []int32, co
 		if math.IsNaN(lost[c]) || math.IsInf(lost[c], 0) {
 			lost[c] = 0 // the rows do not define the score
 		}
-		out[c] = metric.Importance{Feature: t.rows.features[c].name, Gain: gain[c], Permutation: lost[c]}
+		out[c] = metric.Importance{Feature: t.rows.features[c].Name, Gain: gain[c], Permutation: lost[c]}
 	}
 	slices.SortStableFunc(out, func(a, b metric.Importance) int {
 		return cmp.Or(cmp.Compare(b.Permutation, a.Permutation), cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
@@ -171,7 +173,7 @@ func (t *training) importance(ctx context.Context, p predictor, rows []int32, co
 }
 
 // dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points.
-func (t *training) dependence(ctx context.Context, p predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
+func (t *training) dependence(ctx context.Context, p learn.Predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
 	predict := func(columns [][]float64) ([][]float64, error) {
 		return p.PredictRows(ctx, columns, nil, t.options.Threads)
 	}
@@ -184,7 +186,7 @@ func (t *training) dependence(ctx context.Context, p predictor, columns [][]floa
 		if of.Gain == 0 {
 			continue
 		}
-		grid.Levels = t.rows.features[c].levels
+		grid.Levels = t.rows.features[c].Levels
 		own := columns
 		if grid.Levels != nil {
 			own = slices.Clone(columns)
@@ -228,7 +230,7 @@ func oftenest(column []float64, levels, most int) []float64 {
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	k := t.model.Folds.K
 	all := t.rows.all()
-	dealt, err := t.deal(all, &t.rows.folds, k, newDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
+	dealt, err := t.deal(all, &t.rows.folds, k, tree.NewDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +265,7 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
 func (t *training) predictFold(ctx context.Context, part, of int, train, test []int32) ([][]float64, error) {
-	some, lacking := t.occurring(train)
+	some, lacking := occurring(t.sideOf(train).Classes)
 	if len(some) == 1 {
 		return nil, t.fail("One class only in cross-validation",
 			fmt.Sprintf("Without fold %d, the remaining %d rows of model %q have %q = %s only.", part+1, len(train), t.model.Name, t.model.Target, t.asked.classes[some[0]]),
@@ -271,9 +273,9 @@ func (t *training) predictFold(ctx context.Context, part, of int, train, test []
 	}
 	if len(lacking) > 0 {
 		t.warn("A class of one fold only", fmt.Sprintf("Without fold %d, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong.",
-			part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+			part+1, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 	}
-	steps := int64(t.algorithm.steps(t.model))
+	steps := int64(t.algorithm.Steps(t.model))
 	per := max(steps, 1)
 	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(of)*per)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"damson/internal/leak"
+	"damson/internal/learn"
 	"damson/internal/metric"
 )
 
@@ -40,9 +41,9 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 		}
 	}
 	for c, own := range f.features {
-		column := leak.Column{Name: own.name, Numbers: f.columns[c]}
-		if own.levels != nil {
-			column = leak.Column{Name: own.name, Codes: codesOf(f.columns[c]), Levels: own.levels}
+		column := leak.Column{Name: own.Name, Numbers: f.columns[c]}
+		if own.Levels != nil {
+			column = leak.Column{Name: own.Name, Codes: learn.CodesOf(f.columns[c]), Levels: own.Levels}
 		}
 		d.Columns = append(d.Columns, column)
 	}
@@ -80,8 +81,8 @@ func (t *training) reference(train []int32, order []metric.Importance) metric.Re
 		c := slices.Index(names, of.Feature)
 		values := inOrder(t.rows.columns[c], train)
 		column := metric.Column{Name: of.Feature, Numbers: values}
-		if levels := t.rows.features[c].levels; levels != nil {
-			column = metric.Column{Name: of.Feature, Codes: codesOf(values), Levels: levels}
+		if levels := t.rows.features[c].Levels; levels != nil {
+			column = metric.Column{Name: of.Feature, Codes: learn.CodesOf(values), Levels: levels}
 		}
 		out.Features = append(out.Features, metric.Refer([]metric.Column{column}).Features...)
 	}

@@ -12,6 +12,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
+	"damson/internal/mltrain/cells"
+	"damson/internal/pushdown"
 	"damson/internal/sqltext"
 )
 
@@ -36,15 +39,15 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 	t.rows = &frame{columns: make([][]float64, len(l.features)), ids: map[[md5.Size]byte]struct{}{}}
 	for _, c := range l.features {
 		field := reader.Schema().Field(c)
-		t.rows.features = append(t.rows.features, feature{name: field.Name})
+		t.rows.features = append(t.rows.features, learn.Feature{Name: field.Name})
 		var texts *codes
-		if isText(field.Type) {
+		if cells.IsText(field.Type) {
 			texts = new(codes)
 		}
 		t.rows.texts = append(t.rows.texts, texts)
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
-	t.rows.labels.used = isText(reader.Schema().Field(l.target).Type)
+	t.rows.labels.used = cells.IsText(reader.Schema().Field(l.target).Type)
 	for reader.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -58,12 +61,22 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		return fmt.Errorf("read the rows to train model %s on: %w", t.model.Name, err)
 	}
 	t.rows.ids = nil
-	if err := t.checkRows(); err != nil {
+	facts := pushdown.Facts{Rows: int64(len(t.rows.target)), Twice: t.rows.twice, FirstTwin: t.rows.firstTwin}
+	for f, c := range t.rows.columns {
+		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
+			facts.Empty = append(facts.Empty, f)
+		}
+	}
+	if err := t.checkRows(facts); err != nil {
 		return err
 	}
 	t.rows.sortLevels()
 	t.rows.arrange()
-	return t.understand()
+	if err := t.understand(facts.Rows); err != nil {
+		return err
+	}
+	t.renumber()
+	return nil
 }
 
 // loadedFile is the column in which a load task keeps the name of a row's file: it says where a row came from, not what it is.
@@ -104,18 +117,18 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 			continue
 		}
 		l.features = append(l.features, i)
-		if !isNumber(f.Type) && !(isText(f.Type) && t.algorithm.texts) {
+		if !cells.IsNumber(f.Type) && !(cells.IsText(f.Type) && t.algorithm.Texts) {
 			all = append(all, t.notAFeature(f))
 		}
 	}
-	if most := t.algorithm.features; len(l.features) > most || len(all) == 0 && len(l.features) == 0 {
+	if most := t.algorithm.Features; len(l.features) > most || len(all) == 0 && len(l.features) == 0 {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d columns besides those the model sets aside; %s reads 1 to %d.",
-			m.Name, len(l.features), t.algorithm.name, most), "Change the source's SELECT."))
+			m.Name, len(l.features), t.algorithm.Name, most), "Change the source's SELECT."))
 	}
-	if l.weight >= 0 && !isNumber(schema.Field(l.weight).Type) {
+	if l.weight >= 0 && !cells.IsNumber(schema.Field(l.weight).Type) {
 		all = append(all, t.fail("Weight is not a number", fmt.Sprintf("Column %q of model %q is %s.", m.Weight, m.Name, schema.Field(l.weight).Type), "Name a column of numbers."))
 	}
-	if l.time >= 0 && !isMoment(schema.Field(l.time).Type) {
+	if l.time >= 0 && !cells.IsMoment(schema.Field(l.time).Type) {
 		all = append(all, t.fail("Not a time", fmt.Sprintf("Column %q, the time of the split of model %q, is %s.", m.Split.Time, m.Name, schema.Field(l.time).Type), "Name a column of dates, timestamps or numbers."))
 	}
 	if l.target >= 0 {
@@ -128,16 +141,19 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 func (t *training) notAFeature(f arrow.Field) diag.Finding {
 	aside := fmt.Sprintf("Set it aside with exclude = [%q]", f.Name)
 	switch {
-	case isTime(f.Type):
+	case cells.IsTime(f.Type):
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 			fmt.Sprintf("%s, or make a number of it: extract(hour from %s).", aside, f.Name))
-	case isText(f.Type):
-		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.name),
-			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, others(func(a algorithm) bool { return a.texts })))
+	case cells.IsText(f.Type):
+		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.Name),
+			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, learn.Others(func(a learn.Algorithm) bool { return a.Texts })))
 	}
 	return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 		aside+", or make a number of it in SQL.")
 }
+
+// rowBytes is about what a row takes, with its share of the ids' table.
+func rowBytes(a learn.Algorithm, features int) int64 { return int64(features)*a.Bytes + 96 }
 
 // readBatch appends the batch's rows that have a target.
 func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
@@ -148,21 +164,20 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		return err
 	}
 	f.skipped += batch.NumRows() - int64(len(keep))
-	// About what a row takes, with its share of the ids' table.
-	if bound, row := t.options.Memory, int64(len(f.columns))*t.algorithm.bytes+96; bound > 0 && int64(len(f.target))*row > bound {
+	if bound := t.options.Memory; bound > 0 && int64(len(f.target))*rowBytes(t.algorithm, len(f.columns)) > bound {
+		t.tooLarge = true
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
-			"Select fewer rows or columns in the source, or raise the memory limit.")
+			"Select fewer rows or columns in the source, raise memory in damson.yaml, or take random_forest or decision_tree without cross_validation and search, which are then trained in the database.")
 	}
 	for to, from := range l.features {
 		if f.texts[to] == nil {
-			f.columns[to] = appendNumbers(f.columns[to], batch.Column(from), keep)
+			f.columns[to] = cells.AppendNumbers(f.columns[to], batch.Column(from), keep)
 			continue
 		}
 		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
 		if n := len(f.texts[to].names); n > maxLevels {
-			return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", f.features[to].name, t.model.Name, maxLevels),
-				fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", f.features[to].name))
+			return t.tooManyTexts(f.features[to].Name)
 		}
 	}
 	if l.time >= 0 {
@@ -171,10 +186,10 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		}
 	}
 	if l.weight >= 0 {
-		f.weights = appendNumbers(f.weights, batch.Column(l.weight), keep)
+		f.weights = cells.AppendNumbers(f.weights, batch.Column(l.weight), keep)
 		for _, w := range f.weights[first:] {
 			if !(w >= 0) || math.IsInf(w, 1) {
-				return t.fail("Bad weight", fmt.Sprintf("Column %q, the weight of model %q, holds %v; weights are 0 or more, and never NULL.", t.model.Weight, t.model.Name, w), "Mend it in the source's SELECT: coalesce(…, 0).")
+				return t.badWeight(w)
 			}
 		}
 	}
@@ -191,10 +206,19 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 			if column.IsNull(i) {
 				return t.isNull(c.what, batch.ColumnName(c.column))
 			}
-			c.codes.add(textOf(column, i))
+			c.codes.add(cells.TextOf(column, i))
 		}
 	}
 	return t.readIDs(batch, l, keep, first)
+}
+
+func (t *training) tooManyTexts(name string) diag.Finding {
+	return t.fail("Too many categories", fmt.Sprintf("Column %q of model %q has more than %d different texts; a text is a feature when its values come again.", name, t.model.Name, maxLevels),
+		fmt.Sprintf("Set it aside with exclude = [%q], or make coarser groups of it in the source's SELECT.", name))
+}
+
+func (t *training) badWeight(w float64) diag.Finding {
+	return t.fail("Bad weight", fmt.Sprintf("Column %q, the weight of model %q, holds %v; weights are 0 or more, and never NULL.", t.model.Weight, t.model.Name, w), "Mend it in the source's SELECT: coalesce(…, 0).")
 }
 
 func (t *training) readIDs(batch arrow.RecordBatch, l layout, keep []int, first int) error {
@@ -203,7 +227,7 @@ func (t *training) readIDs(batch arrow.RecordBatch, l layout, keep []int, first 
 		if column.IsNull(i) {
 			return t.isNull("id", batch.ColumnName(l.id))
 		}
-		t.rows.addDigest(first+k, t.rows.addID(textOf(column, i)))
+		t.rows.addDigest(first+k, t.rows.addID(cells.TextOf(column, i)))
 	}
 	return nil
 }
@@ -218,11 +242,11 @@ func (t *training) readTimes(out []float64, column arrow.Array, rows []int) ([]f
 	switch a := column.(type) {
 	case *array.Timestamp:
 		unit := a.DataType().(*arrow.TimestampType).Unit
-		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i).ToTime(unit).UnixMicro()) / 1e6 }), nil
+		return cells.AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i).ToTime(unit).UnixMicro()) / 1e6 }), nil
 	case *array.Date32:
-		return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) * 86_400 }), nil
+		return cells.AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) * 86_400 }), nil
 	}
-	return appendNumbers(out, column, rows), nil
+	return cells.AppendNumbers(out, column, rows), nil
 }
 
 func (t *training) isNull(what, column string) diag.Finding {
@@ -231,9 +255,8 @@ func (t *training) isNull(what, column string) diag.Finding {
 }
 
 // checkRows judges the rows as a whole.
-func (t *training) checkRows() error {
-	f, m := t.rows, t.model
-	n := len(f.target)
+func (t *training) checkRows(facts pushdown.Facts) error {
+	f, m, n := t.rows, t.model, facts.Rows
 	if n == 0 {
 		detail := fmt.Sprintf("The source of model %q gives no rows.", m.Name)
 		if f.skipped > 0 {
@@ -241,18 +264,16 @@ func (t *training) checkRows() error {
 		}
 		return t.fail("No rows to train on", detail, "Run the tasks that fill the source's tables first, or change its WHERE.")
 	}
-	if f.twice > 0 {
-		return t.fail("Id is not unique", fmt.Sprintf("Column %q, the id of model %q, has the value %q more than once; %d of %d rows repeat an id.", m.ID, m.Name, f.firstTwin, f.twice, n),
+	if facts.Twice > 0 {
+		return t.fail("Id is not unique", fmt.Sprintf("Column %q, the id of model %q, has the value %q more than once; %d of %d rows repeat an id.", m.ID, m.Name, facts.FirstTwin, facts.Twice, n),
 			"Name a column that is different in every row, or make the source's SELECT give each row once.")
 	}
 	if f.skipped > 0 {
 		t.warn("Rows without target", fmt.Sprintf("%d rows of model %q were left out, because %q is NULL; %d were used.", f.skipped, m.Name, m.Target, n), "Leave them out in the source's WHERE to be rid of this warning.")
 	}
-	for i, c := range f.columns {
-		if !slices.ContainsFunc(c, func(v float64) bool { return v == v }) {
-			t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].name, m.Name),
-				fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].name))
-		}
+	for _, i := range facts.Empty {
+		t.warn("Feature without values", fmt.Sprintf("Column %q of model %q is NULL or NaN in every row, and cannot be of use.", f.features[i].Name, m.Name),
+			fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].Name))
 	}
 	return nil
 }

@@ -11,10 +11,12 @@ import (
 	"unicode/utf8"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 	"damson/internal/warehouse/driver"
 )
 
@@ -91,15 +93,15 @@ func ScoresInSQL(v model.Version) (bool, error) {
 func (s *scorer) tooLarge() string {
 	nodes := s.predictor.Nodes()
 	switch {
-	case nodes > maxSQLNodes:
-		return fmt.Sprintf("has %d nodes; up to %d are scored as SQL", nodes, maxSQLNodes)
+	case nodes > tree.MaxSQLNodes:
+		return fmt.Sprintf("has %d nodes; up to %d are scored as SQL", nodes, tree.MaxSQLNodes)
 	case len(s.read) > maxSQLFeatures:
 		return fmt.Sprintf("reads %d features; up to %d are scored as SQL", len(s.read), maxSQLFeatures)
 	}
 	for _, f := range s.read {
-		for _, level := range f.levels {
+		for _, level := range f.Levels {
 			if strings.ContainsRune(level, 0) {
-				return fmt.Sprintf("has a text in %q that SQL cannot hold", f.name)
+				return fmt.Sprintf("has a text in %q that SQL cannot hold", f.Name)
 			}
 		}
 	}
@@ -129,8 +131,8 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 	kept := strings.Join(s.keptNames(columns), ", ")
 	prefix, names, ready := s.sqlFeatures(columns)
 	own := s.predictor.SQL(names, prefix+"x")
-	outer, levels := s.sqlOutputs(own.outputs, prefix)
-	levels = append(own.steps, levels...)
+	outer, levels := s.sqlOutputs(own.Outputs, prefix)
+	levels = append(own.Steps, levels...)
 	var b sqltext.Builder
 	b.Add(fmt.Sprintf("select %s, %s, cast(%s as text) as model, cast(%d as bigint) as model_version\n",
 		kept, outer, sqltext.QuoteLiteral(v.Model), v.Number))
@@ -141,7 +143,7 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 		}
 		b.Add("from (select " + below)
 		for _, own := range level {
-			b.Add(", " + own.expression + " as " + own.name)
+			b.Add(", " + own.Expression + " as " + own.Name)
 		}
 		b.Add("\n")
 	}
@@ -157,22 +159,22 @@ func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, sco
 
 // sqlOutputs gives the columns of the SELECT that is seen, and the subqueries under it, innermost first, that make
 // predictions of outputs.
-func (s *scorer) sqlOutputs(outputs []string, prefix string) (outer string, levels [][]item) {
+func (s *scorer) sqlOutputs(outputs []string, prefix string) (outer string, levels [][]learn.Item) {
 	switch s.kind {
 	case metric.Regression:
-		return "prediction", [][]item{{{"prediction", outputs[0]}}}
+		return "prediction", [][]learn.Item{{{Name: "prediction", Expression: outputs[0]}}}
 	case metric.Binary:
 		prediction := fmt.Sprintf("cast(case when probability >= %s then 1 else 0 end as bigint)", sqltext.Double(s.threshold))
 		if len(s.version.Classes) > 0 {
 			prediction = fmt.Sprintf("case when probability >= %s then %s else %s end", sqltext.Double(s.threshold), s.sqlClass(1), s.sqlClass(0))
 		}
-		return "probability, " + prediction + " as prediction", [][]item{{{"probability", outputs[0]}}}
+		return "probability, " + prediction + " as prediction", [][]learn.Item{{{Name: "probability", Expression: outputs[0]}}}
 	}
-	var each []item
+	var each []learn.Item
 	var names []string
 	for k, output := range outputs {
-		each = append(each, item{fmt.Sprintf("%sp%d", prefix, k), output})
-		names = append(names, each[k].name)
+		each = append(each, learn.Item{Name: fmt.Sprintf("%sp%d", prefix, k), Expression: output})
+		names = append(names, each[k].Name)
 	}
 	top := prefix + "top"
 	var choice strings.Builder
@@ -184,7 +186,7 @@ func (s *scorer) sqlOutputs(outputs []string, prefix string) (outer string, leve
 	for k, column := range s.classColumns() {
 		fmt.Fprintf(&choice, ", %s as %s", names[k], sqltext.QuoteIdent(column))
 	}
-	return choice.String(), [][]item{each, {{top, "greatest(" + strings.Join(names, ", ") + ")"}}}
+	return choice.String(), [][]learn.Item{each, {{Name: top, Expression: "greatest(" + strings.Join(names, ", ") + ")"}}}
 }
 
 // sqlClass writes a class as the target has it.
@@ -199,8 +201,8 @@ func (s *scorer) sqlClass(k int) string {
 type scorer struct {
 	version   model.Version
 	kind      metric.Kind
-	predictor predictor
-	read      []feature
+	predictor learn.Predictor
+	read      []learn.Feature
 	id        string
 	threshold float64
 	features  []int                // where the features stand in the source
@@ -218,16 +220,16 @@ func newScorer(v model.Version) (*scorer, error) {
 }
 
 func readVersion(v model.Version) (*scorer, error) {
-	a, ok := algorithmOf(cmp.Or(v.Algorithm, "random_forest"))
+	a, ok := learn.Of(cmp.Or(v.Algorithm, "random_forest"))
 	if !ok {
 		return nil, fmt.Errorf("this Damson does not know its algorithm %q", v.Algorithm)
 	}
 	s := &scorer{version: v, kind: metric.Kind(cmp.Or(v.Kind, string(metric.Binary)))}
 	for _, name := range v.Features {
-		s.read = append(s.read, feature{name, v.Levels[name]})
+		s.read = append(s.read, learn.Feature{Name: name, Levels: v.Levels[name]})
 	}
 	var err error
-	if s.predictor, err = a.decode(v.Artifact, s.read); err != nil {
+	if s.predictor, err = a.Decode(v.Artifact, s.read); err != nil {
 		return nil, err
 	}
 	outputs := 1
@@ -264,15 +266,15 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		all = append(all, diag.Finding{At: at, Summary: summary, Detail: fmt.Sprintf(detail, args...), Fix: fix})
 	}
 	for _, f := range s.read {
-		i := findName(names, f.name)
+		i := findName(names, f.Name)
 		switch {
 		case i < 0:
-			add("Feature missing", orElse(diag.DidYouMean(f.name, names), "Add it to these rows, computed as for the training."),
-				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.name)
-		case !f.fits(columns[i].Type):
-			was := map[bool]string{true: "number", false: "text"}[f.levels == nil]
+			add("Feature missing", orElse(diag.DidYouMean(f.Name, names), "Add it to these rows, computed as for the training."),
+				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.Name)
+		case !f.Fits(columns[i].Type):
+			was := map[bool]string{true: "number", false: "text"}[f.Levels == nil]
 			add("Feature type changed", "Make it a "+was+" again, or train a new version.",
-				"Version %d of model %q was trained with the %s %q; in the rows to be scored it is %s.", s.version.Number, s.version.Model, was, f.name, columns[i].Native)
+				"Version %d of model %q was trained with the %s %q; in the rows to be scored it is %s.", s.version.Number, s.version.Model, was, f.Name, columns[i].Native)
 		}
 		s.features = append(s.features, i)
 	}
@@ -296,14 +298,6 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 	return all.Err()
 }
 
-// fits reports whether a column of the type can be the feature.
-func (f feature) fits(t driver.Type) bool {
-	if f.levels != nil {
-		return t == driver.Text
-	}
-	return t == driver.Bigint || t == driver.Double || t == driver.Boolean
-}
-
 // keptNames writes the columns that are carried over.
 func (s *scorer) keptNames(columns []driver.Column) []string {
 	names := make([]string, len(s.outputs))
@@ -322,19 +316,7 @@ func (s *scorer) sqlFeatures(columns []driver.Column) (prefix string, names, rea
 	}
 	for n, i := range s.features {
 		name := fmt.Sprintf("%s%d", prefix, n)
-		names, ready = append(names, name), append(ready, s.read[n].sqlValue(columns[i])+" as "+name)
+		names, ready = append(names, name), append(ready, s.read[n].SQLValue(columns[i])+" as "+name)
 	}
 	return prefix, names, ready
-}
-
-// sqlValue writes the feature's value in a column: double precision or text, NULL when it is missing.
-func (f feature) sqlValue(c driver.Column) string {
-	column := sqltext.QuoteIdent(c.Name)
-	switch {
-	case f.levels != nil:
-		return "cast(" + column + " as text)"
-	case c.Type == driver.Boolean:
-		return fmt.Sprintf("case when %s then float8 '1' when not %s then float8 '0' end", column, column)
-	}
-	return fmt.Sprintf("nullif(cast(%s as double precision), float8 'NaN')", column)
 }

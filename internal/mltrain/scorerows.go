@@ -12,6 +12,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
@@ -30,9 +31,9 @@ func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, sc
 	for i, f := range schema.Fields() {
 		columns[i] = driver.Column{Name: f.Name, Type: driver.Text, Native: f.Type.String()}
 		switch {
-		case isNumber(f.Type):
+		case cells.IsNumber(f.Type):
 			columns[i].Type = driver.Double
-		case !isText(f.Type):
+		case !cells.IsText(f.Type):
 			columns[i].Type = driver.Timestamp // something else
 		}
 	}
@@ -127,11 +128,11 @@ func (s *scorer) score(ctx context.Context, batch arrow.RecordBatch, schema *arr
 func (s *scorer) learnLevels() {
 	s.places = make([]map[string]float64, len(s.read))
 	for i, f := range s.read {
-		if f.levels == nil {
+		if f.Levels == nil {
 			continue
 		}
-		s.places[i] = make(map[string]float64, len(f.levels))
-		for place, level := range f.levels {
+		s.places[i] = make(map[string]float64, len(f.Levels))
+		for place, level := range f.Levels {
 			s.places[i][level] = float64(place)
 		}
 	}
@@ -142,16 +143,16 @@ func (s *scorer) values(batch arrow.RecordBatch, rows []int) [][]float64 {
 	values := make([][]float64, len(s.features))
 	for i, c := range s.features {
 		values[i] = make([]float64, 0, len(rows))
-		if s.read[i].levels == nil {
-			values[i] = appendNumbers(values[i], batch.Column(c), rows)
+		if s.read[i].Levels == nil {
+			values[i] = cells.AppendNumbers(values[i], batch.Column(c), rows)
 			continue
 		}
 		column := batch.Column(c)
-		values[i] = appendEach(values[i], column, rows, func(row int) float64 {
-			if place, ok := s.places[i][textOf(column, row)]; ok {
+		values[i] = cells.AppendEach(values[i], column, rows, func(row int) float64 {
+			if place, ok := s.places[i][cells.TextOf(column, row)]; ok {
 				return place
 			}
-			return s.read[i].unseen()
+			return s.read[i].Unseen()
 		})
 	}
 	return values

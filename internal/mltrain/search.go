@@ -7,20 +7,23 @@ import (
 	"slices"
 	"strings"
 
+	"damson/internal/diag"
 	"damson/internal/fold"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/pipeline"
 	"damson/internal/search"
+	"damson/internal/tree"
 )
 
 // checkParameters refuses parameters out of range, those that a search would try, too.
-func checkParameters(own algorithm, m pipeline.Model) error {
+func checkParameters(own learn.Algorithm, m pipeline.Model) error {
 	if m.Search == nil {
-		return own.check(m)
+		return own.Check(m)
 	}
 	return search.Check(*m.Search, m.Algorithm, func(a pipeline.Algorithm) error {
 		m.Algorithm = a
-		return own.check(m)
+		return own.Check(m)
 	})
 }
 
@@ -35,7 +38,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 	if !groups.used {
 		groups = &t.rows.groups
 	}
-	dealt, err := t.deal(train, groups, s.Folds, newDraw(s.Seed, streamSearch), s.Method+"_search", "folds")
+	dealt, err := t.deal(train, groups, s.Folds, tree.NewDraw(s.Seed, streamSearch), s.Method+"_search", "folds")
 	if err != nil {
 		return err
 	}
@@ -92,15 +95,15 @@ func (t *training) checkFolds(train []int32, dealt []int, name string) error {
 	both := t.asked.kind == metric.Binary && slices.Contains(needBoth, strings.TrimPrefix(name, "segment."))
 	for part := range t.model.Search.Folds {
 		learn, watch := fold.Part(train, dealt, part)
-		some, lacking := t.occurring(learn)
+		some, lacking := occurring(t.sideOf(learn).Classes)
 		if len(some) == 1 {
 			return t.oneClass(fmt.Sprintf("Without fold %d, the remaining %d rows", part+1, len(learn)), some[0], "from which nothing can be learned")
 		}
 		if len(lacking) > 0 {
 			t.warn("A class of one fold only", fmt.Sprintf("Without fold %d of its search, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong in every trial.",
-				part+1, t.model.Name, t.model.Target, firstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
+				part+1, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 		}
-		if some, _ := t.occurring(watch); both && len(some) == 1 {
+		if some, _ := occurring(t.sideOf(watch).Classes); both && len(some) == 1 {
 			return t.oneClass(fmt.Sprintf("In fold %d, the %d rows", part+1, len(watch)), some[0], "which does not define "+name)
 		}
 	}

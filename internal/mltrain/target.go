@@ -11,7 +11,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"damson/internal/diag"
+	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 )
 
 // question is what a model is asked, as the target's values say it.
@@ -26,25 +28,19 @@ func (q question) plain() bool {
 	return q.kind == metric.Binary && !q.texts && slices.Equal(q.classes, []string{"0", "1"})
 }
 
-// classification reports whether the algorithm learns classes.
-func (a algorithm) classification() bool { return a.classes > 0 }
-
-// regression reports whether it learns numbers.
-func (a algorithm) regression() bool { return slices.Contains(a.kinds, metric.Regression) }
-
 // learnsNumbers reports whether the target is a number to be predicted: always where the algorithm learns no classes; else as soon
 // as a value is no whole number, or there are more different ones than the algorithm tells classes apart.
-func (t *training) learnsNumbers() bool { return !t.algorithm.classification() || t.isNumber }
+func (t *training) learnsNumbers() bool { return !t.algorithm.Classification() || t.isNumber }
 
 // checkTarget refuses a column that the algorithm cannot learn.
 func (t *training) checkTarget(f arrow.Field) diag.Findings {
 	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
 	switch {
-	case isNumber(f.Type), isText(f.Type) && t.algorithm.classification():
+	case cells.IsNumber(f.Type), cells.IsText(f.Type) && t.algorithm.Classification():
 		return nil
-	case isText(f.Type):
-		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.name+" learns numbers.",
-			"Name a column of numbers, or take "+others(algorithm.classification)+".")}
+	case cells.IsText(f.Type):
+		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.Name+" learns numbers.",
+			"Name a column of numbers, or take "+learn.Others(learn.Algorithm.Classification)+".")}
 	}
 	return diag.Findings{t.fail("Target can not be learned", says+"; targets are numbers, booleans and texts.",
 		"Make one of these of it in the source's SELECT.")}
@@ -63,7 +59,7 @@ func (t *training) readTarget(column arrow.Array) (keep []int, err error) {
 		f.target = f.labels.appendTexts(f.target, column, keep)
 		return keep, t.checkClasses(len(f.labels.names))
 	}
-	f.target = appendNumbers(f.target, column, keep)
+	f.target = cells.AppendNumbers(f.target, column, keep)
 	for _, y := range f.target[from:] {
 		if err := t.checkNumber(y); err != nil {
 			return nil, err
@@ -78,9 +74,10 @@ func (t *training) checkNumber(y float64) error {
 	switch {
 	case math.IsNaN(y) || math.IsInf(y, 0):
 		return t.fail("Target is not a number", holds+".", "Make it NULL in the source's SELECT where it is not known: nullif(…, 'NaN').")
-	case t.algorithm.regression() && y != math.Trunc(y):
+	case t.algorithm.Regression() && y != math.Trunc(y):
 		t.isNumber = true
 	}
+	t.low, t.high = min(t.low, y), max(t.high, y)
 	switch {
 	case t.learnsNumbers():
 		if math.Abs(y) > maxNumber {
@@ -89,7 +86,7 @@ func (t *training) checkNumber(y float64) error {
 		return nil
 	case y != math.Trunc(y) || math.Abs(y) > maxClassNumber:
 		return t.fail("Target is not a class", holds+"; classes are whole numbers, booleans or texts.",
-			"To predict a number take "+others(algorithm.regression)+"; else make classes of it in the source's SELECT.")
+			"To predict a number take "+learn.Others(learn.Algorithm.Regression)+"; else make classes of it in the source's SELECT.")
 	}
 	if t.values == nil {
 		t.values = map[float64]struct{}{}
@@ -106,44 +103,67 @@ const (
 
 // checkClasses refuses more classes than the algorithm tells apart, as soon as they are seen.
 func (t *training) checkClasses(n int) error {
-	most := t.algorithm.classes
+	most := t.algorithm.Classes
 	switch {
 	case n <= most:
 		return nil
-	case t.algorithm.regression() && !t.rows.labels.used:
+	case t.algorithm.Regression() && !t.rows.labels.used:
 		t.isNumber = true
 		return nil
 	}
-	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.name, most)
-	other := others(func(a algorithm) bool { return a.classes > most || a.regression() && !t.rows.labels.used })
+	detail := fmt.Sprintf("Column %q, the target of model %q, has more than %d different values; %s tells up to %d classes apart.", t.model.Target, t.model.Name, most, t.algorithm.Name, most)
+	other := learn.Others(func(a learn.Algorithm) bool { return a.Classes > most || a.Regression() && !t.rows.labels.used })
 	if other == "" {
 		return t.fail("Too many classes", detail, "Make fewer classes of it in the source's SELECT.")
 	}
 	return t.fail("Too many classes", detail, fmt.Sprintf("Take %s; or write in the source's SELECT: case when %s = … then 1 else 0 end as label.", other, t.model.Target))
 }
 
-// understand finds out what the target asks, and gives every row its class.
-func (t *training) understand() error {
-	f := t.rows
+// understand finds out what the target of so many rows asks.
+func (t *training) understand(rows int64) error {
 	if t.learnsNumbers() {
 		t.asked = question{kind: metric.Regression}
 		if t.model.Segment != "" {
 			t.warn("Segments are not judged", fmt.Sprintf("Model %q predicts a number; segments are judged of classes only.", t.model.Name), "Remove segment.")
 		}
-		if low, high := slices.Min(f.target), slices.Max(f.target); low == high {
-			return t.fail("One number only", fmt.Sprintf("All %d rows of model %q have %q = %v.", len(f.target), t.model.Name, t.model.Target, low), "Check how the source's SELECT makes the target.")
+		if t.low == t.high {
+			return t.fail("One number only", fmt.Sprintf("All %d rows of model %q have %q = %v.", rows, t.model.Name, t.model.Target, t.low), "Check how the source's SELECT makes the target.")
 		}
 		return nil
 	}
-	var place []float64 // of a text's code
-	if f.labels.used {
+	if t.rows.labels.used {
 		t.asked.texts = true
-		t.asked.classes, place = f.labels.sorted()
+		t.asked.classes, _ = t.rows.labels.sorted()
 	}
-	numbers := slices.Sorted(maps.Keys(t.values))
-	for _, v := range numbers {
+	for _, v := range t.classNumbers() {
 		t.asked.classes = append(t.asked.classes, strconv.FormatFloat(v, 'f', -1, 64))
 	}
+	t.asked.kind = metric.Multiclass
+	switch len(t.asked.classes) {
+	case 1:
+		only := cmp.Or(t.asked.classes[0], `""`)
+		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %s; a model learns from two classes and more.", rows, t.model.Name, t.model.Target, only),
+			"Check how the source's SELECT makes the target, and that rows of all classes are loaded.")
+	case 2:
+		t.asked.kind = metric.Binary
+	}
+	return t.checkWeights()
+}
+
+// classNumbers are the classes of a target of numbers.
+func (t *training) classNumbers() []float64 { return slices.Sorted(maps.Keys(t.values)) }
+
+// renumber gives every row its class, once the target is understood.
+func (t *training) renumber() {
+	if t.asked.kind == metric.Regression {
+		return
+	}
+	f := t.rows
+	var place []float64 // of a text's code
+	if f.labels.used {
+		_, place = f.labels.sorted()
+	}
+	numbers := t.classNumbers()
 	for i, y := range f.target {
 		if f.labels.used {
 			f.target[i] = place[int(y)]
@@ -152,16 +172,6 @@ func (t *training) understand() error {
 			f.target[i] = float64(at)
 		}
 	}
-	t.asked.kind = metric.Multiclass
-	switch len(t.asked.classes) {
-	case 1:
-		only := cmp.Or(t.asked.classes[0], `""`)
-		return t.fail("One class only", fmt.Sprintf("All %d rows of model %q have %q = %s; a model learns from two classes and more.", len(f.target), t.model.Name, t.model.Target, only),
-			"Check how the source's SELECT makes the target, and that rows of all classes are loaded.")
-	case 2:
-		t.asked.kind = metric.Binary
-	}
-	return t.checkWeights()
 }
 
 // checkWeights refuses weights of classes that do not occur.
@@ -173,37 +183,21 @@ func (t *training) checkWeights() error {
 	var all diag.Findings
 	for _, name := range slices.Sorted(maps.Keys(w.Weights)) {
 		if !slices.Contains(t.asked.classes, name) {
-			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, firstOf(t.asked.classes)),
+			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, diag.FirstOf(t.asked.classes)),
 				orElse(diag.DidYouMean(name, t.asked.classes), "Name one of them.")))
 		}
 	}
 	return all.Err()
 }
 
-// firstOf lists some names.
-func firstOf(names []string) string {
-	const most = 8
-	text := ""
-	for i, name := range names[:min(len(names), most)] {
-		if i > 0 {
-			text += ", "
-		}
-		text += strconv.Quote(name)
-	}
-	if len(names) > most {
-		text += fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	return text
-}
-
 // classWeights gives what rows of each class count, nil when all count alike. counts are of the rows to learn from, by
 // class, and of are the numbers of these classes.
-func (t *training) classWeights(of, counts []int) []float64 {
+func (t *training) classWeights(of []int, counts []int64) []float64 {
 	w := t.model.ClassWeight()
 	if w == nil {
 		return nil
 	}
-	rows := 0
+	rows := int64(0)
 	for _, n := range counts {
 		rows += n
 	}
@@ -211,7 +205,7 @@ func (t *training) classWeights(of, counts []int) []float64 {
 	for i, n := range counts {
 		out[i] = 1
 		if w.Balanced {
-			out[i] = float64(rows) / float64(len(counts)*n)
+			out[i] = float64(rows) / float64(int64(len(counts))*n)
 		} else if own, ok := w.Weights[t.asked.classes[of[i]]]; ok {
 			out[i] = own
 		}

@@ -1,6 +1,6 @@
 // Package mltrain trains models from a query's rows and applies them to other rows. Its central functions are Train,
 // which gives a judged model version ready to be registered, and ScoreSQL and ScoreRows, which apply one. What it asks of a
-// way to learn is in algorithm.go; a new one is a file like linear.go and a line there.
+// way to learn is in package learn.
 //
 // Invariants:
 //  1. The same set of rows, declaration and seed give the same version: artifact, report and data fingerprint, in any
@@ -9,6 +9,7 @@
 //  3. What is asked (two classes, several, a number) follows from the target's values and the algorithm, and is kept with
 //     the version, as are the texts that features held.
 //  4. Nothing is registered or written here: a training that fails leaves no trace.
+//  5. Trained in the database (inside.go), a model has the same hash as when its rows are read, and bad rows give the same errors.
 //
 // What is wrong with the data or the declaration comes back as diag.Findings, all that can be seen together.
 package mltrain
@@ -20,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,11 +30,15 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/heldout"
+	"damson/internal/learn"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/pipeline"
+	"damson/internal/pushdown"
 	"damson/internal/search"
 	"damson/internal/sqltext"
+	"damson/internal/tree"
+	"damson/internal/warehouse"
 )
 
 // Source runs a query in the warehouse.
@@ -47,6 +53,8 @@ type Options struct {
 	Memory   int64            // bytes that the rows may take; 0 = no bound
 	Progress func(Progress)   // called now and then, never from two goroutines at once; may be nil
 	Now      func() time.Time // times the trials of a search; nil = they are not timed
+	// Warehouse is where the source's rows are, and where models are trained whose rows stay or do not fit in memory; nil = nowhere.
+	Warehouse *warehouse.Warehouse
 }
 
 // Progress is how far a training is.
@@ -60,6 +68,8 @@ type Progress struct {
 // Stages of a training, in their order. An algorithm that has trees counts those, cross-validation those of all folds.
 const (
 	StageRead     = "read rows"
+	StageStage    = "copy rows to a temporary table of the database"
+	StageInside   = "train in the database"
 	StageSearch   = "search parameters"
 	StageTrees    = "grow trees"
 	StageFit      = "fit"
@@ -98,8 +108,14 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if m.Threshold == 0 {
 		m.Threshold = 0.5
 	}
-	t := &training{model: m, options: o, algorithm: algorithm, warnings: slices.Clone(o.Warnings)}
+	t := newTraining(m, algorithm, o)
+	if m.DataStays {
+		return t.inside(ctx, sql)
+	}
 	if err := t.read(ctx, src, sql); err != nil {
+		if t.tooLarge && canInside(m, algorithm) && o.Warehouse != nil {
+			return newTraining(m, algorithm, o).inside(ctx, sql)
+		}
 		return nil, err
 	}
 	train, test, err := t.split()
@@ -120,22 +136,26 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	if err != nil {
 		return nil, err
 	}
-	return t.trained(p, *report, train, sql)
+	return t.trained(p, *report, sql, model.Version{Rows: int64(len(train)), Data: t.rows.fingerprint()}, t.reference(train, report.Importance))
+}
+
+func newTraining(m pipeline.Model, a learn.Algorithm, o Options) *training {
+	return &training{model: m, options: o, algorithm: a, warnings: slices.Clone(o.Warnings), low: math.Inf(1), high: math.Inf(-1)}
 }
 
 // checkModel refuses declarations that no data can satisfy.
-func checkModel(m pipeline.Model) (algorithm, error) {
+func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 	var all diag.Findings
 	add := func(summary, detail, fix string) {
 		all = append(all, diag.Finding{At: m.At, Summary: summary, Detail: detail, Fix: fix})
 	}
-	own, ok := algorithmOf(m.Algorithm.Name())
+	own, ok := learn.Of(m.Algorithm.Name())
 	if !ok {
 		return own, diag.Finding{At: m.At, Summary: "No algorithm", Detail: fmt.Sprintf("Model %q does not say what to train.", m.Name),
 			Fix: "Add algorithm = random_forest()."}
 	}
 	if err := checkParameters(own, m); err != nil {
-		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.name, m.Name, err), "Change the parameter.")
+		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.Name, m.Name, err), "Change the parameter.")
 	}
 	if m.ID == "" || m.Target == "" {
 		add("No id or target", fmt.Sprintf("Model %q must name the column of a row's id and the one to predict.", m.Name),
@@ -148,6 +168,10 @@ func checkModel(m pipeline.Model) (algorithm, error) {
 	if m.Folds != nil && m.Folds.K < 2 {
 		add("Too few folds", fmt.Sprintf("cross_validation(k = %d) of model %q needs at least 2 folds.", m.Folds.K, m.Name), "Write k = 5.")
 	}
+	if m.DataStays && !canInside(m, own) {
+		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database, without cross_validation and search.", m.Name),
+			"Remove data_stays, or what it does not go with.")
+	}
 	if m.Threshold < 0 || m.Threshold > 1 {
 		add("Bad threshold", fmt.Sprintf("threshold = %v of model %q is not a probability.", m.Threshold, m.Name), "Write threshold = 0.5.")
 	}
@@ -158,13 +182,15 @@ func checkModel(m pipeline.Model) (algorithm, error) {
 type training struct {
 	model     pipeline.Model
 	options   Options
-	algorithm algorithm
+	algorithm learn.Algorithm
 	asked     question
 	rows      *frame
 	values    map[float64]struct{} // of a target of numbers that are classes, while reading
 	at        diag.Pos             // of the query
 	warnings  []diag.Finding
 	isNumber  bool          // the target is a number, though the algorithm learns classes as well
+	low, high float64       // of a target of numbers, while reading
+	tooLarge  bool          // the rows do not fit in memory
 	trials    *search.Table // nil = nothing was searched
 	kept      heldout.Rows  // predictions of held-out rows
 }
@@ -193,11 +219,11 @@ func (t *training) progress(stage string, done, total int64) {
 // split gives the rows of both sides. A group's side depends on the seed and its own text alone, so that a group that was
 // once held out stays held out as others come. With a time and no groups the last rows are held out.
 func (t *training) split() (train, test []int32, err error) {
-	draw := newDraw(t.model.Split.Seed, streamSplit)
-	side := func(k key) bool { return draw.Below(k, t.model.Split.Test) }
+	draw := tree.NewDraw(t.model.Split.Seed, streamSplit)
+	side := func(k tree.Key) bool { return draw.Below(k, t.model.Split.Test) }
 	held := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		held[g] = side(keyOf(name))
+		held[g] = side(tree.KeyOf(name))
 	}
 	cut := 0.0
 	if t.rows.times != nil && !t.rows.groups.used {
@@ -220,12 +246,12 @@ func (t *training) split() (train, test []int32, err error) {
 			train = append(train, int32(i))
 		}
 	}
-	return train, test, t.checkSides(train, test)
+	return train, test, t.checkSides(t.sideOf(train), t.sideOf(test), int64(t.rows.groupCount()))
 }
 
 // checkSides refuses a side without rows and a training side that lacks a class; a held-out side that lacks one is a
 // warning, because the model is sound and only some of its metrics are not known.
-func (t *training) checkSides(train, test []int32) error {
+func (t *training) checkSides(train, test pushdown.Side, all int64) error {
 	groups := "rows"
 	if t.rows.groups.used {
 		groups = fmt.Sprintf("values of %q", t.model.Split.By)
@@ -233,21 +259,21 @@ func (t *training) checkSides(train, test []int32) error {
 	fix := fmt.Sprintf("Take another seed, or another share, in holdout(test = %v, seed = %d); or give more %s.", t.model.Split.Test, t.model.Split.Seed, groups)
 	for _, side := range []struct {
 		name string
-		rows []int32
+		rows pushdown.Side
 	}{{"training", train}, {"held-out", test}} {
-		if len(side.rows) == 0 {
+		if side.rows.Rows == 0 {
 			return t.fail("One side of the split is empty",
-				fmt.Sprintf("The split of model %q puts none of its %d %s on the %s side.", t.model.Name, t.rows.groupCount(), groups, side.name), fix)
+				fmt.Sprintf("The split of model %q puts none of its %d %s on the %s side.", t.model.Name, all, groups, side.name), fix)
 		}
-		some, lacking := t.occurring(side.rows)
+		some, lacking := occurring(side.rows.Classes)
 		if len(lacking) == 0 {
 			continue
 		}
 		summary := fmt.Sprintf("Classes missing on the %s side", side.name)
-		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", len(side.rows), side.name, t.model.Name, t.model.Target, firstOf(t.names(lacking)))
+		detail := fmt.Sprintf("The %d %s rows of model %q have no row with %q = %s", side.rows.Rows, side.name, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking)))
 		if len(some) == 1 {
 			summary = fmt.Sprintf("One class only on the %s side", side.name)
-			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", len(side.rows), side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
+			detail = fmt.Sprintf("The %d %s rows of model %q have %q = %s only", side.rows.Rows, side.name, t.model.Name, t.model.Target, t.asked.classes[some[0]])
 		}
 		if side.name == "training" {
 			return t.fail(summary, detail+".", fix)
@@ -261,12 +287,18 @@ func (t *training) checkSides(train, test []int32) error {
 	return nil
 }
 
-// occurring parts the classes into those that some rows have, and those that they lack; regressions have neither.
-func (t *training) occurring(rows []int32) (some, lacking []int) {
-	if t.asked.kind == metric.Regression {
-		return nil, nil
+// sideOf counts rows; of numbers there are no classes.
+func (t *training) sideOf(rows []int32) pushdown.Side {
+	s := pushdown.Side{Rows: int64(len(rows))}
+	if t.asked.kind != metric.Regression {
+		s.Classes = t.rows.classes(rows, len(t.asked.classes))
 	}
-	for class, n := range t.rows.classes(rows, len(t.asked.classes)) {
+	return s
+}
+
+// occurring parts classes into those that some rows have, and those that they lack.
+func occurring(counts []int64) (some, lacking []int) {
+	for class, n := range counts {
 		if n > 0 {
 			some = append(some, class)
 		} else {
@@ -285,26 +317,23 @@ func (t *training) names(classes []int) []string {
 }
 
 // learn trains the version on the training side.
-func (t *training) learn(ctx context.Context, rows []int32) (predictor, error) {
+func (t *training) learn(ctx context.Context, rows []int32) (learn.Predictor, error) {
 	stage := StageTrees
-	total := int64(t.algorithm.steps(t.model))
+	total := int64(t.algorithm.Steps(t.model))
 	if total == 0 {
 		stage = StageFit
 	}
-	classes := make([]int, len(t.asked.classes))
-	for class := range classes {
-		classes[class] = class
-	}
+	classes := placesOf(len(t.asked.classes))
 	t.progress(stage, 0, total)
 	p, warnings, err := t.fit(ctx, rows, classes, stage, 0, total)
 	for _, w := range warnings {
-		t.warn("Look at how it was trained", fmt.Sprintf("%s of model %q: %s", t.algorithm.name, t.model.Name, w), "Change the declaration, or set aside the column that is meant.")
+		t.warn("Look at how it was trained", fmt.Sprintf("%s of model %q: %s", t.algorithm.Name, t.model.Name, w), "Change the declaration, or set aside the column that is meant.")
 	}
 	return p, err
 }
 
 // fit trains on some rows, which have the given classes only, and counts its steps into the stage's progress.
-func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage string, before, total int64) (predictor, []string, error) {
+func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage string, before, total int64) (learn.Predictor, []string, error) {
 	done := make(chan int, 1)
 	counted := make(chan struct{})
 	go func() { // so that the caller's function is never called from two goroutines at once
@@ -319,34 +348,39 @@ func (t *training) fit(ctx context.Context, rows []int32, classes []int, stage s
 	}()
 	defer func() { <-counted }()
 	defer close(done)
-	l := lesson{model: t.model, features: t.rows.features, columns: t.rows.columns, target: t.rows.target, classes: len(classes),
-		keys: t.rows.keys, rows: rows, threads: t.options.Threads, step: func(n int) { done <- n },
-		aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
+	l := learn.Lesson{Model: t.model, Features: t.rows.features, Columns: t.rows.columns, Target: t.rows.target, Classes: len(classes),
+		Keys: t.rows.keys, Rows: rows, Threads: t.options.Threads, Step: func(n int) { done <- n },
+		Aside: func(share float64) (learn, watch []int32) { return t.aside(rows, share) }}
 	if len(classes) > 0 {
 		counts := t.rows.classes(rows, len(t.asked.classes))
-		own := make([]int, len(classes))
+		own := make([]int64, len(classes))
 		for i, class := range classes {
 			own[i] = counts[class]
 		}
-		l.weights = t.classWeights(classes, own)
+		l.Weights = t.classWeights(classes, own)
 	}
 	if len(classes) < len(t.asked.classes) {
-		l.target = t.renumbered(classes)
+		l.Target = t.renumbered(classes)
 	}
-	p, warnings, err := t.algorithm.train(ctx, l)
+	p, warnings, err := t.algorithm.Train(ctx, l)
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(diag.Finding)) {
-		err = t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
-			"Change the declaration or the source's SELECT.")
+		err = t.cannot(err)
 	}
 	return p, warnings, err
 }
 
+// cannot says why an algorithm refuses what it is given.
+func (t *training) cannot(err error) diag.Finding {
+	return t.fail("Can not be trained", fmt.Sprintf("%s of model %q: %s.", t.algorithm.Name, t.model.Name, strings.TrimSuffix(err.Error(), ".")),
+		"Change the declaration or the source's SELECT.")
+}
+
 // aside splits the rows of a training side once more.
 func (t *training) aside(rows []int32, share float64) (learn, watch []int32) {
-	draw := newDraw(t.model.Split.Seed, streamAside)
+	draw := tree.NewDraw(t.model.Split.Seed, streamAside)
 	out := make([]bool, len(t.rows.groups.names))
 	for g, name := range t.rows.groups.names {
-		out[g] = draw.Below(keyOf(name), share)
+		out[g] = draw.Below(tree.KeyOf(name), share)
 	}
 	for _, r := range rows {
 		if t.rows.groups.used && out[t.rows.groups.codes[r]] || !t.rows.groups.used && draw.Below(t.rows.keys[r], share) {
@@ -371,8 +405,8 @@ func (t *training) renumbered(classes []int) []float64 {
 	return out
 }
 
-// trained puts the version together.
-func (t *training) trained(p predictor, report metric.Report, train []int32, sql sqltext.Text) (*Trained, error) {
+// trained completes the version, which knows its rows.
+func (t *training) trained(p learn.Predictor, report metric.Report, sql sqltext.Text, v model.Version, looked metric.Reference) (*Trained, error) {
 	for _, w := range t.warnings {
 		place := ""
 		if w.At != (diag.Pos{}) && w.At != t.model.At && w.At != t.at {
@@ -388,25 +422,23 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 	if err != nil {
 		return nil, fmt.Errorf("write the report of model %s as JSON: %w", t.model.Name, err)
 	}
-	reference, err := json.Marshal(t.reference(train, report.Importance))
+	reference, err := json.Marshal(looked)
 	if err != nil {
 		return nil, fmt.Errorf("write what the training rows of model %s look like as JSON: %w", t.model.Name, err)
 	}
 	hash := sha256.Sum256([]byte(sql.SQL()))
-	v := model.Version{
-		Model: t.model.Name, Algorithm: t.algorithm.name, Spec: spec, Features: t.rows.names(), Kind: string(t.asked.kind),
-		Rows: int64(len(train)), Data: t.rows.fingerprint(), SQL: hex.EncodeToString(hash[:]),
-		Report: judged, Reference: reference, Search: t.trials.Encode(), Artifact: p.Encode(), HeldOut: t.kept.Encode(),
-	}
+	v.Model, v.Algorithm, v.Spec, v.Features, v.Kind = t.model.Name, t.algorithm.Name, spec, t.rows.names(), string(t.asked.kind)
+	v.SQL, v.Report, v.Reference, v.Artifact = hex.EncodeToString(hash[:]), judged, reference, p.Encode()
+	v.Search, v.HeldOut = t.trials.Encode(), t.kept.Encode()
 	if !t.asked.plain() {
 		v.Classes, v.TextClasses = t.asked.classes, t.asked.texts
 	}
 	for _, f := range t.rows.features {
-		if f.levels != nil {
+		if f.Levels != nil {
 			if v.Levels == nil {
 				v.Levels = map[string][]string{}
 			}
-			v.Levels[f.name] = f.levels
+			v.Levels[f.Name] = f.Levels
 		}
 	}
 	v.Hash = hashOf(p, v)
@@ -414,7 +446,7 @@ func (t *training) trained(p predictor, report metric.Report, train []int32, sql
 }
 
 // hashOf names what was learned, together with what the numbers in it stand for.
-func hashOf(p predictor, v model.Version) string {
+func hashOf(p learn.Predictor, v model.Version) string {
 	if len(v.Classes) == 0 && len(v.Levels) == 0 {
 		return p.Hash()
 	}

@@ -12,11 +12,12 @@ type Model struct {
 	Exclude   []string `json:"exclude"`          // columns that are neither features nor ID nor Target
 	Split     Holdout  `json:"split"`
 	Folds     *Folds   `json:"cross_validation,omitempty"`
-	Segment   string   `json:"segment,omitempty"` // column whose equal values are also judged as one, by mean probability
-	Weight    string   `json:"weight,omitempty"`  // column of row weights for weighted metrics, for example seconds
-	Threshold float64  `json:"threshold"`         // of two classes: probability from which a row is predicted to be of the second; 0.5 by default
-	Gates     []string `json:"gates,omitempty"`   // "auc >= 0.85", "auc >= champion.auc - 0.01"
-	Approval  string   `json:"approval"`          // "none" or "required"
+	Segment   string   `json:"segment,omitempty"`   // column whose equal values are also judged as one, by mean probability
+	Weight    string   `json:"weight,omitempty"`    // column of row weights for weighted metrics, for example seconds
+	Threshold float64  `json:"threshold"`           // of two classes: probability from which a row is predicted to be of the second; 0.5 by default
+	Gates     []string `json:"gates,omitempty"`     // "auc >= 0.85", "auc >= champion.auc - 0.01"
+	Approval  string   `json:"approval"`            // "none" or "required"
+	DataStays bool     `json:"data_stays,omitzero"` // it is trained in the database, which gives no training row away
 	At        diag.Pos `json:"at"`
 }
 

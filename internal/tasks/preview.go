@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"damson/internal/mltrain"
 	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/sqltext"
@@ -68,6 +69,47 @@ func (s *Shop) preview(t *pipeline.Task, c template.Context, r run.Run) (string,
 	text, err := tableRows(t, t.Source())
 	return heading(t, r) + text.SQL(), err
 }
+
+// Forecast says in SQL comments how a train task would train on the rows that there are now, and about what that takes. It
+// asks the warehouse.
+func (s *Shop) Forecast(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Task, r run.Run) (string, error) {
+	m, err := s.Project.Model(t.Train.Model)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.Context(ctx, p, t, r, r.End, 1)
+	if err != nil {
+		return "", err
+	}
+	source, err := tableRows(t, t.Source())
+	if t.File() != "" {
+		source, err = s.fileText(t, c)
+	}
+	if err != nil {
+		return "", err
+	}
+	memory := s.Project.Environment.Limits.Memory
+	f, err := mltrain.Foresee(ctx, s.Warehouse, *m, source, memory)
+	if err != nil {
+		return "", err
+	}
+	bound := "without bound"
+	if memory > 0 {
+		bound = "of " + mebibytes(memory)
+	}
+	way := "will be read"
+	if f.Inside {
+		way = "will stay: the model is trained in the database"
+	}
+	text := fmt.Sprintf("-- %d rows with %d features %s (%s)\n-- read, they take about %s of memory, %s\n", f.Rows, f.Features, way, f.Why, mebibytes(f.Memory), bound)
+	if cost := f.InDatabase; cost != nil {
+		text += fmt.Sprintf("-- in the database, it takes about %d statements, %s of temporary tables, %d visits of rows; at most %d counts leave it\n",
+			cost.Statements, mebibytes(cost.Temporary), cost.Visits, cost.Counts)
+	}
+	return text, nil
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 // fileText renders the task's own SQL file: the newer kinds through the Renderer, as when they are executed.
 func (s *Shop) fileText(t *pipeline.Task, c template.Context) (sqltext.Text, error) {

@@ -65,8 +65,8 @@ func encoded(m pipeline.Model) json.RawMessage {
 	return text
 }
 
-// specOf is a declaration without its place in a file, without what its search has found and without what decides after the
-// training.
+// specOf is a declaration without its place in a file, without what its search has found, and without where it is trained and what
+// decides afterwards.
 func specOf(text json.RawMessage) string {
 	var m pipeline.Model
 	if json.Unmarshal(text, &m) != nil {
@@ -76,7 +76,7 @@ func specOf(text json.RawMessage) string {
 	if err != nil {
 		return string(text)
 	}
-	m.At, m.Gates, m.Approval = pipeline.Model{}.At, nil, ""
+	m.At, m.Gates, m.Approval, m.DataStays = pipeline.Model{}.At, nil, "", false
 	return string(encoded(m))
 }
 

@@ -45,7 +45,7 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	limits := e.Project.Environment.Limits
 	stage := ""
 	trained, err := mltrain.Train(ctx, e.Warehouse, *m, source, mltrain.Options{
-		Threads: limits.Threads, Memory: limits.Memory, Warnings: e.Project.LabelLeaks(m.Name), Now: e.Clock.Now,
+		Threads: limits.Threads, Memory: limits.Memory, Warnings: e.Project.LabelLeaks(m.Name), Warehouse: e.Warehouse, Now: e.Clock.Now,
 		Progress: func(p mltrain.Progress) {
 			if p.Stage != stage {
 				stage = p.Stage

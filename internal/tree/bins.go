@@ -1,15 +1,10 @@
 package tree
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"slices"
 )
-
-// binSample bounds how many rows the bins' edges are computed from. Above it, the rows whose keys draw the lowest numbers
-// are taken: a sample that does not depend on the rows' order.
-const binSample = 200_000
 
 // Bins say how a value becomes a byte.
 //
@@ -64,7 +59,7 @@ func Cut(ctx context.Context, d Data, bins int, seed int64, threads int) (*Bins,
 	sample := sampleRows(d, seed)
 	return b, Parallel(ctx, len(d.Columns), threads, func(f int) {
 		if c := d.CategoriesOf(f); c > 0 {
-			b.features[f] = feature{categories: c, kept: keep(d.Columns[f], d.Rows, c)}
+			b.features[f] = feature{categories: c, kept: keep(occurrences(d.Columns[f], d.Rows, c))}
 			return
 		}
 		values := make([]float64, 0, len(sample))
@@ -101,81 +96,6 @@ func (b *Bins) Code(f int, column []float64, rows []int32) []uint8 {
 		bins[i] = b.features[f].bin(column[r])
 	}
 	return bins
-}
-
-// sampleRows gives the rows to take quantiles of.
-func sampleRows(d Data, seed int64) []int32 {
-	if len(d.Rows) <= binSample {
-		return d.Rows
-	}
-	draw := NewDraw(seed, streamBins)
-	share := binSample / float64(len(d.Rows))
-	sample := make([]int32, 0, binSample+binSample/16)
-	for _, r := range d.Rows {
-		if draw.Below(d.Keys[r], share) {
-			sample = append(sample, r)
-		}
-	}
-	return sample
-}
-
-// keep gives the categories that have a bin of their own when there are more categories than bins: the most frequent, of
-// equal ones those with the lower number. nil = all.
-func keep(column []float64, rows []int32, categories int) []uint32 {
-	if categories <= MaxBins {
-		return nil
-	}
-	counts := make([]int, categories)
-	for _, r := range rows {
-		if v := column[r]; v == v {
-			counts[int(v)]++
-		}
-	}
-	order := make([]uint32, categories)
-	for c := range order {
-		order[c] = uint32(c)
-	}
-	slices.SortFunc(order, func(a, b uint32) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	kept := slices.Clone(order[:pooledBin-1])
-	slices.Sort(kept)
-	return kept
-}
-
-// cut gives the edges between bins: the middle between two neighbouring values, so that every bin holds about the same
-// number of values, and a value that is more frequent than that has a bin of its own. It sorts values.
-func cut(values []float64, bins int) []float64 {
-	slices.Sort(values)
-	edges := make([]float64, 0, bins-1)
-	left, rest, inBin := bins, len(values), 0
-	distinct := countDistinct(values, bins)
-	for i := 0; i < len(values) && left > 1; {
-		j := i + 1
-		for j < len(values) && values[j] == values[i] {
-			j++
-		}
-		inBin += j - i
-		// Close the bin when it holds its share of the values that are not yet in a closed one.
-		if j < len(values) && (distinct <= bins || inBin*left >= rest) {
-			edges = append(edges, between(values[i], values[j]))
-			rest, inBin, left = rest-inBin, 0, left-1
-		}
-		i = j
-	}
-	return edges
-}
-
-// countDistinct counts distinct values in a sorted slice, up to limit+1.
-func countDistinct(sorted []float64, limit int) int {
-	n := 0
-	for i, v := range sorted {
-		if i == 0 || v != sorted[i-1] {
-			n++
-		}
-		if n > limit {
-			break
-		}
-	}
-	return n
 }
 
 // between gives a finite t with a ≤ t < b where there is one, the middle when it can be computed. The conversions keep a

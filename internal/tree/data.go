@@ -135,7 +135,7 @@ func FixedPoint(size float64, n int) float64 {
 }
 
 // Fixed rounds v·scale to the nearest integer; scale comes from FixedPoint.
-func Fixed(v, scale float64) int64 { return int64(float64(float64(v*scale)+roundMagic) - roundMagic) }
+func Fixed(v, scale float64) int64 { return int64(float64(float64(v*scale)+RoundMagic) - RoundMagic) }
 
 // WeightUnit is the unit that class weights are rounded to.
 const WeightUnit = 1.0 / 1024

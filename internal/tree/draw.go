@@ -12,6 +12,9 @@ type Key struct{ hi, lo uint32 }
 // KeyOf gives the key of a text.
 func KeyOf(text string) Key { return KeyOfMD5(md5.Sum([]byte(text))) }
 
+// KeyOfParts gives the key of the two numbers that a database has computed.
+func KeyOfParts(hi, lo int64) Key { return Key{uint32(hi), uint32(lo)} }
+
 // KeyOfMD5 gives the key of the text with that MD5.
 func KeyOfMD5(sum [md5.Size]byte) Key {
 	bits := binary.BigEndian.Uint64(sum[:]) >> 8

@@ -13,8 +13,10 @@ const (
 	ln2High     = 0x1.62e42p-1
 	ln2Low      = 0x1.fdf473de6af28p-22
 	by32Ln2     = 0x1.71547652b82fep+5
-	roundMagic  = 0x1.8p52 // added and subtracted, it rounds numbers below 2⁵¹ to the nearest integer
 )
+
+// RoundMagic, added and subtracted, rounds numbers below 2⁵¹ to the nearest integer.
+const RoundMagic = 0x1.8p52
 
 // powers are 2^(j/32).
 var powers = [32]float64{
@@ -35,8 +37,8 @@ const expLimit = 700
 // gives 2ᵏ · 2^(j/32) · eʳ, the last by its series (P. Tang, "Table-driven implementation of the exponential function", 1989).
 func Exp(x float64) float64 {
 	x = min(max(x, -expLimit), expLimit)
-	shifted := float64(x*by32Ln2) + roundMagic
-	n := shifted - roundMagic
+	shifted := float64(x*by32Ln2) + RoundMagic
+	n := shifted - RoundMagic
 	whole := int64(math.Float64bits(shifted)<<13) >> 13 // the integer n stands in the lower bits
 	r := float64(x-float64(n*ln2By32High)) - float64(n*ln2By32Low)
 	p := 1.0/120 + float64(r*(1.0/720))

@@ -41,6 +41,9 @@ func (m *Model) SQL(columns []string, prefix string) Scoring {
 		sums[k] = w.String()
 		w.Reset()
 	}
+	if m.summed {
+		return Scoring{ready, sums}
+	}
 	if m.kind == Forest {
 		for k := range sums {
 			sums[k] = fmt.Sprintf("(%s) / %s", sums[k], sqltext.Double(float64(len(m.trees))))

@@ -48,6 +48,7 @@ type Model struct {
 	features []feature
 	weights  []uint64  // of the classes, in a forest of classes
 	start    []float64 // of each score, in a boosted model
+	summed   bool      // a part of a forest, whose SQL gives sums rather than means
 	trees    []tree    // of a boosted model: round by round, in each round score by score
 }
 

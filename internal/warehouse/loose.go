@@ -20,19 +20,16 @@ func (w *Warehouse) Loose(ctx context.Context, claims []run.Claim, text sqltext.
 	if err != nil { // also when the ledger does not answer: nobody knows then whether the script may run
 		return 0, err
 	}
-	session, err := w.driver.Session(ctx)
+	session, err := w.Session(ctx)
 	if err != nil {
-		return 0, finding(sqltext.Text{}, err)
+		return 0, err
 	}
 	defer session.Close()
 	done := 0
 	rows, err = script(text, progress, func(statement sqltext.Text) (int64, error) {
-		if changesCatalog(statement.SQL()) {
-			defer w.catalog.change()()
-		}
-		n, err := session.Exec(ctx, statement.SQL())
+		n, err := session.Exec(ctx, statement)
 		if err != nil {
-			return 0, halfDone(finding(statement, err), done)
+			return 0, halfDone(err, done)
 		}
 		done++
 		return n, nil

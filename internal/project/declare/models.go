@@ -37,6 +37,7 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 	m.Threshold = c.real("threshold", 0.5, "a number between 0 and 1, both excluded", func(v float64) bool { return v > 0 && v < 1 })
 	m.Gates = c.texts("gates", `["auc >= 0.85"]`)
 	m.Approval = c.choice("approval", "none", []string{"none", "required"})
+	m.DataStays = c.boolean("data_stays", false)
 	m.Search = c.search("search", learns)
 	c.finish()
 	c.checkModel(m)
@@ -102,6 +103,7 @@ func (c *call) checkModel(m *pipeline.Model) {
 				"Model %s excludes its own %q; id and target are no features anyway.", m.Name, column)
 		}
 	}
+	c.checkStays(m)
 	for _, gate := range m.Gates {
 		if strings.TrimSpace(gate) == "" {
 			c.report(c.place("gates"), "Empty gate", `Write a condition such as "auc >= 0.85".`, "A gate of model %s is empty.", m.Name)
@@ -109,6 +111,22 @@ func (c *call) checkModel(m *pipeline.Model) {
 		}
 		c.checkGateText("gates", gate)
 		c.checkGateKind(m, gate)
+	}
+}
+
+// checkStays refuses what no database trains.
+func (c *call) checkStays(m *pipeline.Model) {
+	switch name := m.Algorithm.Name(); {
+	case !m.DataStays || name == "":
+	case m.Forest == nil && m.Tree == nil:
+		c.report(c.place("data_stays"), "Can not be trained in the database", "Take random_forest() or decision_tree(), or remove data_stays.",
+			"Model %s has data_stays = True and is a %s, which needs its rows in memory.", m.Name, name)
+	case m.Folds != nil:
+		c.report(c.place("data_stays"), "Can not be trained in the database", "Remove cross_validation, or data_stays.",
+			"Model %s has data_stays = True and a cross_validation, which is computed on rows in memory.", m.Name)
+	case m.Search != nil:
+		c.report(c.place("data_stays"), "Can not be trained in the database", "Remove search, or data_stays.",
+			"Model %s has data_stays = True and a search, whose trials are judged on rows in memory.", m.Name)
 	}
 }
 

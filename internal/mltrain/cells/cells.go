@@ -1,4 +1,6 @@
-package mltrain
+// Package cells reads columns of Arrow as models take them: numbers as doubles, of which NaN is missing, and texts as databases
+// cast values to text. It decides nothing.
+package cells
 
 import (
 	"math"
@@ -8,8 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// isNumber reports whether a column of the type can be a feature.
-func isNumber(t arrow.DataType) bool {
+// IsNumber reports whether a column of the type can be a feature.
+func IsNumber(t arrow.DataType) bool {
 	switch t.ID() {
 	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64, arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64,
 		arrow.FLOAT32, arrow.FLOAT64, arrow.DECIMAL128, arrow.BOOL:
@@ -18,33 +20,21 @@ func isNumber(t arrow.DataType) bool {
 	return false
 }
 
-// isText reports whether a column of the type can be a category.
-func isText(t arrow.DataType) bool {
+// IsText reports whether a column of the type can be a category.
+func IsText(t arrow.DataType) bool {
 	if d, ok := t.(*arrow.DictionaryType); ok {
 		t = d.ValueType
 	}
 	return t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING
 }
 
-// isMoment reports whether a column of the type says when something was.
-func isMoment(t arrow.DataType) bool {
-	return isNumber(t) || t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP
+// IsMoment reports whether a column of the type says when something was.
+func IsMoment(t arrow.DataType) bool {
+	return IsNumber(t) || t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP
 }
 
-// appendTexts appends the codes of the given rows' texts, NULL as NaN.
-func (c *codes) appendTexts(out []float64, column arrow.Array, rows []int) []float64 {
-	for _, i := range rows {
-		if column.IsNull(i) {
-			out = append(out, math.NaN())
-		} else {
-			out = append(out, float64(c.code(textOf(column, i))))
-		}
-	}
-	return out
-}
-
-// isTime reports whether a column of the type is a date or time, for which advice differs.
-func isTime(t arrow.DataType) bool {
+// IsTime reports whether a column of the type is a date or time, for which advice differs.
+func IsTime(t arrow.DataType) bool {
 	switch t.ID() {
 	case arrow.DATE32, arrow.DATE64, arrow.TIMESTAMP, arrow.TIME32, arrow.TIME64, arrow.INTERVAL_MONTH_DAY_NANO, arrow.DURATION:
 		return true
@@ -58,9 +48,9 @@ type plainNumbers[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uin
 	Value(int) T
 }
 
-// appendNumbers appends the values of the given rows as float64, NULL as NaN, false and true as 0 and 1. Integers beyond
-// 2⁵³ and decimals are rounded. It panics on a type that isNumber refuses.
-func appendNumbers(out []float64, column arrow.Array, rows []int) []float64 {
+// AppendNumbers appends the values of the given rows as float64, NULL as NaN, false and true as 0 and 1. Integers beyond
+// 2⁵³ and decimals are rounded. It panics on a type that IsNumber refuses.
+func AppendNumbers(out []float64, column arrow.Array, rows []int) []float64 {
 	switch a := column.(type) {
 	case *array.Float64:
 		return appendPlain(out, a, rows)
@@ -84,16 +74,16 @@ func appendNumbers(out []float64, column arrow.Array, rows []int) []float64 {
 		return appendPlain(out, a, rows)
 	case *array.Decimal128:
 		scale := a.DataType().(*arrow.Decimal128Type).Scale
-		return appendEach(out, a, rows, func(i int) float64 { return a.Value(i).ToFloat64(scale) })
+		return AppendEach(out, a, rows, func(i int) float64 { return a.Value(i).ToFloat64(scale) })
 	case *array.Boolean:
-		return appendEach(out, a, rows, func(i int) float64 {
+		return AppendEach(out, a, rows, func(i int) float64 {
 			if a.Value(i) {
 				return 1
 			}
 			return 0
 		})
 	}
-	panic("mltrain: " + column.DataType().String() + " is no number")
+	panic("cells: " + column.DataType().String() + " is no number")
 }
 
 func appendPlain[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64, A plainNumbers[T]](out []float64, a A, rows []int) []float64 {
@@ -103,10 +93,10 @@ func appendPlain[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint
 		}
 		return out
 	}
-	return appendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) })
+	return AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) })
 }
 
-func appendEach(out []float64, a arrow.Array, rows []int, value func(int) float64) []float64 {
+func AppendEach(out []float64, a arrow.Array, rows []int, value func(int) float64) []float64 {
 	for _, i := range rows {
 		if a.IsNull(i) {
 			out = append(out, math.NaN())
@@ -117,16 +107,16 @@ func appendEach(out []float64, a arrow.Array, rows []int, value func(int) float6
 	return out
 }
 
-// textOf gives a value as the databases' own cast to text does for texts, integers, booleans, dates and timestamps, so
+// TextOf gives a value as the databases' own cast to text does for texts, integers, booleans, dates and timestamps, so
 // that hashes of it agree with theirs. The value must not be NULL.
-func textOf(column arrow.Array, i int) string {
+func TextOf(column arrow.Array, i int) string {
 	switch a := column.(type) {
 	case *array.String:
 		return a.Value(i)
 	case *array.LargeString:
 		return a.Value(i)
 	case *array.Dictionary:
-		return textOf(a.Dictionary(), a.GetValueIndex(i))
+		return TextOf(a.Dictionary(), a.GetValueIndex(i))
 	case *array.Int64:
 		return strconv.FormatInt(a.Value(i), 10)
 	case *array.Int32:

@@ -1,4 +1,4 @@
-package mltrain
+package learn
 
 import (
 	"context"
@@ -10,22 +10,22 @@ import (
 	"damson/internal/pipeline"
 )
 
-var logisticRegression = algorithm{
-	name: "logistic_regression", kinds: []metric.Kind{metric.Binary, metric.Multiclass}, classes: linear.MaxClasses,
-	features: linear.MaxFeatures, texts: true, bytes: 20,
-	steps:  func(pipeline.Model) int { return 0 },
-	check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
-	train:  trainLinear,
-	decode: decodeLinear,
+var logisticRegression = Algorithm{
+	Name: "logistic_regression", Kinds: []metric.Kind{metric.Binary, metric.Multiclass}, Classes: linear.MaxClasses,
+	Features: linear.MaxFeatures, Texts: true, Bytes: 20,
+	Steps:  func(pipeline.Model) int { return 0 },
+	Check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
+	Train:  trainLinear,
+	Decode: decodeLinear,
 }
 
-var linearRegression = algorithm{
-	name: "linear_regression", kinds: []metric.Kind{metric.Regression},
-	features: linear.MaxFeatures, texts: true, bytes: 20,
-	steps:  func(pipeline.Model) int { return 0 },
-	check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
-	train:  trainLinear,
-	decode: decodeLinear,
+var linearRegression = Algorithm{
+	Name: "linear_regression", Kinds: []metric.Kind{metric.Regression},
+	Features: linear.MaxFeatures, Texts: true, Bytes: 20,
+	Steps:  func(pipeline.Model) int { return 0 },
+	Check:  func(m pipeline.Model) error { return linearParams(m, 1).Check() },
+	Train:  trainLinear,
+	Decode: decodeLinear,
 }
 
 // linearParams turns C into the penalty λ = 1 / (C·W), where W is what the rows weigh together.
@@ -45,29 +45,29 @@ func linearParams(m pipeline.Model, weight float64) linear.Params {
 	return p
 }
 
-func trainLinear(ctx context.Context, l lesson) (predictor, []string, error) {
-	weight := float64(len(l.rows))
-	if l.weights != nil {
-		counts := make([]int, l.classes)
-		for _, r := range l.rows {
-			counts[int(l.target[r])]++
+func trainLinear(ctx context.Context, l Lesson) (Predictor, []string, error) {
+	weight := float64(len(l.Rows))
+	if l.Weights != nil {
+		counts := make([]int, l.Classes)
+		for _, r := range l.Rows {
+			counts[int(l.Target[r])]++
 		}
 		weight = 0
 		for class, n := range counts {
-			weight += float64(float64(n) * l.weights[class])
+			weight += float64(float64(n) * l.Weights[class])
 		}
 	}
-	p := linearParams(l.model, weight)
-	p.ClassWeights = l.weights
-	d := linear.Data{Columns: linearColumns(l.features, l.columns), Target: l.target, Classes: l.classes, Rows: l.rows}
-	m, fit, err := linear.Train(ctx, d, p, linear.Options{Threads: l.threads})
+	p := linearParams(l.Model, weight)
+	p.ClassWeights = l.Weights
+	d := linear.Data{Columns: linearColumns(l.Features, l.Columns), Target: l.Target, Classes: l.Classes, Rows: l.Rows}
+	m, fit, err := linear.Train(ctx, d, p, linear.Options{Threads: l.Threads})
 	if err != nil {
 		return nil, nil, err
 	}
-	return regression{m, l.features}, fit.Warnings, nil
+	return regression{m, l.Features}, fit.Warnings, nil
 }
 
-func decodeLinear(artifact []byte, features []feature) (predictor, error) {
+func decodeLinear(artifact []byte, features []Feature) (Predictor, error) {
 	m, err := linear.Decode(artifact)
 	if err != nil {
 		return nil, err
@@ -78,26 +78,26 @@ func decodeLinear(artifact []byte, features []feature) (predictor, error) {
 // regression is a linear model as a predictor.
 type regression struct {
 	*linear.Model
-	features []feature
+	features []Feature
 }
 
 // linearColumns gives the columns as package linear takes them. A level that no text can be stands for the unseen ones.
-func linearColumns(features []feature, columns [][]float64) []linear.Column {
+func linearColumns(features []Feature, columns [][]float64) []linear.Column {
 	out := make([]linear.Column, len(features))
 	for f, own := range features {
-		out[f].Name = own.name
-		if own.levels == nil {
+		out[f].Name = own.Name
+		if own.Levels == nil {
 			out[f].Numbers = columns[f]
 			continue
 		}
-		out[f].Levels = append(own.levels[:len(own.levels):len(own.levels)], "\xff unseen")
-		out[f].Codes = codesOf(columns[f])
+		out[f].Levels = append(own.Levels[:len(own.Levels):len(own.Levels)], "\xff unseen")
+		out[f].Codes = CodesOf(columns[f])
 	}
 	return out
 }
 
-// codesOf gives places among levels as integers, -1 being "missing".
-func codesOf(column []float64) []int32 {
+// CodesOf gives places among levels as integers, -1 being "missing".
+func CodesOf(column []float64) []int32 {
 	out := make([]int32, len(column))
 	for i, v := range column {
 		if v != v {
@@ -114,18 +114,18 @@ func (m regression) PredictRows(ctx context.Context, columns [][]float64, rows [
 }
 
 // SQL computes the scores in a step of their own where several probabilities are made of them.
-func (m regression) SQL(columns []string, prefix string) scoring {
+func (m regression) SQL(columns []string, prefix string) Scoring {
 	scores := m.Scores(columns)
 	if len(scores) == 1 {
-		return scoring{outputs: m.Probabilities(scores)}
+		return Scoring{Outputs: m.Probabilities(scores)}
 	}
-	var step []item
+	var step []Item
 	names := make([]string, len(scores))
 	for k, score := range scores {
 		names[k] = fmt.Sprintf("%sscore%d", prefix, k)
-		step = append(step, item{names[k], score})
+		step = append(step, Item{names[k], score})
 	}
-	return scoring{steps: [][]item{step}, outputs: m.Probabilities(names)}
+	return Scoring{Steps: [][]Item{step}, Outputs: m.Probabilities(names)}
 }
 
 // Nodes counts the terms of the scores, a level being one, and the exponentials of several classes.
@@ -147,7 +147,7 @@ func (m regression) Nodes() int {
 func (m regression) Importance() []float64 {
 	own := map[string]int{}
 	for f, feature := range m.features {
-		own[feature.name] = f
+		own[feature.Name] = f
 	}
 	out := make([]float64, len(m.features))
 	most := make([]float64, len(m.features))

@@ -1,0 +1,84 @@
+package pushdown
+
+import (
+	"fmt"
+	"strings"
+)
+
+// dialect is what the databases write differently.
+type dialect struct {
+	fence string // keeps a subquery from being merged with what reads it
+	hash  string // the same around hashes of all rows, unless it would bring them together on one machine
+	// key writes the two numbers of a key from the text of an MD5.
+	key func(hash, hi, lo string) string
+	// pack writes bins as one value, and unpack one of them from it.
+	pack   func(bins []string) string
+	unpack func(packed, feature string) string
+	// hashes gives two numbers of 28 bits, a and b, for what stands in each row of a table.
+	hashes func(columns []string, table string) string
+	// binary orders texts by their bytes.
+	binary string
+	// streams tells that the rows of a UNION ALL come as they are made. In DuckDB 1.5, which streams a result of which a megabyte is
+	// waiting to be read, its parts may wait for each other for ever.
+	streams bool
+	// settings make a session ready.
+	settings []string
+}
+
+func dialectOf(kind string) dialect {
+	if kind == "duckdb" {
+		return dialect{hashes: duckHashes, key: duckKey, pack: duckPack, unpack: duckUnpack}
+	}
+	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	if kind == "postgres" {
+		d.hash = d.fence
+		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.
+		d.settings = []string{"set work_mem = '64MB'", "set enable_sort = off"}
+	}
+	return d
+}
+
+func duckKey(hash, hi, lo string) string {
+	return fmt.Sprintf("cast('0x' || substr(%s, 1, 7) as bigint) as %s, cast('0x' || substr(%s, 8, 7) as bigint) as %s", hash, hi, hash, lo)
+}
+
+// duckHashes takes DuckDB's hash: it writes doubles as text very slowly.
+func duckHashes(columns []string, table string) string {
+	return fmt.Sprintf("select h & 268435455 as a, (h >> 28) & 268435455 as b from (select hash(%s) as h from %s) as hashed", strings.Join(columns, ", "), table)
+}
+
+func postgresHashes(columns []string, table string) string {
+	texts := make([]string, len(columns))
+	for i, column := range columns {
+		texts[i] = "coalesce('=' || cast(" + column + " as text), '')"
+	}
+	return fmt.Sprintf("select %s from (select md5(%s) as h from %s offset 0) as hashed", postgresKey("h", "a", "b"), strings.Join(texts, " || ',' || "), table)
+}
+
+func duckPack(bins []string) string { return "cast([" + strings.Join(bins, ", ") + "] as smallint[])" }
+
+func duckUnpack(packed, feature string) string { return fmt.Sprintf("%s[%s + 1]", packed, feature) }
+
+func postgresKey(hash, hi, lo string) string {
+	return fmt.Sprintf("cast(cast('x' || substr(%s, 1, 7) as bit(28)) as bigint) as %s, cast(cast('x' || substr(%s, 8, 7) as bit(28)) as bigint) as %s", hash, hi, hash, lo)
+}
+
+// packWidth is how many bins are put into one bytea, one after the other; each copies it.
+const packWidth = 64
+
+func postgresPack(bins []string) string {
+	var parts []string
+	for len(bins) > 0 {
+		n := min(len(bins), packWidth)
+		part := fmt.Sprintf("decode('%s', 'hex')", strings.Repeat("00", n))
+		for i, bin := range bins[:n] {
+			part = fmt.Sprintf("set_byte(%s, %d, %s)", part, i, bin)
+		}
+		parts, bins = append(parts, part), bins[n:]
+	}
+	return strings.Join(parts, " || ")
+}
+
+func postgresUnpack(packed, feature string) string {
+	return fmt.Sprintf("get_byte(%s, %s)", packed, feature)
+}

@@ -1,0 +1,212 @@
+package pushdown
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"damson/internal/forest"
+	"damson/internal/sqltext"
+	"damson/internal/tree"
+)
+
+// Lesson is what is to be learned.
+type Lesson struct {
+	Params   forest.Params
+	Classes  Classes
+	Levels   [][]Level             // of features of texts: all there are, sorted by their text
+	Progress func(done, total int) // steps: a feature that is cut, a tree that is grown; may be nil
+	done     *int
+}
+
+// Bounds of what one statement counts.
+const (
+	treesAtOnce = 32
+	nodesAtOnce = 3000    // splits and leaves in the SQL that tells where rows go
+	wordsAtOnce = 4 << 20 // of histograms
+)
+
+// Learn grows the forest.
+func (r *Rows) Learn(ctx context.Context, l Lesson) (*tree.Model, error) {
+	if err := l.Params.Check(); err != nil {
+		return nil, err
+	}
+	l.done = new(int)
+	for _, set := range r.dialect.settings {
+		if _, err := r.exec(ctx, set); err != nil {
+			return nil, err
+		}
+	}
+	b, err := r.bins(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	of := forest.Summary{Bins: b, Classes: l.Classes.number()}
+	number := "0"
+	if of.Classes == 0 {
+		if number, err = r.fixNumbers(ctx, &of); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.pack(ctx, l, b, number); err != nil {
+		return nil, err
+	}
+	levels, err := forest.NewLevels(of, l.Params)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.roots(ctx, l, levels); err != nil {
+		return nil, err
+	}
+	most := max(1, wordsAtOnce/(128*(of.Classes+2)))
+	for asks := levels.Next(most); len(asks) > 0; asks = levels.Next(most) {
+		if err := r.count(ctx, l, levels, asks); err != nil {
+			return nil, err
+		}
+		l.grown(levels.Done())
+	}
+	return levels.Model(), nil
+}
+
+// step counts a column that was cut, grown trees.
+func (l Lesson) step() {
+	*l.done++
+	l.grown(0)
+}
+
+func (l Lesson) grown(trees int) {
+	if l.Progress != nil {
+		l.Progress(*l.done+trees, len(l.Levels)+l.Params.Trees)
+	}
+}
+
+// fixNumbers gives the SQL of the target as an integer, the mean taken off: tree.Fixed, whose two additions round to the nearest.
+func (r *Rows) fixNumbers(ctx context.Context, of *forest.Summary) (string, error) {
+	found, err := r.all(ctx, fmt.Sprintf("select max(abs(label)), count(*) from %s where not (%s)", rowsTable, r.held))
+	if err != nil {
+		return "", err
+	}
+	largest, n := found[0][0].(float64), found[0][1].(int64)
+	of.Scale = forest.Scale(largest, int(n))
+	fixed := fmt.Sprintf("cast((label * %s + %s) - %s as bigint)", sqltext.Double(of.Scale), sqltext.Double(tree.RoundMagic), sqltext.Double(tree.RoundMagic))
+	err = r.each(ctx, fmt.Sprintf("select cast(sum(%s) as bigint) from %s where not (%s)", fixed, rowsTable, r.held), func(row []int64) error {
+		of.Mean = row[0] / n
+		return nil
+	})
+	return fmt.Sprintf("%s - bigint '%d'", fixed, of.Mean), err
+}
+
+// drawn gives a FROM item of the rows that a tree's bootstrap has drawn, with how often.
+func drawn(p forest.Params, number int) string {
+	if p.WholeRows {
+		return fmt.Sprintf("(select bins, class, number, 1 as times from %s) as drawn", binsTable)
+	}
+	times, some := tree.PoissonSQL("draw")
+	return fmt.Sprintf("(select bins, class, number, %s as times from (select bins, class, number, %s as draw from %s) as draws where %s) as drawn",
+		times, tree.NewDraw(p.Seed, tree.StreamTrees+uint64(number)).SQL("hi", "lo"), binsTable, some)
+}
+
+// sums are the columns of a count: rows, and the sum of their numbers.
+func (l Lesson) sums() string {
+	if l.Classes.number() > 0 {
+		return "cast(sum(times) as bigint) as rows_drawn, bigint '0' as total"
+	}
+	return "cast(sum(times) as bigint) as rows_drawn, cast(sum(times * number) as bigint) as total"
+}
+
+// roots counts all rows, and those of each tree.
+func (r *Rows) roots(ctx context.Context, l Lesson, levels *forest.Levels) error {
+	all := fmt.Sprintf("select cast(class as bigint), %s from (select class, number, 1 as times from %s) as whole group by class", l.sums(), binsTable)
+	err := r.each(ctx, all, func(row []int64) error {
+		levels.AddAll(int(row[0]), uint64(row[1]), row[2])
+		return nil
+	})
+	for from := 0; from < l.Params.Trees && err == nil; from += treesAtOnce {
+		var parts []string
+		for i := from; i < min(from+treesAtOnce, l.Params.Trees); i++ {
+			parts = append(parts, fmt.Sprintf("select bigint '%d' as tree, cast(class as bigint) as class, %s from %s group by class", i, l.sums(), drawn(l.Params, i)))
+		}
+		err = r.union(ctx, parts, func(row []int64) error {
+			levels.AddRoot(int(row[0]), int(row[1]), uint64(row[2]), row[3])
+			return nil
+		})
+	}
+	return err
+}
+
+// union visits the rows of several SELECTs of integers.
+func (r *Rows) union(ctx context.Context, parts []string, visit func(row []int64) error) error {
+	sql := strings.Join(parts, "\nunion all\n")
+	if r.dialect.streams {
+		return r.each(ctx, sql, visit)
+	}
+	if _, err := r.exec(ctx, "create or replace temporary table "+countsTable+" as "+sql); err != nil {
+		return err
+	}
+	return r.each(ctx, "select * from "+countsTable, visit)
+}
+
+// count answers the questions, those of some trees in one statement.
+func (r *Rows) count(ctx context.Context, l Lesson, levels *forest.Levels, asks []forest.Ask) error {
+	var parts []string
+	nodes := 0
+	flush := func() error {
+		err := r.union(ctx, parts, func(row []int64) error {
+			return levels.Add(int(row[0]), int(row[1]), int(row[2]), uint64(row[3]), row[4])
+		})
+		parts, nodes = nil, 0
+		return err
+	}
+	for from := 0; from < len(asks); {
+		to := from
+		for to < len(asks) && asks[to].Tree == asks[from].Tree {
+			to++
+		}
+		part, size := r.histograms(l, levels.Route(asks[from].Tree), asks, from, to)
+		if len(parts) > 0 && (nodes+size > nodesAtOnce || len(parts) == treesAtOnce) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		parts, nodes, from = append(parts, part), nodes+size, to
+	}
+	return flush()
+}
+
+// histograms writes the SELECT that answers questions from … to-1, all of one tree.
+func (r *Rows) histograms(l Lesson, route *forest.Branch, asks []forest.Ask, from, to int) (sql string, size int) {
+	w := router{dialect: r.dialect}
+	w.write(route)
+	wanted := make([]string, to-from)
+	for i, ask := range asks[from:to] {
+		wanted[i] = fmt.Sprintf("(%d, %d, %d)", ask.Node, ask.Feature, from+i)
+	}
+	return fmt.Sprintf(`select cast(ask as bigint) as ask, cast(bin as bigint) as bin, cast(class as bigint) as class, %s
+from (select wanted.ask, %s as bin, class, number, times from (select bins, class, number, times, %s as node from %s) as routed
+  join (values %s) as wanted (node, feature, ask) on wanted.node = routed.node) as counted
+group by ask, bin, class`, l.sums(), r.dialect.unpack("routed.bins", "wanted.feature"), w.String(), drawn(l.Params, asks[from].Tree), strings.Join(wanted, ", ")), w.size + to - from
+}
+
+// router writes where rows go.
+type router struct {
+	strings.Builder
+	dialect dialect
+	size    int
+}
+
+func (w *router) write(b *forest.Branch) {
+	w.size++
+	switch {
+	case b == nil:
+		w.WriteString("null")
+		return
+	case b.Node >= 0:
+		fmt.Fprint(w, b.Node)
+		return
+	}
+	w.WriteString("case when " + b.Split.SQL(w.dialect.unpack("bins", fmt.Sprint(b.Split.Feature))) + " then ")
+	w.write(b.Left)
+	w.WriteString(" else ")
+	w.write(b.Right)
+	w.WriteString(" end")
+}
