@@ -51,4 +51,7 @@ of_points as (
 )
 select s.*, speed_p25, speed_p50, speed_p75, speed_p85, speed_p95, bend_p50, bend_mean, bend_share, gap_metres, gap_speed
 from of_slots as s
-join of_points as p on p.uid = s.uid and p.tdate = s.tdate and p.window_epoch = s.window_epoch
+-- A full join is never made by a loop. PostgreSQL expects one row of a day that its statistics do not know yet, and would
+-- otherwise go through all points of the day once for each window.
+full join of_points as p on p.uid = s.uid and p.tdate = s.tdate and p.window_epoch = s.window_epoch
+where coalesce(s.points, 0) > 0
