@@ -96,6 +96,7 @@ func appendPlain[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint
 	return AppendEach(out, a, rows, func(i int) float64 { return float64(a.Value(i)) })
 }
 
+// AppendEach appends what value makes of the given rows, NULL as NaN.
 func AppendEach(out []float64, a arrow.Array, rows []int, value func(int) float64) []float64 {
 	for _, i := range rows {
 		if a.IsNull(i) {
