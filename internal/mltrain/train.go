@@ -92,6 +92,8 @@ const (
 	streamPermutation
 	streamAside
 	streamSearch
+	streamHalves
+	streamLeakSample
 )
 
 // maxLevels is how many different texts a feature may hold.
