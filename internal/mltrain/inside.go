@@ -80,6 +80,9 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	if train.Rows > tree.MaxRows {
 		return nil, t.cannot(fmt.Errorf("%d rows, and at most %d can be learned from", train.Rows, tree.MaxRows))
 	}
+	if err := t.leaksInside(ctx, staged, facts, lesson); err != nil {
+		return nil, err
+	}
 	if classes := len(train.Classes); classes > 0 {
 		lesson.Params.ClassWeights = t.classWeights(placesOf(classes), train.Classes)
 		if _, err := tree.ClassWeights(lesson.Params.ClassWeights, classes); err != nil {

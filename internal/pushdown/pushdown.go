@@ -5,8 +5,8 @@
 // Invariants:
 //  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL.
 //  2. The source is read once; all that follows sees what was read then.
-//  3. What leaves the database are counts, the values at the bins' edges, texts that features and the target hold, and of
-//     held-out rows what HeldOut gives.
+//  3. What leaves the database are counts, sums and correlations, the values at the bins' edges, texts that features and the target
+//     hold, and of held-out rows what HeldOut gives.
 //  4. All that is made is temporary and belongs to one session: when it ends, however it ends, nothing is left.
 //
 // The SQL is DuckDB's, PostgreSQL's and that of the Greenplum family (6 and later); what they write differently stands in
@@ -42,7 +42,8 @@ type Columns struct {
 //
 //	id, hi, lo     the id as text, and the two numbers of its key
 //	label          the target, a text or a double
-//	grp, ghi, glo  the split's group as text, and its key
+//	grp            the split's group as text
+//	ghi, glo       the key of what keeps rows together: the group, or the segment where there is no group
 //	segment, weight, moment
 //	f0, f1, …      the features: double, or text; NULL when missing
 type Rows struct {
@@ -52,6 +53,7 @@ type Rows struct {
 	skipped  int64
 	held     string // the condition to be held out
 	training int64  // rows that are not
+	out      int64  // rows that are
 }
 
 // Names of the temporary tables.
@@ -62,6 +64,8 @@ const (
 	levelTable = "damson_levels"
 
 	countsTable = "damson_counts"
+	sampleTable = "damson_sample"
+	longTable   = "damson_long"
 )
 
 // Stage reads the source into a temporary table. kind is the database's, as the warehouse tells it.
@@ -72,7 +76,7 @@ func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c C
 	for f := range c.Features {
 		b.Add(fmt.Sprintf(", f%d", f))
 	}
-	b.Add("\nfrom (select *, md5(id) as idhash, md5(grp) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
+	b.Add("\nfrom (select *, md5(id) as idhash, md5(coalesce(grp, segment)) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
 	b.Append(source)
 	b.Add("\n) as source" + r.dialect.hash + ") as named" + r.dialect.hash + ") as hashed")
 	if _, err := s.Exec(ctx, b.Text()); err != nil {
