@@ -26,7 +26,7 @@ func TestDriftIsSeen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := scoring.Drift(t.Context(), db, v, source, columns)
+		d, err := scoring.Drift(t.Context(), db, db.Kind(), v, source, columns)
 		if err != nil {
 			t.Fatal(err)
 		}
