@@ -21,9 +21,6 @@ import (
 	"damson/internal/tree"
 )
 
-// leftOut is what a report says of a training in the database.
-const leftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
-
 // maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
 const maxInside = 1500
 
@@ -94,7 +91,7 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 		return nil, err
 	}
 	t.progress(StageEvaluate, 0, held.Rows)
-	report, err := t.judgeInside(ctx, staged, m)
+	report, err := t.judgeInside(ctx, staged, m, lesson)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +103,12 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	if err != nil {
 		return nil, err
 	}
+	reference, err := staged.Reference(ctx, t.referred(report.Importance), lesson.Levels)
+	if err != nil {
+		return nil, err
+	}
 	t.progress(StageEvaluate, held.Rows, held.Rows)
-	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, metric.Reference{Features: []metric.FeatureReference{}})
+	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, reference)
 }
 
 // schema finds the parts of the source's columns, without rows.
@@ -253,7 +254,7 @@ func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) 
 }
 
 // judgeInside judges the held-out rows by what the model's SQL gives for them.
-func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (*metric.Report, error) {
+func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model, lesson pushdown.Lesson) (*metric.Report, error) {
 	outputs, err := t.outputsInside(ctx, staged, m)
 	if err != nil {
 		return nil, err
@@ -267,14 +268,10 @@ func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tr
 	if t.asked.kind == metric.Binary && !t.asked.plain() {
 		report.ClassNames = t.asked.classes
 	}
-	for f, gain := range m.Importance() {
-		report.Importance = append(report.Importance, metric.Importance{Feature: t.rows.features[f].Name, Gain: gain})
-	}
-	slices.SortStableFunc(report.Importance, func(a, b metric.Importance) int {
-		return cmp.Or(cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
-	})
 	report.Inside = true
-	report.Warnings = append(report.Warnings, leftOut)
+	if report.Importance, report.Dependence, err = t.effectsInside(ctx, staged, m, lesson.Classes, len(t.rows.target)); err != nil {
+		return nil, err
+	}
 	return report, nil
 }
 
@@ -322,19 +319,13 @@ func added(sums, more [][]float64) [][]float64 {
 
 // heldOut brings the outputs for held-out rows and, the first time, what else the report needs of them.
 func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.Model, first bool) (outputs [][]float64, err error) {
-	scoring := learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x")
-	steps := make([][]pushdown.Step, len(scoring.Steps))
-	for i, items := range scoring.Steps {
-		for _, own := range items {
-			steps[i] = append(steps[i], pushdown.Step(own))
-		}
-	}
-	reader, err := staged.HeldOut(ctx, steps, scoring.Outputs)
+	own := t.applied(staged, m)
+	reader, err := staged.HeldOut(ctx, own)
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Release()
-	outputs = make([][]float64, len(scoring.Outputs))
+	outputs = make([][]float64, len(own.Outputs))
 	for reader.Next() {
 		batch := reader.RecordBatch()
 		rows := make([]int, batch.NumRows())
@@ -349,6 +340,18 @@ func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.M
 		}
 	}
 	return outputs, reader.Err()
+}
+
+// applied writes the model over the staged rows.
+func (t *training) applied(staged *pushdown.Rows, m *tree.Model) pushdown.Applied {
+	scoring := learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x")
+	out := pushdown.Applied{Steps: make([][]pushdown.Step, len(scoring.Steps)), Outputs: scoring.Outputs}
+	for i, items := range scoring.Steps {
+		for _, own := range items {
+			out.Steps[i] = append(out.Steps[i], pushdown.Step(own))
+		}
+	}
+	return out
 }
 
 // addHeldOut takes key, label, weight, segment and group of held-out rows.

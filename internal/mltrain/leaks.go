@@ -92,21 +92,28 @@ func (t *training) warnOfLeaks(findings []leak.Finding, empty func(feature int) 
 // referenceFeatures is how many features' training values are kept with a version, those that matter most.
 const referenceFeatures = 200
 
+// referred gives the features whose training values are kept, rising.
+func (t *training) referred(order []metric.Importance) []int {
+	names := t.rows.names()
+	var out []int
+	for _, of := range order[:min(len(order), referenceFeatures)] {
+		out = append(out, slices.Index(names, of.Feature))
+	}
+	slices.Sort(out)
+	return out
+}
+
 // reference says what the training rows looked like.
 func (t *training) reference(train []int32, order []metric.Importance) metric.Reference {
-	names := t.rows.names()
-	out := metric.Reference{Rows: int64(len(train)), Features: []metric.FeatureReference{}}
-	for _, of := range order[:min(len(order), referenceFeatures)] {
-		c := slices.Index(names, of.Feature)
+	var columns []metric.Column
+	for _, c := range t.referred(order) {
+		own := t.rows.features[c]
 		values := inOrder(t.rows.columns[c], train)
-		column := metric.Column{Name: of.Feature, Numbers: values}
-		if levels := t.rows.features[c].Levels; levels != nil {
-			column = metric.Column{Name: of.Feature, Codes: learn.CodesOf(values), Levels: levels}
+		column := metric.Column{Name: own.Name, Numbers: values}
+		if own.Levels != nil {
+			column = metric.Column{Name: own.Name, Codes: learn.CodesOf(values), Levels: own.Levels}
 		}
-		out.Features = append(out.Features, metric.Refer([]metric.Column{column}).Features...)
+		columns = append(columns, column)
 	}
-	slices.SortStableFunc(out.Features, func(a, b metric.FeatureReference) int {
-		return cmp.Compare(slices.Index(names, a.Name), slices.Index(names, b.Name))
-	})
-	return out
+	return metric.Refer(columns)
 }

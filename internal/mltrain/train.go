@@ -89,11 +89,13 @@ type Trained struct {
 const (
 	streamSplit = 1 + iota
 	streamFolds
-	streamPermutation
+	_
 	streamAside
 	streamSearch
 	streamHalves
 	streamLeakSample
+
+	streamShuffles = 5 << 32 // plus the feature's and the shuffle's number
 )
 
 // maxLevels is how many different texts a feature may hold.

@@ -26,26 +26,41 @@ func (r *Rows) FeatureNames() []string {
 	return names
 }
 
-// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: hi, lo, label, weight,
-// segment, grp, and a model's outputs, computed in steps of which the innermost comes first.
-func (r *Rows) HeldOut(ctx context.Context, steps [][]Step, outputs []string) (array.RecordReader, error) {
+// Applied is a model as SQL over FeatureNames: steps one around the other, of which the innermost comes first, and outputs.
+type Applied struct {
+	Steps   [][]Step
+	Outputs []string
+}
+
+// applied writes a SELECT of some columns of another one, and of the model's outputs for its rows: output0, …
+func (r *Rows) applied(m Applied, columns, of string) string {
 	var b strings.Builder
-	b.WriteString("select hi, lo, label, weight, segment, grp")
-	for k, output := range outputs {
+	b.WriteString("select " + columns)
+	for k, output := range m.Outputs {
 		fmt.Fprintf(&b, ", %s as output%d", output, k)
 	}
-	for _, level := range slices.Backward(steps) {
+	for _, level := range slices.Backward(m.Steps) {
 		b.WriteString("\nfrom (select *")
 		for _, own := range level {
 			b.WriteString(", " + own.Expression + " as " + own.Name)
 		}
 	}
-	fmt.Fprintf(&b, "\nfrom (select * from %s where %s%s) as features", rowsTable, r.held, r.dialect.fence)
-	for n := range steps {
+	fmt.Fprintf(&b, "\nfrom (%s%s) as features", of, r.dialect.fence)
+	for n := range m.Steps {
 		fmt.Fprintf(&b, "%s) as step%d", r.dialect.fence, n)
 	}
-	b.WriteString("\norder by hi, lo, id")
-	return r.session.Query(ctx, sqltext.Plain("", b.String()))
+	return b.String()
+}
+
+// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: hi, lo, label, weight,
+// segment, grp, and a model's outputs.
+func (r *Rows) HeldOut(ctx context.Context, m Applied) (array.RecordReader, error) {
+	sql := r.applied(m, "hi, lo, id, label, weight, segment, grp", fmt.Sprintf("select * from %s where %s", rowsTable, r.held))
+	var outputs strings.Builder
+	for k := range m.Outputs {
+		fmt.Fprintf(&outputs, ", output%d", k)
+	}
+	return r.session.Query(ctx, sqltext.Plain("", fmt.Sprintf("select hi, lo, label, weight, segment, grp%s from (%s) as judged order by hi, lo, id", outputs.String(), sql)))
 }
 
 // Fingerprint names the set of rows, whatever their order: sums of the database's own hashes of all that stands in them. The same
