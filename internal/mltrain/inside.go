@@ -319,7 +319,7 @@ func added(sums, more [][]float64) [][]float64 {
 
 // heldOut brings the outputs for held-out rows and, the first time, what else the report needs of them.
 func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.Model, first bool) (outputs [][]float64, err error) {
-	own := t.applied(staged, m)
+	own := applied(learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x"))
 	reader, err := staged.HeldOut(ctx, own)
 	if err != nil {
 		return nil, err
@@ -342,9 +342,8 @@ func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.M
 	return outputs, reader.Err()
 }
 
-// applied writes the model over the staged rows.
-func (t *training) applied(staged *pushdown.Rows, m *tree.Model) pushdown.Applied {
-	scoring := learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x")
+// applied gives SQL as package pushdown takes it.
+func applied(scoring learn.Scoring) pushdown.Applied {
 	out := pushdown.Applied{Steps: make([][]pushdown.Step, len(scoring.Steps)), Outputs: scoring.Outputs}
 	for i, items := range scoring.Steps {
 		for _, own := range items {

@@ -3,6 +3,7 @@ package mltrain
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"damson/internal/leak"
@@ -36,8 +37,16 @@ func (t *training) effectsInside(ctx context.Context, staged *pushdown.Rows, m *
 			"Take fewer trees, a smaller max_depth or a larger min_leaf.")
 		return t.ranked(gain, lost), nil, nil
 	}
-	applied := t.applied(staged, m)
-	rows, err := staged.Judged(ctx, of, min(held, permutationRows, max(1000, permutationNodes/max(p.Nodes(), 1))))
+	values := staged.FeatureNames()
+	places := make([]learn.Feature, len(values)) // texts are numbers now
+	for f, own := range t.rows.features {
+		places[f].Name = own.Name
+		if own.Levels != nil {
+			values[f] = own.PlaceSQL(values[f])
+		}
+	}
+	ready := applied(learn.Trees(m, places).SQL(staged.FeatureNames(), "x"))
+	rows, err := staged.Judged(ctx, of, min(held, permutationRows, max(1000, permutationNodes/max(p.Nodes(), 1))), values)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,7 +59,7 @@ func (t *training) effectsInside(ctx context.Context, staged *pushdown.Rows, m *
 			}
 		}
 	}
-	scores, err := staged.Shuffled(ctx, applied, of, rows, shuffles)
+	scores, err := staged.Shuffled(ctx, ready, of, rows, shuffles)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +67,7 @@ func (t *training) effectsInside(ctx context.Context, staged *pushdown.Rows, m *
 		lost[shuffles[i].Feature] = metric.Lost(scores[0], scores[1+i:1+i+permutationRepeats])
 	}
 	order := t.ranked(gain, lost)
-	shown, err := t.dependenceInside(ctx, staged, applied, gridOf(p), rows, t.shown(order))
+	shown, err := t.dependenceInside(ctx, staged, ready, gridOf(p), rows, t.shown(order))
 	return order, shown, err
 }
 
@@ -72,16 +81,12 @@ func (t *training) dependenceInside(ctx context.Context, staged *pushdown.Rows, 
 			return nil, err
 		}
 		out[i] = metric.Dependence{Feature: t.rows.features[f].Name, Points: points}
-		for k := range points {
-			own := pushdown.Setting{Feature: f, Number: &points[k].Value}
-			if staged.IsText(f) {
-				own = pushdown.Setting{Feature: f, Text: &points[k].Level}
-			}
-			settings = append(settings, own)
+		for _, p := range points {
+			settings = append(settings, pushdown.Setting{Feature: f, Value: p.Value})
 		}
 		if missing {
 			out[i].Missing = []float64{}
-			settings = append(settings, pushdown.Setting{Feature: f})
+			settings = append(settings, pushdown.Setting{Feature: f, Value: math.NaN()})
 		}
 	}
 	means, err := staged.Means(ctx, m, grid.Averaged(rows), settings)
@@ -113,13 +118,9 @@ func (t *training) pointsInside(ctx context.Context, staged *pushdown.Rows, f in
 		}
 		return points, missing, err
 	}
-	words, missing, err := staged.Words(ctx, f)
 	levels := t.rows.features[f].Levels
-	counts := make([]int64, len(levels))
-	for place, level := range levels {
-		counts[place] = words[level]
-	}
-	for _, place := range mostFrequent(counts, max(grid.Most(), 1)) {
+	counts, missing, err := staged.Words(ctx, f, len(levels))
+	for _, place := range mostFrequent(counts, grid.Most()) {
 		if counts[place] > 0 {
 			points = append(points, metric.DependencePoint{Value: float64(place), Level: levels[place]})
 		}

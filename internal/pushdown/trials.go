@@ -12,21 +12,27 @@ import (
 
 // Names of the tables that a model is tried on.
 const (
-	judgedTable = "damson_judged" // held-out rows: n, from 1 in the order of their keys; hi, lo; y, the class or the number; f0, f1, …
-	triedTable  = "damson_tried"  // values that features are given in some of them: variant, feature, n, number, word
+	judgedTable = "damson_judged" // held-out rows: n, from 1 in the order of their keys; hi, lo; y, the class or the number; f0, f1, … as numbers
+	triedTable  = "damson_tried"  // values that features are given in some of them: variant, feature, n, value
 )
 
 // triedAtOnce is how many rows, each with one value changed, one statement predicts.
 const triedAtOnce = 500_000
 
-// Judged copies the first held-out rows, at most so many, for a model to be tried on, and tells how many there are.
-func (r *Rows) Judged(ctx context.Context, of Classes, most int) (int, error) {
+// Judged copies the first held-out rows, at most so many, for a model to be tried on, and tells how many there are. values are the
+// features as SQL over FeatureNames, of type double precision: numbers, and the places of texts among their levels, which are looked up
+// once for all trials.
+func (r *Rows) Judged(ctx context.Context, of Classes, most int, values []string) (int, error) {
 	y := "label"
 	if of.number() > 0 {
 		y = "cast(" + of.sql() + " as bigint)"
 	}
-	n, err := r.exec(ctx, fmt.Sprintf("create temporary table %s as select row_number() over (order by hi, lo, id) as n, hi, lo, %s as y, %s from %s where %s order by hi, lo, id limit %d",
-		judgedTable, y, strings.Join(r.FeatureNames(), ", "), rowsTable, r.held, most))
+	named := make([]string, len(values))
+	for f, value := range values {
+		named[f] = fmt.Sprintf("%s as f%d", value, f)
+	}
+	n, err := r.exec(ctx, fmt.Sprintf("create temporary table %s as select n, hi, lo, %s as y, %s from (select *, row_number() over (order by hi, lo, id) as n from %s where %s order by hi, lo, id limit %d) as first_ones",
+		judgedTable, y, strings.Join(named, ", "), rowsTable, r.held, most))
 	if err != nil || n > 0 {
 		return int(n), err
 	}
@@ -54,12 +60,12 @@ func (r *Rows) Shuffled(ctx context.Context, m Applied, of Classes, rows int, sh
 		var features []int
 		for variant := from; variant < to; variant++ {
 			if variant == 0 {
-				parts = append(parts, fmt.Sprintf("select 0 as variant, -1 as feature, n, cast(null as double precision) as number, cast(null as text) as word from %s", judgedTable))
+				parts = append(parts, fmt.Sprintf("select 0 as variant, -1 as feature, n, cast(null as double precision) as value from %s", judgedTable))
 				continue
 			}
 			s := shuffles[variant-1]
 			features = append(features, s.Feature)
-			parts = append(parts, fmt.Sprintf("select %d as variant, %d as feature, row_number() over (order by %s, n) as n, %s from %s", variant, s.Feature, s.Draw.SQL("hi", "lo"), r.given(s.Feature), judgedTable))
+			parts = append(parts, fmt.Sprintf("select %d as variant, %d as feature, row_number() over (order by %s, n) as n, f%d as value from %s", variant, s.Feature, s.Draw.SQL("hi", "lo"), s.Feature, judgedTable))
 		}
 		if err := r.try(ctx, strings.Join(parts, "\nunion all\n")); err != nil {
 			return nil, err
@@ -73,14 +79,6 @@ func (r *Rows) Shuffled(ctx context.Context, m Applied, of Classes, rows int, sh
 		}
 	}
 	return scores, nil
-}
-
-// given writes a feature's own value as a number and a word.
-func (r *Rows) given(f int) string {
-	if r.IsText(f) {
-		return fmt.Sprintf("cast(null as double precision) as number, f%d as word", f)
-	}
-	return fmt.Sprintf("f%d as number, cast(null as text) as word", f)
 }
 
 // try puts values to be tried into their table.
@@ -99,11 +97,7 @@ func (r *Rows) tried(features []int) string {
 		columns[f] = "judged." + name
 	}
 	for _, f := range features {
-		value := "number"
-		if r.IsText(f) {
-			value = "word"
-		}
-		columns[f] = fmt.Sprintf("case when feature = %d then %s else judged.f%d end as f%d", f, value, f, f)
+		columns[f] = fmt.Sprintf("case when feature = %d then value else judged.f%d end as f%d", f, f, f)
 	}
 	return fmt.Sprintf("select variant, y, %s from %s as tried join %s as judged on judged.n = tried.n", strings.Join(columns, ", "), triedTable, judgedTable)
 }
@@ -146,11 +140,10 @@ func scoreOf(of Classes, sums []any) float64 {
 	return v[0]
 }
 
-// Setting is a value that a feature is given in all rows: a number, a text, or none.
+// Setting is a value that a feature is given in all rows: a number, the place of a text, or NaN, which is missing.
 type Setting struct {
 	Feature int
-	Number  *float64
-	Text    *string
+	Value   float64
 }
 
 // Means gives the means of a model's outputs over the first rows of Judged, for each setting.
@@ -161,16 +154,13 @@ func (r *Rows) Means(ctx context.Context, m Applied, rows int, settings []Settin
 	var values []string
 	var features []int
 	for i, s := range settings {
-		number, word := "cast(null as double precision)", "cast(null as text)"
-		switch {
-		case s.Number != nil:
-			number = sqltext.Double(*s.Number)
-		case s.Text != nil:
-			word = "cast(" + sqltext.QuoteLiteral(*s.Text) + " as text)"
+		value := "cast(null as double precision)"
+		if !math.IsNaN(s.Value) {
+			value = sqltext.Double(s.Value)
 		}
-		values, features = append(values, fmt.Sprintf("(%d, %d, %s, %s)", i, s.Feature, number, word)), append(features, s.Feature)
+		values, features = append(values, fmt.Sprintf("(%d, %d, %s)", i, s.Feature, value)), append(features, s.Feature)
 	}
-	err := r.try(ctx, fmt.Sprintf("select variant, feature, n, number, word from %s cross join (values %s) as given (variant, feature, number, word) where n <= %d", judgedTable, strings.Join(values, ", "), rows))
+	err := r.try(ctx, fmt.Sprintf("select variant, feature, n, value from %s cross join (values %s) as given (variant, feature, value) where n <= %d", judgedTable, strings.Join(values, ", "), rows))
 	if err != nil {
 		return nil, err
 	}
@@ -202,16 +192,16 @@ func (r *Rows) Values(ctx context.Context, f, most int, places []int) ([]float64
 	return r.quantiles(ctx, fmt.Sprintf("f%d", f), judgedTable, "1 = 1", most, places)
 }
 
-// Words counts the texts of a feature in the rows of Judged; "missing" is not among them.
-func (r *Rows) Words(ctx context.Context, f int) (words map[string]int64, missing bool, err error) {
-	words = map[string]int64{}
+// Words counts the texts of a feature in the rows of Judged, by their places among so many levels.
+func (r *Rows) Words(ctx context.Context, f, levels int) (counts []int64, missing bool, err error) {
+	counts = make([]int64, levels)
 	found, err := r.all(ctx, fmt.Sprintf("select f%d, count(*) from %s group by f%d", f, judgedTable, f))
 	for _, row := range found {
-		if word, ok := row[0].(string); ok {
-			words[word] = row[1].(int64)
+		if place, ok := row[0].(float64); ok {
+			counts[int(place)] = row[1].(int64)
 		} else {
 			missing = true
 		}
 	}
-	return words, missing, err
+	return counts, missing, err
 }

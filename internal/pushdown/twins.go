@@ -13,8 +13,8 @@ import (
 
 // Bounds of looking for pairs of features.
 const (
-	pairVisits = 40_000_000 // pairs of values in the sample
-	leastRows  = 50         // of the sample, however many pairs there are
+	pairVisits = 10_000_000 // pairs of values in the sample
+	leastRows  = 30         // of the sample, however many pairs there are
 	pairsAtOne = 400        // that one statement looks at in all rows
 )
 
