@@ -119,17 +119,21 @@ func Explained(halves [2][]Mean) float64 {
 
 func explained(learned, tried []Mean) float64 {
 	other, own := total(learned), total(tried)
-	missed, variance := 0.0, 0.0
+	missed, variance, rows := 0.0, 0.0, int64(0)
 	for code, m := range tried {
 		if m.Rows == 0 {
 			continue
 		}
+		rows += m.Rows
 		guess := other
 		if learned[code].Rows > 0 {
 			guess = learned[code].Mean
 		}
 		missed += m.squares(guess)
 		variance += m.squares(own)
+	}
+	if !(variance > float64(rows)*LeastSpread*LeastSpread) {
+		return math.NaN()
 	}
 	return 1 - missed/variance
 }

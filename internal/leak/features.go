@@ -13,8 +13,12 @@ const (
 	PairRows   = 2_000  // the first rows of the sample, which tell what pairs of features may be correlated
 )
 
-// LargestNumber is up to where numbers take part in correlations; what lies beyond counts as infinite.
-const LargestNumber = 1e100
+// Numbers up to LargestNumber take part in correlations; what lies beyond counts as infinite. Numbers whose standard deviation is
+// below LeastSpread do not vary: their squares are no longer numbers.
+const (
+	LargestNumber = 1e100
+	LeastSpread   = 1e-100
+)
 
 func usable(v float64) bool { return math.Abs(v) <= LargestNumber }
 
@@ -224,6 +228,9 @@ func correlation(a, b []float64) float64 {
 			aa += dx * dx
 			bb += dy * dy
 		}
+	}
+	if least := n * LeastSpread * LeastSpread; !(aa > least && bb > least) {
+		return math.NaN()
 	}
 	return ab / math.Sqrt(aa) / math.Sqrt(bb)
 }

@@ -224,6 +224,23 @@ func TestANameOfAGroupPredictsNoOtherGroup(t *testing.T) {
 	}
 }
 
+// TestNumbersTooSmallToSquarePredictNothing: their variance is 0, or what is left of it.
+func TestNumbersTooSmallToSquarePredictNothing(t *testing.T) {
+	t.Parallel()
+	d := sample(3000, 0)
+	d = with(d, "tiny", func(i int) float64 { return 1e-200 * math.Sin(float64(i)) })
+	d = with(d, "less", func(i int) float64 { return 1e-160 * math.Cos(float64(i)) })
+	if found := check(t, d); len(found) > 0 {
+		t.Errorf("features: %+v", found)
+	}
+	for i := range d.Target {
+		d.Target[i] = 1e-162 * math.Sin(float64(i))
+	}
+	if found := check(t, d); len(found) > 0 {
+		t.Errorf("target: %+v", found)
+	}
+}
+
 // TestAHalfWithoutRowsTeachesNothing: one group only.
 func TestAHalfWithoutRowsTeachesNothing(t *testing.T) {
 	t.Parallel()
@@ -256,6 +273,7 @@ func TestFeaturesThatSayNothingNew(t *testing.T) {
 		}
 		return 1
 	})
+	d = with(d, "tiny", func(i int) float64 { return 1e-200 * math.Sin(float64(i)) })
 	d = with(d, "copy", func(i int) float64 { return a[i] })
 	d = with(d, "fahrenheit", func(i int) float64 { return 32 + 1.8*a[i] })
 	d = with(d, "negative", func(i int) float64 { return -a[i] })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,6 +219,47 @@ from (select *, cast(substr(id, 2) as bigint) as i from (` + trips + `) as t) as
 				}
 				if c.want == nil && len(stayed.Warnings) > 0 {
 					t.Errorf("warnings of honest rows:\n%s", said(stayed, nil))
+				}
+			})
+		}
+	}
+}
+
+// TestLooksTakeAnyNumber has numbers at the ends of what doubles hold: nothing overflows, and the two ways agree.
+func TestLooksTakeAnyNumber(t *testing.T) {
+	t.Parallel()
+	warehouses := openWarehouses(t)
+	const extreme = `select *, 1e300 * turns as huge, 1e-200 * turns as tiny, case when noise < 0.5 then 1e-310 else 2e-310 end as least, case when noise < 0.3 then float8 'Infinity' when noise < 0.6 then float8 '-Infinity' else noise end as endless,
+  case when noise < 0.5 then float8 '-0' else float8 '0' end as nought, case when paved then float8 '1e308' else float8 '-1e308' end as ends, case when noise < 0.01 then 1e-160 else 1e99 * turns end as far, 1e-160 * minutes as short_minutes from (` + trips + `) as t`
+	for _, target := range []string{"minutes", "short_minutes", "late"} {
+		m := changed(unsearched("forest of numbers"), func(m *pipeline.Model) {
+			m.Target = target
+			for _, other := range []string{"minutes", "short_minutes", "late"} {
+				if other != target && !slices.Contains(m.Exclude, other) {
+					m.Exclude = append(m.Exclude, other)
+				}
+			}
+			m.Exclude = slices.DeleteFunc(m.Exclude, func(name string) bool { return name == target })
+		})
+		for kind, w := range warehouses {
+			t.Run(target+" on "+kind, func(t *testing.T) {
+				t.Parallel()
+				read, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/trips.sql", extreme), mltrain.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stayed, err := inside(t, w, m, extreme)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(said(read, nil), said(stayed, nil)); diff != "" {
+					t.Errorf("read, and in the database:\n%s", diff)
+				}
+				if !bytes.Equal(read.Version.Reference, stayed.Version.Reference) {
+					t.Errorf("the training rows look differently:\n%s\n%s", read.Version.Reference, stayed.Version.Reference)
+				}
+				if diff := cmp.Diff(read.Report.Importance, stayed.Report.Importance, cmpopts.EquateApprox(1e-9, 1e-9)); diff != "" {
+					t.Errorf("read, and in the database:\n%s", diff)
 				}
 			})
 		}

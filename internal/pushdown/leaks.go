@@ -133,7 +133,8 @@ func (r *Rows) ofFeatures(ctx context.Context, from string, write func(f int, na
 func correlation(a, b string) string {
 	x := fmt.Sprintf("case when abs(%s) <= %s then %s end", a, sqltext.Double(leak.LargestNumber), a)
 	y := fmt.Sprintf("case when abs(%s) <= %s then %s end", b, sqltext.Double(leak.LargestNumber), b)
-	return fmt.Sprintf("case when count(case when %s is not null then %s end) >= %d then corr(%s, %s) end", x, y, leak.LeastPairs, x, y)
+	spread := sqltext.Double(leak.LeastSpread)
+	return fmt.Sprintf("case when count(case when %s is not null then %s end) >= %d and stddev_pop(%s) > %s and stddev_pop(%s) > %s then corr(%s, %s) end", x, y, leak.LeastPairs, x, spread, y, spread, x, y)
 }
 
 // coding numbers the values of a feature.
