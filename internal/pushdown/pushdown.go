@@ -1,9 +1,11 @@
 // Package pushdown trains forests where the rows are: in the database, by SQL. Its central type is Rows, a temporary table of
 // what a model learns from. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
-// splits, and sends back where rows go next.
+// splits, and sends back where rows go next. The database also counts what leaks are told by (leaks.go), tries what features do to a
+// model (trials.go), and counts what rows look like (reference.go; tally.go for rows to be scored).
 //
 // Invariants:
-//  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL.
+//  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL. So are
+//     counts; means, variances and correlations are, up to rounding.
 //  2. The source is read once; all that follows sees what was read then.
 //  3. What leaves the database are counts, sums and correlations, the values at the bins' edges, texts that features and the target
 //     hold, and of held-out rows what HeldOut gives.
