@@ -5,12 +5,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -20,44 +18,11 @@ import (
 	"damson/internal/diag"
 )
 
-// Exit codes, as documented in docs/cli.md.
-const (
-	exitOK     = 0
-	exitFailed = 1 // the work failed: findings, failed tasks
-	exitUsage  = 2 // wrong usage: nothing was tried
-)
-
-// app is one invocation of damson.
-type app struct {
-	in         io.Reader
-	out, err   io.Writer
-	terminal   bool // out is a terminal: colours and live progress
-	width      int  // of the terminal, in characters
-	clock      clock.Clock
-	projectDir string              // --project
-	env        string              // --env
-	storeFlag  string              // --store
-	redact     func(string) string // removes the project's secrets; nil before it is read
-}
-
-// usageError marks an error as wrong usage: exit code 2.
-type usageError struct{ diag.Finding }
-
-func (u usageError) Unwrap() error { return u.Finding }
-
-// usage makes an error about how the command was called.
-func usage(summary, detail, fix string) error {
-	return usageError{diag.Finding{Summary: summary, Detail: detail, Fix: fix}}
-}
-
-// errSilent ends the command with exit code 1 after it has said everything itself.
-var errSilent = errors.New("reported")
-
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := untilSignal()
 	defer stop()
-	a := &app{in: in, out: out, err: errOut, clock: clock.System{}}
+	a := &app{in: in, out: out, err: errOut, clock: clock.System{}, drivers: drivers}
 	a.terminal, a.width = terminal(out)
 	root := a.root()
 	root.SetArgs(args)
@@ -80,33 +45,6 @@ func untilSignal() (ctx context.Context, stop func()) {
 		}
 	}()
 	return ctx, cancel
-}
-
-// exit reports err once and turns it into the exit code.
-func (a *app) exit(err error) int {
-	var misuse usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errSilent):
-		return exitFailed
-	case errors.As(err, &misuse):
-		fmt.Fprintln(a.err, a.errorText(err))
-		return exitUsage
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(a.err, "damson: interrupted")
-		return exitFailed
-	}
-	fmt.Fprintln(a.err, a.errorText(err))
-	return exitFailed
-}
-
-func (a *app) errorText(err error) string {
-	text := err.Error()
-	if a.redact != nil {
-		text = a.redact(text)
-	}
-	return a.style(styleBad, "error: ") + text
 }
 
 func (a *app) root() *cobra.Command {
@@ -174,60 +112,4 @@ func wrapArgs(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		wrapArgs(c)
 	}
-}
-
-// unknownCommand is the run function of a command that only has subcommands.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return cmd.Help()
-	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
-	}
-	fix := fmt.Sprintf("`%s --help` lists the commands.", cmd.CommandPath())
-	if near := diag.DidYouMean(args[0], names); near != "" {
-		fix = near + " " + fix
-	} else if meant := intents[args[0]]; meant != nil && !cmd.HasParent() {
-		fix = meant.text(cmd) + " " + fix
-	}
-	return usage("Unknown command", fmt.Sprintf("There is no `%s %s`.", cmd.CommandPath(), args[0]), fix)
-}
-
-// intent is the commands that do what somebody wanted who typed another word.
-type intent []string
-
-// intents are words of other tools, and of the head, for what Damson's commands do.
-var intents = map[string]intent{
-	"show": {"tasks", "logs"}, "debug": {"why", "logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
-	"ps": {"runs"}, "scheduler": {"serve"}, "server": {"serve"}, "webserver": {"serve"}, "daemon": {"serve"}, "up": {"serve"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run", "serve"}, "exec": {"run"}, "train": {"run", "model"},
-	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
-	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate", "doctor"}, "lint": {"validate"}, "parse": {"validate"},
-	"migration": {"migrate"}, "migrations": {"migrate"}, "compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},
-}
-
-// text names the commands with what each does.
-func (i intent) text(root *cobra.Command) string {
-	var parts []string
-	for _, name := range i {
-		if c, _, err := root.Find([]string{name}); err == nil && c != root {
-			parts = append(parts, fmt.Sprintf("`%s`: %s.", c.CommandPath(), c.Short))
-		}
-	}
-	return strings.Join(parts, "\n") + "\n"
-}
-
-// version is the module's version and the commit it was built from, as the Go toolchain recorded them.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(v, s.Value[:12]) {
-			v += " " + s.Value[:12]
-		}
-	}
-	return v
 }

@@ -23,10 +23,7 @@ import (
 	"damson/internal/doctor"
 	"damson/internal/project"
 	"damson/internal/store"
-	"damson/internal/store/postgres"
-	"damson/internal/store/sqlite"
 	"damson/internal/warehouse/driver"
-	pgwarehouse "damson/internal/warehouse/postgres"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -97,11 +94,11 @@ type ownLock struct {
 func (a *app) patient(p *project.Project, findings diag.Findings) doctor.Patient {
 	own := &ownLock{}
 	d := doctor.Patient{Project: p, Findings: findings, Clock: a.clock, StateDir: filepath.Join(p.Dir, stateDir),
-		Crew:   doctor.Crew{Parallel: runtime.NumCPU(), Most: cmp.Or(p.Environment.Limits.MaxConnections, poolOf(p.Environment.Warehouse.Reveal()))},
+		Crew:   doctor.Crew{Parallel: runtime.NumCPU(), Most: cmp.Or(p.Environment.Limits.MaxConnections, a.poolOf(p.Environment.Warehouse.Reveal()))},
 		Python: a.shop(p, nil, nil).Python,
 		Store:  func(ctx context.Context) (doctor.Store, error) { return a.lookAtStore(ctx, p) },
 		Leader: func(ctx context.Context) (*doctor.Leader, error) { return a.lookAtLeader(ctx, p, own) }}
-	d.Warehouse = func(ctx context.Context) (doctor.Opened, error) { return lookAtServer(ctx, p) }
+	d.Warehouse = func(ctx context.Context) (doctor.Opened, error) { return a.lookAtServer(ctx, p) }
 	if p.Environment.Embedded() {
 		d.File = embeddedPath(p)
 		d.Warehouse = func(ctx context.Context) (doctor.Opened, error) { return a.lookAtEmbedded(ctx, p, own) }
@@ -127,13 +124,13 @@ func shownURL(p *project.Project) string {
 }
 
 // poolOf is how many connections the warehouse of a URL uses at most.
-func poolOf(address string) int {
+func (a *app) poolOf(address string) int {
 	if u, err := url.Parse(address); err == nil {
 		if n, err := strconv.Atoi(u.Query().Get("pool_max_conns")); err == nil && n > 0 {
 			return n
 		}
 	}
-	return pgwarehouse.DefaultMaxConns
+	return a.drivers.ServerConnections
 }
 
 // What doctor's own sessions may take. Their statements end in the server soon after nobody waits for them any more.
@@ -145,9 +142,9 @@ const (
 )
 
 // lookAtServer opens a warehouse in a server.
-func lookAtServer(ctx context.Context, p *project.Project) (o doctor.Opened, err error) {
-	options := pgwarehouse.Options{MaxConns: doctorConnections, ConnectTimeout: connectPatience, LockTimeout: lockPatience, StatementTimeout: statementPatience}
-	d, err := openServer(ctx, p, options)
+func (a *app) lookAtServer(ctx context.Context, p *project.Project) (o doctor.Opened, err error) {
+	options := ServerOptions{MaxConns: doctorConnections, ConnectTimeout: connectPatience, LockTimeout: lockPatience, StatementTimeout: statementPatience}
+	d, err := a.openServer(ctx, p, options)
 	if err != nil {
 		return o, err
 	}
@@ -186,7 +183,7 @@ func (a *app) lookAtEmbedded(ctx context.Context, p *project.Project, own *ownLo
 }
 
 func (a *app) openEmbedded(ctx context.Context, p *project.Project, o doctor.Opened) (doctor.Opened, error) {
-	d, err := openDriver(ctx, p)
+	d, err := a.openDriver(ctx, p)
 	if err != nil {
 		return o, err
 	}
@@ -229,7 +226,7 @@ func (a *app) lookAtStore(ctx context.Context, p *project.Project) (doctor.Store
 		s.Absent = true
 		return s, nil
 	}
-	db, err := sqlite.Open(ctx, path)
+	db, err := a.drivers.StoreFile(ctx, path)
 	if err != nil {
 		return s, err
 	}
@@ -241,16 +238,15 @@ func (a *app) lookAtSharedStore(ctx context.Context) (doctor.Store, error) {
 	if scheme, _, _ := strings.Cut(a.storeURL(), ":"); scheme != "postgres" && scheme != "postgresql" {
 		return doctor.Store{}, unknownStore(scheme)
 	}
-	sight, err := postgres.Look(ctx, a.storeURL(), connectPatience, a.clock.Now)
+	server, err := a.drivers.LookAtStore(ctx, a.storeURL(), connectPatience, a.clock.Now)
 	if err != nil {
 		return doctor.Store{}, err
 	}
-	server := doctor.StoreServer(sight)
-	s := doctor.Store{Place: fmt.Sprintf("%s, PostgreSQL %s", sight.Place, sight.Version), Server: &server, Absent: !sight.Schema}
-	if s.Absent || sight.ReadOnly || sight.TooOld {
+	s := doctor.Store{Place: fmt.Sprintf("%s, PostgreSQL %s", server.Place, server.Version), Server: &server, Absent: !server.Schema}
+	if s.Absent || server.ReadOnly || server.TooOld {
 		return s, nil
 	}
-	db, err := postgres.Open(ctx, a.storeURL()) // the schema is there: nothing is made
+	db, err := a.drivers.StoreServer(ctx, a.storeURL()) // the schema is there: nothing is made
 	if err != nil {
 		return s, err
 	}
@@ -260,6 +256,9 @@ func (a *app) lookAtSharedStore(ctx context.Context) (doctor.Store, error) {
 
 // beatPatience is how long doctor waits for a sign of life of a leader elsewhere; one beats at least every few seconds.
 const beatPatience = 4 * time.Second
+
+// beatEvery is how often it looks for one.
+const beatEvery = 200 * time.Millisecond
 
 // lookAtLeader finds who leads, and whether it lives.
 func (a *app) lookAtLeader(ctx context.Context, p *project.Project, own *ownLock) (*doctor.Leader, error) {
@@ -312,7 +311,7 @@ func (a *app) awaitBeat(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	for end := a.clock.Now().Add(beatPatience); a.clock.Now().Before(end); {
-		if err := a.clock.Sleep(ctx, lookEvery); err != nil {
+		if err := a.clock.Sleep(ctx, beatEvery); err != nil {
 			return err
 		}
 		now, err := s.Lease(ctx)

@@ -14,12 +14,10 @@ import (
 	"damson/internal/engine"
 	"damson/internal/pipeline"
 	"damson/internal/project"
-	"damson/internal/registry"
 	"damson/internal/scheduler"
 	"damson/internal/store"
 	"damson/internal/tasks"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/duckdb"
 	"damson/internal/watch"
 )
 
@@ -126,12 +124,6 @@ func (e *editions) shop(p *project.Project, w *warehouse.Warehouse) *tasks.Shop 
 	shop := e.app.shop(p, e.store, w)
 	shop.Starter = &remoteStarter{app: e.app, store: e.store}
 	return shop
-}
-
-// shop is where tasks of a project are executed.
-func (a *app) shop(p *project.Project, s *store.Store, w *warehouse.Warehouse) *tasks.Shop {
-	return &tasks.Shop{Project: p, Renderer: p, Warehouse: w, Registry: registry.New(s, a.clock), Past: s, Clock: a.clock,
-		Parquet: duckdb.ReadParquet, ToParquet: duckdb.WriteParquet}
 }
 
 // Current is the last version without errors.

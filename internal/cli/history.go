@@ -17,14 +17,6 @@ import (
 	"damson/internal/store"
 )
 
-// checkLimit refuses what cannot be a number of rows.
-func checkLimit(limit int) error {
-	if limit < 0 {
-		return usage("Unusable --limit", fmt.Sprintf("--limit is %d.", limit), "Write 0 for all, or 1 or more.")
-	}
-	return nil
-}
-
 func checkRunState(text string) error {
 	states := []string{string(run.Queued), string(run.Running), string(run.Success), string(run.Failed)}
 	if text == "" || slices.Contains(states, text) {
@@ -80,18 +72,6 @@ func (a *app) runsCommand() *cobra.Command {
 	return cmd
 }
 
-func jsonFlag(cmd *cobra.Command, target *bool) {
-	cmd.Flags().BoolVar(target, "json", false, "print JSON for programs")
-}
-
-// emptyNotNull makes an empty list print as [] instead of null.
-func emptyNotNull[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
 func (a *app) printRuns(p *project.Project, runs []run.Run) {
 	if len(runs) == 0 {
 		a.printf("No runs yet. `damson run PIPELINE --date D` makes one.\n")
@@ -125,34 +105,12 @@ func intervalText(start, end time.Time) string {
 	return dateText(start) + " – " + dateText(end)
 }
 
-func dateText(t time.Time) string {
-	if h, m, s := t.Clock(); h == 0 && m == 0 && s == 0 {
-		return t.Format(time.DateOnly)
-	}
-	return t.Format("2006-01-02 15:04:05")
-}
-
 // took gives a duration for people, "" while there is none.
 func took(from, to time.Time) string {
 	if from.IsZero() || to.IsZero() {
 		return ""
 	}
 	return seconds(to.Sub(from))
-}
-
-func seconds(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return d.Round(time.Second).String()
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }
 
 // runTasks is what `tasks --json` prints.

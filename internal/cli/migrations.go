@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -16,8 +14,6 @@ import (
 	"damson/internal/migrate"
 	"damson/internal/migrate/history"
 	"damson/internal/project"
-	"damson/internal/sqltext"
-	"damson/internal/warehouse"
 )
 
 // migrationView is a migration as --json shows it.
@@ -88,12 +84,6 @@ func (a *app) migrationState(s migrate.State) string {
 	return a.style(styleBad, string(s))
 }
 
-// warehouseExists reports whether the embedded warehouse has been made yet.
-func warehouseExists(p *project.Project) bool {
-	_, err := os.Stat(embeddedPath(p))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // withHistory opens the warehouse for changing its history around f; applied is told of each migration.
 func (a *app) withHistory(ctx context.Context, p *project.Project, purpose string, applied func(migrate.Row), f func(h *history.History) error) (err error) {
 	if p.Environment.Embedded() {
@@ -103,7 +93,7 @@ func (a *app) withHistory(ctx context.Context, p *project.Project, purpose strin
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
-	w, err := openWarehouse(ctx, p)
+	w, err := a.openWarehouse(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -171,7 +161,7 @@ func (a *app) readHistory(ctx context.Context, p *project.Project, purpose strin
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
-	d, err := openDriver(ctx, p)
+	d, err := a.openDriver(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -188,31 +178,4 @@ func (a *app) readServedHistory(ctx context.Context, p *project.Project, locked 
 		}
 		return rows, err
 	})
-}
-
-// warnOfMigrations says in one line that the warehouse has not exactly the project's migrations; "" when it has.
-func warnOfMigrations(ctx context.Context, p *project.Project, w *warehouse.Warehouse) string {
-	if len(p.Migrations) == 0 {
-		return ""
-	}
-	rows, err := history.Read(ctx, func(ctx context.Context, sql string) (array.RecordReader, error) {
-		return w.Query(ctx, sqltext.Plain("", sql))
-	})
-	if err != nil {
-		return "the history of migrations cannot be read: " + firstLine(err.Error())
-	}
-	var open []string
-	for _, e := range migrate.Plan(p.Migrations, rows, p.Environment.Kind()) {
-		if !e.State.InOrder() {
-			open = append(open, fmt.Sprintf("%s (%s)", e, e.State))
-		}
-	}
-	if len(open) == 0 {
-		return ""
-	}
-	more := ""
-	if len(open) > 3 {
-		open, more = open[:3], fmt.Sprintf(" and %d more", len(open)-3)
-	}
-	return fmt.Sprintf("migrations are not in order: %s%s: see damson migrate status", strings.Join(open, ", "), more)
 }

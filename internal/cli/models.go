@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -292,13 +291,4 @@ func (a *app) modelRollbackCommand() *cobra.Command {
 		func(ctx context.Context, r *registry.Registry, name string, number int, d registry.Decision) (*model.Version, error) {
 			return r.Rollback(ctx, name, number, d)
 		}, nil)
-}
-
-// whoami is the operating system's name of the user, "" when it has none.
-func whoami() string {
-	u, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }

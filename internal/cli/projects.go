@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -184,17 +183,4 @@ func exampleFiles(name string) (fs.FS, error) {
 	}
 	return nil, usage("Unknown example", fmt.Sprintf("There is no example %q; there are empty and geolife.", name),
 		diag.DidYouMean(name, []string{"empty", "geolife"}))
-}
-
-// inside shortens a path for people: relative to the working directory when it lies below it.
-func inside(path string) string {
-	wd, err := os.Getwd()
-	if err != nil {
-		return path
-	}
-	rel, err := filepath.Rel(wd, path)
-	if err != nil || strings.HasPrefix(rel, "..") {
-		return path
-	}
-	return rel
 }

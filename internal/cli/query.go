@@ -21,7 +21,6 @@ import (
 	"damson/internal/plot"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/duckdb"
 )
 
 // query is one `damson query`.
@@ -186,7 +185,7 @@ func (q *query) toFile(write func(io.Writer) error) error {
 func (q *query) parquet(ctx context.Context, rows array.RecordReader) error {
 	tmp := filepath.Join(filepath.Dir(q.out), fmt.Sprintf(".damson-%d.parquet", os.Getpid()))
 	defer os.Remove(tmp)
-	if err := duckdb.WriteParquet(ctx, tmp, rows); err != nil {
+	if err := q.app.drivers.WriteParquet(ctx, tmp, rows); err != nil {
 		return err
 	}
 	return os.Rename(tmp, q.out)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
-
-	"github.com/gofrs/flock"
 
 	"damson/internal/diag"
 	"damson/internal/engine"
@@ -17,35 +14,6 @@ import (
 	"damson/internal/scheduler"
 	"damson/internal/store"
 )
-
-// leaderOf gives the process that leads the project, nil when none does. What a server on this machine left behind when it
-// died does not count.
-func (a *app) leaderOf(ctx context.Context, p *project.Project, s *store.Store) (*store.Process, error) {
-	l, err := s.Lease(ctx)
-	if err != nil || l.Holder == "" || a.storeURL() == "" && a.unlocked(p) {
-		return nil, err
-	}
-	processes, err := s.Processes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, process := range processes {
-		if process.ID == l.Holder && !deadHere(process) {
-			return &process, nil
-		}
-	}
-	return nil, nil
-}
-
-// unlocked reports whether nobody has the project's lock, which whoever leads over a store in the project has.
-func (a *app) unlocked(p *project.Project) bool {
-	l := flock.New(filepath.Join(p.Dir, stateDir, "lock"))
-	got, err := l.TryRLock()
-	if got {
-		err = l.Unlock()
-	}
-	return got && err == nil
-}
 
 // patience is how long a command waits for the server's answer.
 const patience = 15 * time.Second

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -21,6 +21,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/engine"
+	"damson/internal/migrate/history"
 	"damson/internal/project"
 	"damson/internal/scheduler"
 	"damson/internal/serve"
@@ -137,14 +138,6 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 // processID names this process so that no other ever has the same name.
 func processID() string { return fmt.Sprintf("%s-%d-%s", hostname(), os.Getpid(), rand.Text()[:6]) }
 
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown"
-	}
-	return name
-}
-
 // run starts the parts and ends them together.
 func (s *server) run(ctx context.Context) error {
 	s.editions = s.newEditions(s.dir, s.store)
@@ -206,20 +199,6 @@ func (s *server) options(p *project.Project) scheduler.Options {
 	return o
 }
 
-// deadHere reports whether a process of this machine is known to have ended. One that has ended and that nobody has
-// waited for still has its number.
-func deadHere(p store.Process) bool {
-	if p.Host != hostname() || p.PID == os.Getpid() {
-		return false
-	}
-	if errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) {
-		return true
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
-	_, state, found := strings.Cut(string(stat), ") ")
-	return err == nil && found && strings.HasPrefix(state, "Z")
-}
-
 // openWarehouse opens the warehouse in this process, under the project's lock where no other process may have the same one or
 // the same store.
 func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.Ledger, error) {
@@ -233,7 +212,7 @@ func (s *server) openWarehouse(ctx context.Context, p *project.Project) (engine.
 		return nil, err
 	}
 	s.editions.warehouse.Store(w)
-	if text := warnOfMigrations(ctx, p, w); text != "" {
+	if text := history.Warning(ctx, w, p.Migrations, p.Environment.Kind()); text != "" {
 		s.log.Warn(text)
 	}
 	if s.storeURL() == "" {
@@ -252,7 +231,7 @@ const openPatience = 30 * time.Second
 func (s *server) awaitWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
 	until := s.clock.Now().Add(openPatience)
 	for told := false; ; told = true {
-		w, err := openWarehouse(ctx, p)
+		w, err := s.app.openWarehouse(ctx, p)
 		e := (*driver.Error)(nil)
 		if err == nil || !errors.As(err, &e) || e.Class != driver.Connection || s.clock.Now().After(until) {
 			return w, err
@@ -360,3 +339,22 @@ func (s *server) pages(p *project.Project) *serve.Server {
 			}},
 		}, Meters: []serve.Meter{meter{s}}, Token: s.token, Query: s.query})
 }
+
+// writeServerNote leaves the note once this process has the warehouse open.
+func (s *server) writeServerNote() error {
+	if s.address == "" {
+		return nil
+	}
+	text, err := json.Marshal(serverNote{URL: s.address, Token: s.token})
+	if err != nil {
+		return err
+	}
+	path := serverNoteFile(s.dir)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// newToken is what the server asks of those who want rows.
+func newToken() string { return rand.Text() }

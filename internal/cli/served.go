@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,22 +27,6 @@ type serverNote struct {
 
 func serverNoteFile(dir string) string { return filepath.Join(dir, stateDir, "server.json") }
 
-// writeServerNote leaves the note once this process has the warehouse open.
-func (s *server) writeServerNote() error {
-	if s.address == "" {
-		return nil
-	}
-	text, err := json.Marshal(serverNote{URL: s.address, Token: s.token})
-	if err != nil {
-		return err
-	}
-	path := serverNoteFile(s.dir)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
 // readServerNote reads the note of the project in a directory; there is false when no server has left one.
 func readServerNote(dir string) (note serverNote, there bool) {
 	text, err := os.ReadFile(serverNoteFile(dir))
@@ -52,9 +35,6 @@ func readServerNote(dir string) (note serverNote, there bool) {
 	}
 	return note, err == nil
 }
-
-// newToken is what the server asks of those who want rows.
-func newToken() string { return rand.Text() }
 
 // queryServed has the server run a statement; ok is false when there is no note of one.
 func (a *app) queryServed(ctx context.Context, p *project.Project, sql string) (rows array.RecordReader, ok bool, err error) {

@@ -20,12 +20,9 @@ import (
 	"damson/internal/registry"
 	"damson/internal/store"
 	storedriver "damson/internal/store/driver"
-	"damson/internal/store/postgres"
-	"damson/internal/store/sqlite"
+	"damson/internal/tasks"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
-	pgwarehouse "damson/internal/warehouse/postgres"
 )
 
 // stateDir holds a project's local state: store, embedded warehouse, lock. Git ignores it.
@@ -101,11 +98,11 @@ func (a *app) openStoreIn(ctx context.Context, projectDir string) (*store.Store,
 			Cause:   err,
 		}
 	}
-	open := func() (storedriver.DB, error) { return sqlite.Open(ctx, filepath.Join(dir, "store.sqlite")) }
+	open := func() (storedriver.DB, error) { return a.drivers.StoreFile(ctx, filepath.Join(dir, "store.sqlite")) }
 	switch scheme, _, _ := strings.Cut(a.storeURL(), ":"); scheme {
 	case "":
 	case "postgres", "postgresql":
-		open = func() (storedriver.DB, error) { return postgres.Open(ctx, a.storeURL()) }
+		open = func() (storedriver.DB, error) { return a.drivers.StoreServer(ctx, a.storeURL()) }
 	default:
 		return nil, unknownStore(scheme)
 	}
@@ -122,8 +119,8 @@ func unknownStore(scheme string) error {
 }
 
 // openWarehouse opens the environment's warehouse.
-func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
-	d, err := openDriver(ctx, p)
+func (a *app) openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehouse, error) {
+	d, err := a.openDriver(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -134,9 +131,9 @@ func openWarehouse(ctx context.Context, p *project.Project) (*warehouse.Warehous
 	return w, nil
 }
 
-func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
+func (a *app) openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, error) {
 	if !p.Environment.Embedded() {
-		return openServer(ctx, p, serverOptions(p))
+		return a.openServer(ctx, p, serverOptions(p))
 	}
 	path := embeddedPath(p)
 	if path != "" {
@@ -144,11 +141,7 @@ func openDriver(ctx context.Context, p *project.Project) (driver.Warehouse, erro
 			return nil, diag.AsFinding("No place for the embedded warehouse", err)
 		}
 	}
-	opts := duckdb.Options{Path: path, Threads: p.Environment.Limits.Threads}
-	if m := p.Environment.Limits.Memory; m > 0 {
-		opts.MemoryLimit = fmt.Sprintf("%dB", m)
-	}
-	return duckdb.Open(ctx, opts)
+	return a.drivers.Embedded(ctx, path, p.Environment.Limits)
 }
 
 // embeddedPath is the file of the embedded warehouse, "" for one in memory.
@@ -161,13 +154,13 @@ func embeddedPath(p *project.Project) string {
 }
 
 // serverOptions are what the environment asks of a warehouse in a server.
-func serverOptions(p *project.Project) pgwarehouse.Options {
+func serverOptions(p *project.Project) ServerOptions {
 	l := p.Environment.Limits
-	return pgwarehouse.Options{MaxConns: l.MaxConnections, StatementTimeout: l.StatementTimeout, LockTimeout: l.LockTimeout}
+	return ServerOptions{MaxConns: l.MaxConnections, StatementTimeout: l.StatementTimeout, LockTimeout: l.LockTimeout}
 }
 
-func openServer(ctx context.Context, p *project.Project, o pgwarehouse.Options) (driver.Warehouse, error) {
-	w, err := pgwarehouse.Open(ctx, p.Environment.Warehouse.Reveal(), o)
+func (a *app) openServer(ctx context.Context, p *project.Project, o ServerOptions) (driver.Warehouse, error) {
+	w, err := a.drivers.Server(ctx, p.Environment.Warehouse.Reveal(), o)
 	if err != nil {
 		return nil, atWarehouse(p, err)
 	}
@@ -210,7 +203,7 @@ func (a *app) workspaceOf(ctx context.Context, p *project.Project, purpose strin
 	if w.lock, err = a.lockProject(p, purpose); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	if w.warehouse, err = openWarehouse(ctx, p); err != nil {
+	if w.warehouse, err = a.openWarehouse(ctx, p); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -302,7 +295,7 @@ func (a *app) withWarehouse(ctx context.Context, p *project.Project, purpose str
 	if p.Environment.Embedded() {
 		return a.withWorkspace(ctx, purpose, func(w *workspace) error { return f(w.warehouse) })
 	}
-	w, err := openWarehouse(ctx, p)
+	w, err := a.openWarehouse(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -358,4 +351,16 @@ func writeFile(path string, data []byte) error {
 		fix = "Choose a place with --out that you may write to."
 	}
 	return diag.Finding{Summary: fmt.Sprintf("%s was not written", path), Detail: err.Error(), Fix: fix, Cause: err}
+}
+
+// shop is where tasks of a project are executed.
+func (a *app) shop(p *project.Project, s *store.Store, w *warehouse.Warehouse) *tasks.Shop {
+	return &tasks.Shop{Project: p, Renderer: p, Warehouse: w, Registry: registry.New(s, a.clock), Past: s, Clock: a.clock,
+		Parquet: a.drivers.ReadParquet, ToParquet: a.drivers.WriteParquet}
+}
+
+// warehouseExists reports whether the embedded warehouse has been made yet.
+func warehouseExists(p *project.Project) bool {
+	_, err := os.Stat(embeddedPath(p))
+	return !errors.Is(err, fs.ErrNotExist)
 }
