@@ -1,6 +1,6 @@
-// Package cli is the command line: it parses arguments, wires the concrete drivers into the rooms below, and shows what
-// they return. Its central type is app, one invocation. It decides nothing that another front end would have to decide
-// again.
+// Package cli is the command line: it wires the concrete drivers into the rooms below and puts the commands together, which have packages
+// of their own by what they do. What they share is in package console, whose App is one invocation. None decides anything that
+// another front end would have to decide again.
 package cli
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"damson/internal/cli/console"
 	"damson/internal/clock"
 	"damson/internal/diag"
 )
@@ -22,11 +23,11 @@ import (
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := untilSignal()
 	defer stop()
-	a := &app{in: in, out: out, err: errOut, clock: clock.System{}, drivers: drivers}
-	a.terminal, a.width = terminal(out)
-	root := a.root()
+	a := &console.App{In: in, Out: out, Err: errOut, Clock: clock.System{}, Drivers: drivers}
+	a.Terminal, a.Width = console.IsTerminal(out)
+	root := rootCommand(a)
 	root.SetArgs(args)
-	return a.exit(root.ExecuteContext(ctx))
+	return a.Exit(root.ExecuteContext(ctx))
 }
 
 // untilSignal gives a context that ends with the first Ctrl-C or SIGTERM, which asks for an orderly end. A second one ends the
@@ -47,7 +48,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 	return ctx, cancel
 }
 
-func (a *app) root() *cobra.Command {
+func rootCommand(a *console.App) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "damson",
 		Short: "SQL pipelines and in-database models, from notebook to production",
@@ -55,18 +56,18 @@ func (a *app) root() *cobra.Command {
 inside the warehouse your data lives in. Start with: damson demo`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Version:           version(),
+		Version:           console.Version(),
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	root.PersistentFlags().StringVar(&a.projectDir, "project", "", "the project's `directory` (default: the nearest damson.yaml upwards)")
-	root.PersistentFlags().StringVar(&a.env, "env", "", "the `environment` of damson.yaml to use")
-	root.PersistentFlags().StringVar(&a.storeFlag, "store", "", "the `URL` of a PostgreSQL database that holds Damson's own records (default: a file in the project)")
-	_ = root.RegisterFlagCompletionFunc("env", a.completeEnvironments)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.PersistentFlags().StringVar(&a.ProjectDir, "project", "", "the project's `directory` (default: the nearest damson.yaml upwards)")
+	root.PersistentFlags().StringVar(&a.Env, "env", "", "the `environment` of damson.yaml to use")
+	root.PersistentFlags().StringVar(&a.StoreFlag, "store", "", "the `URL` of a PostgreSQL database that holds Damson's own records (default: a file in the project)")
+	_ = root.RegisterFlagCompletionFunc("env", a.CompleteEnvironments)
 	root.SetFlagErrorFunc(flagError)
-	a.addCommands(root)
+	addCommands(a, root)
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}
@@ -96,7 +97,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			fix = near + " " + fix
 		}
 	}
-	return usage("Wrong usage of "+cmd.CommandPath(), err.Error(), fix)
+	return console.Usage("Wrong usage of "+cmd.CommandPath(), err.Error(), fix)
 }
 
 // wrapArgs makes cobra's complaints about arguments wrong usage, with the command's form as the fix.
@@ -104,7 +105,7 @@ func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usage("Wrong usage of "+c.CommandPath(), err.Error(), fmt.Sprintf("Use: %s\n`%s --help` explains it.", c.UseLine(), c.CommandPath()))
+				return console.Usage("Wrong usage of "+c.CommandPath(), err.Error(), fmt.Sprintf("Use: %s\n`%s --help` explains it.", c.UseLine(), c.CommandPath()))
 			}
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"damson/internal/cli/console"
 	"damson/internal/doctor"
 	"damson/internal/project"
 	storedriver "damson/internal/store/driver"
@@ -16,7 +17,7 @@ import (
 )
 
 // drivers are the concrete ones.
-var drivers = Drivers{
+var drivers = console.Drivers{
 	StoreFile:   func(ctx context.Context, path string) (storedriver.DB, error) { return sqlite.Open(ctx, path) },
 	StoreServer: func(ctx context.Context, url string) (storedriver.DB, error) { return postgres.Open(ctx, url) },
 	LookAtStore: func(ctx context.Context, url string, patience time.Duration, now func() time.Time) (doctor.StoreServer, error) {
@@ -24,7 +25,7 @@ var drivers = Drivers{
 		return doctor.StoreServer(sight), err
 	},
 	Embedded: openDuckDB,
-	Server: func(ctx context.Context, url string, o ServerOptions) (driver.Warehouse, error) {
+	Server: func(ctx context.Context, url string, o console.ServerOptions) (driver.Warehouse, error) {
 		return pgwarehouse.Open(ctx, url, pgwarehouse.Options(o))
 	},
 	ServerConnections: pgwarehouse.DefaultMaxConns,
