@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"damson/internal/learn"
 	"damson/internal/mltrain/cells"
 	"damson/internal/pipeline"
 	"damson/internal/pushdown"
@@ -55,7 +54,7 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	f := &Forecast{Rows: counted[0].(int64), Features: len(l.features)}
 	f.Memory = f.Rows * rowBytes(algorithm, f.Features)
 	f.choose(t, memory)
-	if canInside(m, algorithm) {
+	if algorithm.Inside != nil {
 		texts := 0
 		for _, c := range l.features {
 			if cells.IsText(fields[c].Type) {
@@ -68,11 +67,6 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	return f, nil
 }
 
-// canInside reports whether a database can train the model.
-func canInside(m pipeline.Model, a learn.Algorithm) bool {
-	return a.Inside != nil && m.Folds == nil && m.Search == nil
-}
-
 // choose decides as Train does.
 func (f *Forecast) choose(t *training, memory int64) {
 	switch fits := memory == 0 || f.Memory <= memory; {
@@ -80,7 +74,7 @@ func (f *Forecast) choose(t *training, memory int64) {
 		f.Inside, f.Why = true, "data_stays = True"
 	case fits:
 		f.Why = "they fit in memory"
-	case canInside(t.model, t.algorithm):
+	case t.algorithm.Inside != nil:
 		f.Inside, f.Why = true, "they do not fit in memory"
 	default:
 		f.Why = fmt.Sprintf("%s can only be trained so; they do not fit in memory, and the training will stop", t.algorithm.Name)
