@@ -29,7 +29,7 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 			continue
 		}
 		seen = append(seen, g.column)
-		grouping := leak.Grouping{Column: g.column, Codes: g.codes.codes, Names: g.codes.names}
+		grouping := leak.Grouping{Column: g.column, Codes: g.codes.codes, Names: g.codes.Names}
 		if d.Groups.Codes == nil {
 			d.Groups = grouping
 		} else {
