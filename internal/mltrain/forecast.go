@@ -147,6 +147,8 @@ func (f *Forecast) choose(t *training, memory int64) {
 		f.Inside, f.Why = true, "data_stays = True"
 	case fits:
 		f.Why = "they fit in memory"
+	case t.algorithm.Inside != nil && t.folded() && f.Rows*t.knownBytes() > memory:
+		f.Inside, f.Why = true, "they do not fit in memory; nor do their folds, and the training will stop"
 	case t.algorithm.Inside != nil:
 		f.Inside, f.Why = true, "they do not fit in memory"
 	default:

@@ -354,7 +354,7 @@ func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) 
 
 // known brings what may be known here of held-out rows, and of all of so many rows when they are dealt out to folds.
 func (t *training) known(ctx context.Context, rows int64) (train, test []int32, err error) {
-	all := t.model.Folds != nil || t.model.Search != nil
+	all := t.folded()
 	if bound := t.options.Memory; all && bound > 0 && rows*t.knownBytes() > bound {
 		return nil, nil, t.fail("Folds do not fit in memory",
 			fmt.Sprintf("Of each of the %d rows of model %q, cross_validation and search keep target, groups and prediction, which take more than the %d MiB allowed.", rows, t.model.Name, bound>>20),
@@ -380,6 +380,9 @@ func (t *training) known(ctx context.Context, rows int64) (train, test []int32, 
 	t.renumber()
 	return train, test, reader.Err()
 }
+
+// folded reports whether rows are dealt out to folds.
+func (t *training) folded() bool { return t.model.Folds != nil || t.model.Search != nil }
 
 // knownBytes is about what is kept of a row that is dealt out: key, target, weight, fold, codes of three groups, and outputs.
 func (t *training) knownBytes() int64 { return 48 + 8*int64(max(1, len(t.asked.classes))) }
