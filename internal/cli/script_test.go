@@ -15,8 +15,12 @@ import (
 	"damson/internal/cli"
 )
 
-// TestMain makes the test binary serve as damson for the scripts.
+// TestMain makes the test binary serve as damson for the scripts. With the race detector every process sleeps for a second at its
+// end unless it is told not to, and the tests start hundreds.
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	testscript.Main(m, map[string]func(){
 		"damson": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
@@ -34,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"torn": writeTornGzip, "await": await},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 	})
