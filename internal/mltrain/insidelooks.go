@@ -14,11 +14,12 @@ import (
 )
 
 // leaksInside does what lookForLeaks does, by SQL.
-func (t *training) leaksInside(ctx context.Context, staged *pushdown.Rows, facts *pushdown.Facts, lesson pushdown.Lesson) error {
+func (t *training) leaksInside(ctx context.Context, facts *pushdown.Facts) error {
 	t.progress(StageLeaks, 0, 0)
 	m := t.model
-	evidence, err := staged.Leaks(ctx, pushdown.Looks{Lesson: lesson, ClassNames: t.asked.classes, Halves: t.halves(), Sample: t.leakSample(),
-		Share: leakShare(int(facts.Rows)), Segments: m.Segment != "" && m.Segment != m.Split.By, Times: m.Split.By != "" && m.Split.Time != ""})
+	evidence, err := t.inside.Leaks(ctx, pushdown.Looks{Classes: t.classesInside(placesOf(len(t.asked.classes))), ClassNames: t.asked.classes,
+		Halves: t.halves(), Sample: t.leakSample(), Share: leakShare(int(facts.Rows)),
+		Segments: m.Segment != m.Split.By && m.Segment != t.foldBy(), Times: m.Split.By != "" && m.Split.Time != ""})
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,8 @@ func (t *training) leaksInside(ctx context.Context, staged *pushdown.Rows, facts
 
 // effectsInside gives what importance and dependence give, by the model's SQL. A model that is too large for one statement has no more
 // than the features' shares in training, and the report says so.
-func (t *training) effectsInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model, of pushdown.Classes, held int) ([]metric.Importance, []metric.Dependence, error) {
+func (t *training) effectsInside(ctx context.Context, m *tree.Model, held int) ([]metric.Importance, []metric.Dependence, error) {
+	staged, of := t.inside.Rows, t.classesInside(placesOf(len(t.asked.classes)))
 	gain := m.Importance()
 	lost := make([]float64, len(gain))
 	p := learn.Trees(m, t.rows.features)

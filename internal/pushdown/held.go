@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // Step is a column that a subquery adds, as a model's SQL needs it.
@@ -26,19 +27,34 @@ func (r *Rows) FeatureNames() []string {
 	return names
 }
 
-// Applied is a model as SQL over FeatureNames: steps one around the other, of which the innermost comes first, and outputs.
+// Known streams what leaves the database of held-out rows, or of all: hi, lo, label, weight, segment, grp, the group of the
+// cross-validation, and 1 for held-out ones. They come in the order of their keys, which looks random.
+func (r *Rows) Known(ctx context.Context, all bool) (array.RecordReader, error) {
+	where := ""
+	if !all {
+		where = " where " + r.held
+	}
+	return r.session.Query(ctx, sqltext.Plain("", fmt.Sprintf("select hi, lo, label, weight, segment, grp, %s, cast(case when %s then 1 else 0 end as bigint) as held from %s%s order by hi, lo, id",
+		r.foldGroup(), r.held, rowsTable, where)))
+}
+
+// Applied is a model as SQL over FeatureNames: columns computed in steps of which the innermost comes first, and outputs.
 type Applied struct {
 	Steps   [][]Step
 	Outputs []string
 }
 
+// Scoring writes a model as SQL.
+type Scoring func(m *tree.Model) Applied
+
 // applied writes a SELECT of some columns of another one, and of the model's outputs for its rows: output0, …
-func (r *Rows) applied(m Applied, columns, of string) string {
-	var b strings.Builder
-	b.WriteString("select " + columns)
+func (r *Rows) applied(m Applied, columns []string, of string) string {
+	items := slices.Clone(columns)
 	for k, output := range m.Outputs {
-		fmt.Fprintf(&b, ", %s as output%d", output, k)
+		items = append(items, fmt.Sprintf("%s as output%d", output, k))
 	}
+	var b strings.Builder
+	b.WriteString("select " + strings.Join(items, ", "))
 	for _, level := range slices.Backward(m.Steps) {
 		b.WriteString("\nfrom (select *")
 		for _, own := range level {
@@ -52,21 +68,70 @@ func (r *Rows) applied(m Applied, columns, of string) string {
 	return b.String()
 }
 
-// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: hi, lo, label, weight,
-// segment, grp, and a model's outputs.
-func (r *Rows) HeldOut(ctx context.Context, m Applied) (array.RecordReader, error) {
-	sql := r.applied(m, "hi, lo, id, label, weight, segment, grp", fmt.Sprintf("select * from %s where %s", rowsTable, r.held))
-	var outputs strings.Builder
-	for k := range m.Outputs {
-		fmt.Fprintf(&outputs, ", output%d", k)
+// Predict gives the model's outputs, by output, for the rows that the part watches, in the order of their keys. A model too large for
+// one statement is added up from parts.
+func (p *Part) Predict(ctx context.Context, m *tree.Model, scoring Scoring) (outputs [][]float64, err error) {
+	parts := m.Parts()
+	if len(parts) == 1 && len(parts[0]) == 1 {
+		return p.outputs(ctx, m, scoring)
 	}
-	return r.session.Query(ctx, sqltext.Plain("", fmt.Sprintf("select hi, lo, label, weight, segment, grp%s from (%s) as judged order by hi, lo, id", outputs.String(), sql)))
+	for _, part := range parts {
+		var sums [][]float64
+		for _, one := range part {
+			own, err := p.outputs(ctx, one, scoring)
+			if err != nil {
+				return nil, err
+			}
+			sums = added(sums, own)
+		}
+		outputs = added(outputs, sums)
+	}
+	for _, output := range outputs {
+		for i := range output {
+			output[i] /= float64(m.Trees())
+		}
+	}
+	return outputs, nil
+}
+
+// added adds more to sums, which may be nil.
+func added(sums, more [][]float64) [][]float64 {
+	if sums == nil {
+		return more
+	}
+	for k, output := range more {
+		for i, v := range output {
+			sums[k][i] += v
+		}
+	}
+	return sums
+}
+
+// outputs brings the outputs of one statement.
+func (p *Part) outputs(ctx context.Context, m *tree.Model, scoring Scoring) ([][]float64, error) {
+	own := scoring(m)
+	sql := p.applied(own, nil, fmt.Sprintf("select * from %s as r where %s", p.from, p.watched)) + "\norder by hi, lo, id"
+	reader, err := p.session.Query(ctx, sqltext.Plain("", sql))
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Release()
+	outputs := make([][]float64, len(own.Outputs))
+	for reader.Next() {
+		for k := range outputs {
+			outputs[k] = append(outputs[k], reader.RecordBatch().Column(k).(*array.Float64).Values()...)
+		}
+	}
+	return outputs, reader.Err()
 }
 
 // Fingerprint names the set of rows, whatever their order: sums of the database's own hashes of all that stands in them. The same
 // rows in another kind of database have another one.
 func (r *Rows) Fingerprint(ctx context.Context) (string, error) {
 	columns := append([]string{"id", "label", "weight", "moment", "segment", "grp"}, r.FeatureNames()...)
+	if r.columns.Fold.Name != "" {
+		columns = append(columns, "fgrp")
+	}
 	found, err := r.all(ctx, fmt.Sprintf("select count(*), cast(sum(a) as bigint), cast(sum(b) as bigint) from (%s) as hashes", r.dialect.hashes(columns, rowsTable)))
 	if err != nil {
 		return "", err

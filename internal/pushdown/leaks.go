@@ -13,19 +13,26 @@ import (
 
 // Looks say what Leaks looks at.
 type Looks struct {
-	Lesson
+	Classes    Classes
 	ClassNames []string
-	Halves     tree.Draw // into which of two halves a row comes, with all of its group, or segment where there is no group
+	Halves     tree.Draw // into which of two halves a row comes, with all that it is kept together with
 	Sample     tree.Draw // which rows bins are cut from: this share
 	Share      float64
-	Segments   bool // whether segments have rows on both sides
+	Segments   bool // whether segments have rows on both sides, as groups of the cross-validation have
 	Times      bool // whether training rows are later than held-out ones
 }
 
 // Leaks counts what leak.Check counts, of the same halves and bins.
 func (r *Rows) Leaks(ctx context.Context, l Looks) (e leak.Evidence, err error) {
-	if l.Segments {
-		straddle, err := r.straddling(ctx)
+	groups := []grouping{{"fgrp", r.columns.Fold.Name}, {"segment", r.columns.Segment.Name}}
+	if !l.Segments {
+		groups = groups[:1]
+	}
+	for _, of := range groups {
+		if of.name == "" {
+			continue
+		}
+		straddle, err := r.straddling(ctx, of)
 		if err != nil {
 			return e, err
 		}
@@ -186,7 +193,7 @@ func (r *Rows) at(ctx context.Context, column, table, where string, places []int
 // inHalves is a FROM item of all rows with half, code and target.
 func (r *Rows) inHalves(l Looks, code, target string) string {
 	hi, lo := "hi", "lo"
-	if r.columns.Group.Name != "" || r.columns.Segment.Name != "" {
+	if r.columns.Group.Name != "" || r.columns.Fold.Name != "" || r.columns.Segment.Name != "" {
 		hi, lo = "ghi", "glo"
 	}
 	return fmt.Sprintf("(select cast(case when %s then 1 else 0 end as bigint) as half, %s as code, %s as target from %s) as halves", l.Halves.BelowSQL(hi, lo, 0.5), code, target, rowsTable)

@@ -37,6 +37,7 @@ type Session interface {
 // Columns say which columns of the source play which part. Name "" = none does. Types are those of the session's Query.
 type Columns struct {
 	ID, Target, Weight, Segment, Group, Time arrow.Field
+	Fold                                     arrow.Field // the group of the cross-validation, when it is another than the split's
 	Features                                 []arrow.Field
 }
 
@@ -45,8 +46,9 @@ type Columns struct {
 //	id, hi, lo     the id as text, and the two numbers of its key
 //	label          the target, a text or a double
 //	grp            the split's group as text
-//	ghi, glo       the key of what keeps rows together: the group, or the segment where there is no group
+//	ghi, glo       the key of what keeps rows together: that group, where there is none that of the cross-validation, else the segment
 //	segment, weight, moment
+//	fgrp           the group of the cross-validation as text
 //	f0, f1, …      the features: double, or text; NULL when missing
 type Rows struct {
 	session  Session
@@ -64,6 +66,8 @@ const (
 	runsTable  = "damson_runs"
 	binsTable  = "damson_bins"
 	levelTable = "damson_levels"
+	foldsTable = "damson_folds"
+	cutTable   = "damson_cut"
 
 	countsTable = "damson_counts"
 	sampleTable = "damson_sample"
@@ -74,15 +78,20 @@ const (
 func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c Columns) (*Rows, error) {
 	r := &Rows{session: s, dialect: dialectOf(kind), columns: c}
 	var b sqltext.Builder
-	b.Add("create temporary table " + rowsTable + " as\nselect " + r.dialect.key("idhash", "hi", "lo") + ", id, label, segment, weight, moment, grp, " + r.dialect.key("grouphash", "ghi", "glo"))
+	b.Add("create temporary table " + rowsTable + " as\nselect " + r.dialect.key("idhash", "hi", "lo") + ", id, label, segment, weight, moment, fgrp, grp, " + r.dialect.key("grouphash", "ghi", "glo"))
 	for f := range c.Features {
 		b.Add(fmt.Sprintf(", f%d", f))
 	}
-	b.Add("\nfrom (select *, md5(id) as idhash, md5(coalesce(grp, segment)) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
+	b.Add("\nfrom (select *, md5(id) as idhash, md5(coalesce(grp, fgrp, segment)) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
 	b.Append(source)
 	b.Add("\n) as source" + r.dialect.hash + ") as named" + r.dialect.hash + ") as hashed")
 	if _, err := s.Exec(ctx, b.Text()); err != nil {
 		return nil, err
+	}
+	for _, set := range r.dialect.settings {
+		if _, err := r.exec(ctx, set); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	r.skipped, err = r.exec(ctx, "delete from "+rowsTable+" where label is null")
@@ -96,7 +105,7 @@ func stagedItems(c Columns) []string {
 		label = text(c.Target)
 	}
 	items := []string{text(c.ID) + " as id", label + " as label", orNull(c.Segment, text) + " as segment",
-		orNull(c.Weight, number) + " as weight", orNull(c.Time, moment) + " as moment", orNull(c.Group, text) + " as grp"}
+		orNull(c.Weight, number) + " as weight", orNull(c.Time, moment) + " as moment", orNull(c.Group, text) + " as grp", orNull(c.Fold, text) + " as fgrp"}
 	for f, own := range c.Features {
 		if isText(own) {
 			items = append(items, fmt.Sprintf("%s as f%d", text(own), f))
@@ -155,8 +164,18 @@ func (r *Rows) HoldOutGroups(d tree.Draw, share float64) {
 }
 
 // HoldOutLast holds out rows from after the given one in the order of time, counted from 0.
-func (r *Rows) HoldOutLast(position int64) {
-	r.held = fmt.Sprintf("moment > (select moment from %s order by moment limit 1 offset %d)", rowsTable, position)
+func (r *Rows) HoldOutLast(ctx context.Context, position int64) error {
+	r.held = "moment > (select moment from " + cutTable + ")"
+	_, err := r.exec(ctx, fmt.Sprintf("create temporary table %s as select moment from %s order by moment limit 1 offset %d", cutTable, rowsTable, position))
+	return err
+}
+
+// foldGroup is the column of the cross-validation's groups.
+func (r *Rows) foldGroup() string {
+	if r.columns.Fold.Name == "" {
+		return "grp"
+	}
+	return "fgrp"
 }
 
 // IsText reports whether a feature holds texts.

@@ -9,8 +9,8 @@ import (
 	"damson/internal/tree"
 )
 
-// Reference says what some features look like in the training rows, as metric.Refer does. levels are those of features of texts.
-func (r *Rows) Reference(ctx context.Context, features []int, levels [][]Level) (metric.Reference, error) {
+// Reference says what some features look like in the training rows, as metric.Refer does.
+func (r *Rows) Reference(ctx context.Context, features []int) (metric.Reference, error) {
 	out := metric.Reference{Rows: r.training, Features: []metric.FeatureReference{}}
 	finite, err := r.ofFeatures(ctx, rowsTable+" where not ("+r.held+")", func(f int, name string) string {
 		if r.IsText(f) {
@@ -22,11 +22,12 @@ func (r *Rows) Reference(ctx context.Context, features []int, levels [][]Level) 
 		return out, err
 	}
 	for _, f := range features {
+		var own metric.FeatureReference
 		if r.IsText(f) {
-			out.Features = append(out.Features, r.referText(f, levels[f]))
-			continue
+			own, err = r.referText(ctx, f)
+		} else {
+			own, err = r.referNumber(ctx, f, int(finite[f]))
 		}
-		own, err := r.referNumber(ctx, f, int(finite[f]))
 		if err != nil {
 			return out, err
 		}
@@ -37,13 +38,19 @@ func (r *Rows) Reference(ctx context.Context, features []int, levels [][]Level) 
 
 func isFinite(column string) string { return "abs(" + column + ") < float8 'Infinity'" }
 
-func (r *Rows) referText(f int, levels []Level) metric.FeatureReference {
-	texts, counts, missing := make([]string, len(levels)), make([]int64, len(levels)), r.training
-	for i, level := range levels {
-		texts[i], counts[i] = level.Text, level.Training
-		missing -= level.Training
+func (r *Rows) referText(ctx context.Context, f int) (metric.FeatureReference, error) {
+	found, err := r.all(ctx, fmt.Sprintf("select f%d, count(*) from %s where not (%s) group by f%d", f, rowsTable, r.held, f))
+	var texts []string
+	var counts []int64
+	missing := int64(0)
+	for _, row := range found {
+		if text, ok := row[0].(string); ok {
+			texts, counts = append(texts, text), append(counts, row[1].(int64))
+		} else {
+			missing = row[1].(int64)
+		}
 	}
-	return metric.ReferCategory(r.columns.Features[f].Name, texts, counts, missing)
+	return metric.ReferCategory(r.columns.Features[f].Name, texts, counts, missing), err
 }
 
 // referNumber refers a number that so many training rows have.

@@ -12,10 +12,13 @@ import (
 	"damson/internal/warehouse/rows"
 )
 
-// straddling finds the segments with rows on both sides.
-func (r *Rows) straddling(ctx context.Context) (leak.Straddle, error) {
-	out := leak.Straddle{Column: r.columns.Segment.Name, Of: r.out}
-	both := fmt.Sprintf("(select segment, out from (select segment, sum(case when %s then 1 else 0 end) as out, count(*) as n from %s group by segment) as counted where out > 0 and out < n) as both_sides", r.held, rowsTable)
+// grouping is a column that keeps rows together, and its name in the source.
+type grouping struct{ column, name string }
+
+// straddling finds the groups with rows on both sides.
+func (r *Rows) straddling(ctx context.Context, of grouping) (leak.Straddle, error) {
+	out := leak.Straddle{Column: of.name, Of: r.out}
+	both := fmt.Sprintf("(select name, out from (select %s as name, sum(case when %s then 1 else 0 end) as out, count(*) as n from %s group by %s) as counted where out > 0 and out < n) as both_sides", of.column, r.held, rowsTable, of.column)
 	err := r.each(ctx, "select count(*), cast(coalesce(sum(out), 0) as bigint) from "+both, func(row []int64) error {
 		out.Groups, out.Rows = row[0], row[1]
 		return nil
@@ -23,7 +26,7 @@ func (r *Rows) straddling(ctx context.Context) (leak.Straddle, error) {
 	if err != nil || out.Groups == 0 {
 		return out, err
 	}
-	names, err := r.all(ctx, fmt.Sprintf("select segment from %s order by segment%s limit %d", both, r.dialect.binary, leak.Examples))
+	names, err := r.all(ctx, fmt.Sprintf("select name from %s order by name%s limit %d", both, r.dialect.binary, leak.Examples))
 	for _, row := range names {
 		out.Examples = append(out.Examples, row[0].(string))
 	}

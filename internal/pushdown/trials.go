@@ -70,7 +70,7 @@ func (r *Rows) Shuffled(ctx context.Context, m Applied, of Classes, rows int, sh
 		if err := r.try(ctx, strings.Join(parts, "\nunion all\n")); err != nil {
 			return nil, err
 		}
-		found, err := r.all(ctx, scoreSQL(of, r.applied(m, "variant, y", r.tried(features))))
+		found, err := r.all(ctx, scoreSQL(of, r.applied(m, []string{"variant", "y"}, r.tried(features))))
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +168,7 @@ func (r *Rows) Means(ctx context.Context, m Applied, rows int, settings []Settin
 	for k := range m.Outputs {
 		fmt.Fprintf(&means, ", avg(output%d)", k)
 	}
-	found, err := r.all(ctx, fmt.Sprintf("select cast(variant as bigint)%s from (%s) as outputs group by variant", means.String(), r.applied(m, "variant", r.tried(features))))
+	found, err := r.all(ctx, fmt.Sprintf("select cast(variant as bigint)%s from (%s) as outputs group by variant", means.String(), r.applied(m, []string{"variant"}, r.tried(features))))
 	out := make([][]float64, len(settings))
 	for _, row := range found {
 		for _, mean := range row[1:] {

@@ -12,13 +12,12 @@ import (
 
 	"damson/internal/metric"
 	"damson/internal/model"
-	"damson/internal/pgtest"
 	"damson/internal/pipeline"
 	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/postgres"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // strange are rows to be scored that differ from journeys.
@@ -27,20 +26,6 @@ const strange = `select case when i % 7 < 2 then null when i % 7 = 2 then cast('
   cast((i * 104729 + 7) % 1013 as double precision) / 500 as turns, i % 2 = 0 as paved, cast((i * 1299709 + 5) % 997 as double precision) / 997 as noise,
   case i % 9 when 0 then null when 1 then 'Atlantis' when 2 then 'Bree' when 3 then 'O''Hara' when 4 then '' when 5 then 'no. ' || cast(i % 40 as text) else 'elsewhere' end as town
 from (select cast(n as bigint) as i from generate_series(0, 9999) as s(n)) as numbers`
-
-func warehouses(t *testing.T) map[string]*warehouse.Warehouse {
-	t.Helper()
-	d, err := postgres.Open(t.Context(), pgtest.Database(t), postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pg, err := warehouse.New(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pg.Close() })
-	return map[string]*warehouse.Warehouse{"duckdb": duck(t), "postgres": pg}
-}
 
 // staying is a model whose rows stay in the database.
 var staying = pipeline.Model{Name: "journey", Algorithm: pipeline.Algorithm{Tree: &pipeline.DecisionTree{MaxDepth: 4, MinSplit: 2, MinLeaf: 5, Bins: 30}},
@@ -63,7 +48,7 @@ func driftOf(t *testing.T, w *warehouse.Warehouse, v model.Version, sql string) 
 // TestDriftIsSeen scores by a model that read its rows, and by one whose rows stayed in the database.
 func TestDriftIsSeen(t *testing.T) {
 	t.Parallel()
-	for kind, w := range warehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for _, m := range []pipeline.Model{journey, staying} {
 			t.Run(fmt.Sprintf("%s, rows stay: %v", kind, m.DataStays), func(t *testing.T) {
 				t.Parallel()
@@ -158,7 +143,7 @@ func TestDriftOfManyTexts(t *testing.T) {
 	t.Parallel()
 	const sql = `select i as id, 'town ' || cast(%d as text) as town, case when i %% 3 = 0 then 1 else 0 end as mode from (select cast(n as bigint) as i from generate_series(1, 2600) as s(n)) as numbers`
 	many, some := strings.NewReplacer("%d", "i % 1201", "%%", "%").Replace(sql), strings.NewReplacer("%d", "i * i % 809", "%%", "%").Replace(sql)
-	for kind, w := range warehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for name, rows := range map[string]string{"many": many, "some": some} {
 			v := trained(t, w, rows, staying)
 			for _, present := range []string{many, some, strings.Replace(some, "'town '", "'village '", 1)} {
