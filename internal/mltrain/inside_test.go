@@ -127,6 +127,11 @@ func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 		{"a date", four, "", "", func(m *pipeline.Model) { m.Exclude = m.Exclude[:len(m.Exclude)-1] }, `Column "day"`},
 		{"time is a text", four, "", "", func(m *pipeline.Model) { m.Split.Time = "town" }, "Not a time"},
 		{"misspelt column", four, "", "", func(m *pipeline.Model) { m.Split.By = "persn" }, `Did you mean "person"`},
+		{"group of a fold is NULL", four, "as noise,", "as noise, case when i <> 5 then i % 30 end as part,", dealt("part", 3), `"part", cross_validation by of`},
+		{"more folds than groups", four, "", "", dealt("", 41), "has 40 groups to deal out"},
+		{"more folds than groups of the training side", four, "", "", func(m *pipeline.Model) { grid("")(m); m.Search.Folds = 40 }, "groups to deal out"},
+		{"a fold of one class", numbers, minutes, "case when i % 40 in (1, 2, 3, 4) and u1 > 0.5 then 'a' else 'b' end as minutes", func(m *pipeline.Model) { grid("auc")(m); m.Search.Folds = 10 }, "One class only in a fold of the search"},
+		{"nothing to rank by", numbers, "", "", grid("auc"), "Nothing to rank by"},
 		{"empty feature", four, "u4 as noise", "cast(null as double precision) as noise", nil, "Feature without values"},
 	} {
 		for kind, w := range warehouses {
@@ -206,6 +211,13 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 		t.Errorf("in the database: %v, artifact %.12s, and %.12s when rows are read", got.Report.Inside, got.Version.Hash, want.Version.Hash)
 	}
 	folds(&m)
+	got, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 100_000})
+	if err != nil || !got.Report.Inside || got.Report.Folds == nil || got.Version.Hash != want.Version.Hash {
+		t.Errorf("with folds: %v, %+v", err, got)
+	}
+	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
+	checkFinding(t, err, []string{"Folds do not fit in memory", "900 rows"})
+	m = unsearched("boosting of numbers")
 	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
 	checkFinding(t, err, []string{"Training rows do not fit in memory", "trained in the database"})
 	for memory, want := range map[int64]string{1 << 30: "false they fit in memory", 50_000: "true they do not fit in memory"} {
@@ -227,10 +239,10 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := unsearched("forest of four texts")
-			m.DataStays = true
+			m := declaredKind("forest of four texts")
+			m.DataStays, m.Folds = true, &pipeline.Folds{K: 3}
 			_, err := mltrain.Train(ctx, w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Warehouse: w, Progress: func(p mltrain.Progress) {
-				if name == "cancel" && p.Stage == mltrain.StageInside && p.Done > 8 {
+				if name == "cancel" && p.Stage == mltrain.StageFolds && p.Done > 8 {
 					cancel()
 				}
 			}})
@@ -307,6 +319,9 @@ func TestGroupsOfEveryType(t *testing.T) {
 		m.Split.By = "turns"
 		_, err := inside(t, w, m, trips)
 		checkFinding(t, err, []string{"Column can not be drawn by", `"turns"`, "cast(turns as bigint)"})
-		m.Split.By = "day"
+		m.Split.By, m.Folds = "day", &pipeline.Folds{K: 3, By: "turns"}
+		_, err = inside(t, w, m, trips)
+		checkFinding(t, err, []string{"Column can not be drawn by", `"turns", cross_validation by`, "cast(turns as bigint)"})
+		m.Folds = nil
 	}
 }

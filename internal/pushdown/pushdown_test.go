@@ -109,7 +109,7 @@ func pushed(t *testing.T, w *warehouse.Warehouse, source sqltext.Text, target st
 		t.Fatal(err)
 	}
 	r.HoldOutGroups(tree.NewDraw(p.Seed, streamHold), 0.2)
-	l := pushdown.Lesson{Params: p, Levels: make([][]pushdown.Level, len(columns.Features))}
+	l := pushdown.Lesson{Params: p, Levels: make([][]string, len(columns.Features))}
 	switch target {
 	case "late":
 		l.Classes.Numbers = []float64{0, 1}
@@ -127,10 +127,10 @@ func pushed(t *testing.T, w *warehouse.Warehouse, source sqltext.Text, target st
 			if l.Levels[f], err = r.Levels(t.Context(), f, 1000); err != nil {
 				t.Fatal(err)
 			}
-			slices.SortFunc(l.Levels[f], func(a, b pushdown.Level) int { return bytes.Compare([]byte(a.Text), []byte(b.Text)) })
+			slices.Sort(l.Levels[f])
 		}
 	}
-	m, err := r.Learn(t.Context(), l)
+	m, err := r.Split().Learn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
