@@ -21,6 +21,8 @@ type dialect struct {
 	// streams tells that the rows of a UNION ALL come as they are made. In DuckDB 1.5, which streams a result of which a megabyte is
 	// waiting to be read, its parts may wait for each other for ever.
 	streams bool
+	// sets tells that grouping sets are counted in one pass.
+	sets bool
 	// settings make a session ready.
 	settings []string
 }
@@ -31,7 +33,7 @@ func dialectOf(kind string) dialect {
 	}
 	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
-		d.hash = d.fence
+		d.hash, d.sets = d.fence, true
 		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.
 		d.settings = []string{"set work_mem = '64MB'", "set enable_sort = off"}
 	}

@@ -54,6 +54,7 @@ type Rows struct {
 	skipped  int64
 	held     string // the condition to be held out
 	training int64  // rows that are not
+	present  []bool // by feature: all rows have it; nil = not known
 }
 
 // Names of the temporary tables.

@@ -77,10 +77,10 @@ func writeBin(w *strings.Builder, column string, edges []float64, at int) {
 	w.WriteString(" end")
 }
 
-// SQL writes the condition to go left over an integer, the bin of the split's feature.
-func (s *Split) SQL(bin string) string {
+// SQL writes the condition to go left over an integer, the bin of the split's feature, which is complete when no row lacks it.
+func (s *Split) SQL(bin string, complete bool) string {
 	if s.Categories == nil {
-		if s.MissingLeft {
+		if s.MissingLeft || complete {
 			return fmt.Sprintf("%s <= %d", bin, s.Bin)
 		}
 		return fmt.Sprintf("%s between 1 and %d", bin, s.Bin)
