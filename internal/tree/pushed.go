@@ -3,6 +3,7 @@ package tree
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"damson/internal/sqltext"
@@ -61,6 +62,20 @@ func (b *Bins) SQL(f int, column string) string {
 	writeBin(&w, column, b.edges[f], 1)
 	w.WriteString(" end")
 	return w.String()
+}
+
+// BucketSQL writes the same by a function of PostgreSQL 9.5 and later, which counts the thresholds that are not above a value: of the
+// edges, negated, those that are not below it.
+func (b *Bins) BucketSQL(f int, column string) string {
+	edges := b.edges[f]
+	if len(edges) == 0 {
+		return b.SQL(f, column)
+	}
+	thresholds := make([]string, len(edges))
+	for i, edge := range edges {
+		thresholds[len(edges)-1-i] = strconv.FormatFloat(-edge, 'g', -1, 64)
+	}
+	return fmt.Sprintf("case when %s is null then 0 else %d - width_bucket(-%s, cast('{%s}' as double precision[])) end", column, len(edges)+1, column, strings.Join(thresholds, ","))
 }
 
 // writeBin searches for a value's bin among those parted by edges, of which the first is at.
