@@ -13,6 +13,7 @@ import (
 	"damson/internal/mltrain"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // dealt declares a cross-validation.
@@ -33,7 +34,7 @@ func grid(metric string) func(m *pipeline.Model) {
 // metrics are the same to the last bit.
 func TestFoldsAreTheSameInTheDatabase(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	const plane = "when i % 40 = 1 then 'plane'"
 	for name, c := range map[string]struct {
 		model  string

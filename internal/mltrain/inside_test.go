@@ -17,6 +17,7 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
 func changed(m pipeline.Model, change func(m *pipeline.Model)) pipeline.Model {
@@ -39,7 +40,7 @@ func inside(t *testing.T, w *warehouse.Warehouse, m pipeline.Model, sql string) 
 // TestTrainedInTheDatabaseItIsTheSameModel compares with reading the rows, on the same warehouse.
 func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	models := map[string]pipeline.Model{}
 	for name := range kindsOf {
 		if m := unsearched(name); m.Forest != nil || m.Tree != nil {
@@ -92,7 +93,7 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 // TestBadInputIsTheSameInTheDatabase reads bad rows, and trains on them in the database: the errors and warnings are the same.
 func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	const minutes = "10 * u1 - 3 * u2 + case when town = 'Bree' then 2 else 0 end + u5 as minutes"
 	const four, numbers = "forest of four texts", "forest of numbers"
 	for _, c := range []struct {
@@ -172,7 +173,7 @@ func said(trained *mltrain.Trained, err error) string {
 // TestEdgesComeFromTheSameSample has more rows than edges are computed from.
 func TestEdgesComeFromTheSameSample(t *testing.T) {
 	t.Parallel()
-	w := openWarehouses(t)["duckdb"]
+	w := warehousetest.Open(t, "duckdb")
 	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
 		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.01, Seed: 3}}
 	const sql = `select i as id, cast(i * 7919 % 1000003 as double) / 1000003 as a, floor(cast(i * 104729 % 999983 as double) / 40) as b,
@@ -196,7 +197,7 @@ func TestEdgesComeFromTheSameSample(t *testing.T) {
 // TestWhatDoesNotFitIsTrainedInTheDatabase has a bound of memory.
 func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	t.Parallel()
-	w := openWarehouses(t)["duckdb"]
+	w := warehousetest.Open(t, "duckdb")
 	m, sql := unsearched("forest of four texts"), sqltext.Plain("sql/trips.sql", trips)
 	want, err := mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 1 << 30})
 	if err != nil || want.Report.Inside {
@@ -234,7 +235,7 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 // TestNothingIsLeftInTheDatabase looks for tables after a training that succeeded, one that failed and one that was cancelled.
 func TestNothingIsLeftInTheDatabase(t *testing.T) {
 	t.Parallel()
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -271,7 +272,7 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 func TestTheFingerprintNamesTheRows(t *testing.T) {
 	t.Parallel()
 	m := unsearched("tree of 0 and 1")
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		data := func(sql string) string {
 			trained, err := inside(t, w, m, sql)
 			if err != nil {
@@ -296,7 +297,7 @@ func TestGroupsOfEveryType(t *testing.T) {
 	t.Parallel()
 	m := unsearched("tree of 0 and 1")
 	m.Split.By = "day"
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for _, day := range []string{"date '2024-01-01' + cast(i / 30 as integer)", "cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp with time zone)",
 			"cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp) + interval '1500 milliseconds'", "i % 3 = 0", "cast(i / 30 as bigint) - 5", "cast(i / 30 as smallint)"} {
 			sql := strings.Replace(trips, "date '2024-01-01' + cast(i / 30 as integer) as day", day+" as day", 1)
