@@ -169,13 +169,17 @@ func (t *training) versionInside(ctx context.Context, train pushdown.Side, held 
 
 // dealInside tells the database how rows of these groups were dealt out.
 func (t *training) dealInside(ctx context.Context, c *codes, d pushdown.Deal) (err error) {
+	column := t.foldBy()
 	switch {
 	case !c.used:
 		d.By = pushdown.ByRow
 	case c == &t.rows.groups:
-		d.By = pushdown.ByGroup
+		d.By, column = pushdown.ByGroup, t.model.Split.By
 	default:
 		d.By = pushdown.ByFoldGroup
+	}
+	if err := t.unwritable(column, c.Names); err != nil {
+		return err
 	}
 	t.inside.folds, err = t.inside.Deal(ctx, d)
 	return err

@@ -220,6 +220,13 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	m = unsearched("boosting of numbers")
 	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
 	checkFinding(t, err, []string{"Training rows do not fit in memory", "trained in the database"})
+	f, err := mltrain.Foresee(t.Context(), w, changed(declaredKind("forest of four texts"), dealt("", 4)), sql, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Trainings() != 3*3+4+1 || f.InDatabase.Predictions != 3*675+225+900 {
+		t.Errorf("%d models and %d predictions are foreseen", f.Trainings(), f.InDatabase.Predictions)
+	}
 	for memory, want := range map[int64]string{1 << 30: "false they fit in memory", 50_000: "true they do not fit in memory"} {
 		m := unsearched("forest of four texts")
 		f, err := mltrain.Foresee(t.Context(), w, m, sql, memory)
