@@ -329,6 +329,9 @@ func TestGroupsOfEveryType(t *testing.T) {
 		m.Split.By, m.Folds = "day", &pipeline.Folds{K: 3, By: "turns"}
 		_, err = inside(t, w, m, trips)
 		checkFinding(t, err, []string{"Column can not be drawn by", `"turns", cross_validation by`, "cast(turns as bigint)"})
+		if f, err := mltrain.Foresee(t.Context(), w, m, sqltext.Plain("", trips), 0); err != nil || f.Inside {
+			t.Error("rows that are read may be dealt out by any column:", err)
+		}
 		m.Folds = nil
 	}
 }
