@@ -24,7 +24,7 @@ func dealt(by string, k int) func(m *pipeline.Model) {
 // grid declares a search whose trials have other bins and depths.
 func grid(metric string) func(m *pipeline.Model) {
 	return func(m *pipeline.Model) {
-		m.Search = &pipeline.Search{Method: pipeline.GridSearch, Seed: 2, Folds: 3, Metric: metric, Space: []pipeline.Dimension{
+		m.Search = &pipeline.Search{Method: pipeline.GridSearch, Seed: 2, Folds: 2, Metric: metric, Space: []pipeline.Dimension{
 			{Parameter: "bins", Choices: []json.RawMessage{json.RawMessage("20"), json.RawMessage("60")}},
 			{Parameter: "max_depth", Choices: []json.RawMessage{json.RawMessage("2"), json.RawMessage("5")}}}}
 	}
@@ -41,18 +41,18 @@ func TestFoldsAreTheSameInTheDatabase(t *testing.T) {
 		modes  string // instead of the conditions of mode
 		change []func(m *pipeline.Model)
 	}{
-		"searched with class weights, and validated by groups": {"forest of four texts", "", []func(*pipeline.Model){dealt("", 4)}},
+		"searched with class weights, and validated by groups": {"forest of four texts", "", []func(*pipeline.Model){dealt("", 3)}},
 		"by other groups than the split's":                     {"forest of 0 and 1", "", []func(*pipeline.Model){unsearch, dealt("day", 3), grid("segment.accuracy"), func(m *pipeline.Model) { m.Segment = "person" }}},
 		"by rows":                                              {"forest of two texts", "", []func(*pipeline.Model){dealt("", 3), grid("log_loss"), func(m *pipeline.Model) { m.Split.By, m.Exclude = "", append(m.Exclude, "person") }}},
 		"numbers, by groups, held out by time":                 {"forest of numbers", "", []func(*pipeline.Model){dealt("person", 3), grid(""), func(m *pipeline.Model) { m.Split.By, m.Split.Time = "", "day" }}},
 		"a tree, weighted":                                     {"tree of 0 and 1", "", []func(*pipeline.Model){dealt("", 3), grid("auc"), func(m *pipeline.Model) { m.Weight = "turns" }}},
-		"a class of one fold":                                  {"forest of four texts", plane, []func(*pipeline.Model){unsearch, dealt("", 4), grid("")}},
-		"two classes are left":                                 {"forest of four texts", plane + " when i > 0 then case when u1 > 0.5 then 'b' else 'a' end", []func(*pipeline.Model){unsearch, dealt("", 4)}},
+		"a class of one fold":                                  {"forest of four texts", plane, []func(*pipeline.Model){unsearch, dealt("", 3), grid("")}},
+		"two classes are left":                                 {"forest of four texts", plane + " when i > 0 then case when u1 > 0.5 then 'b' else 'a' end", []func(*pipeline.Model){unsearch, dealt("", 3)}},
 	} {
 		m := declaredKind(c.model)
 		if f := m.Forest; f != nil {
 			own := *f
-			own.Trees, m.Forest = 4, &own
+			own.Trees, m.Forest = 2, &own
 		}
 		for _, change := range c.change {
 			change(&m)
@@ -69,8 +69,10 @@ func TestFoldsAreTheSameInTheDatabase(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if more, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Threads: 4}); err != nil || !cmp.Equal(more, want) {
-					t.Errorf("four threads give something else: %v", err)
+				if kind == "duckdb" {
+					if more, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Threads: 4}); err != nil || !cmp.Equal(more, want) {
+						t.Errorf("four threads give something else: %v", err)
+					}
 				}
 				got, err := inside(t, w, m, sql)
 				if err != nil {

@@ -246,8 +246,8 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := declaredKind("forest of four texts")
-			m.DataStays, m.Folds = true, &pipeline.Folds{K: 3}
+			m := changed(declaredKind("forest of four texts"), dealt("", 2))
+			m.DataStays, m.Search.Trials, m.Search.Folds = true, 1, 2
 			_, err := mltrain.Train(ctx, w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Warehouse: w, Progress: func(p mltrain.Progress) {
 				if name == "cancel" && p.Stage == mltrain.StageFolds && p.Done > 8 {
 					cancel()
