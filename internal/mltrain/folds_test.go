@@ -42,6 +42,7 @@ func TestFoldsAreTheSameInTheDatabase(t *testing.T) {
 		change []func(m *pipeline.Model)
 	}{
 		"searched with class weights, and validated by groups": {"forest of four texts", "", []func(*pipeline.Model){dealt("", 3)}},
+		"searched by the split's groups":                       {"forest of 0 and 1", "", []func(*pipeline.Model){grid("f1")}},
 		"by other groups than the split's":                     {"forest of 0 and 1", "", []func(*pipeline.Model){unsearch, dealt("day", 3), grid("segment.accuracy"), func(m *pipeline.Model) { m.Segment = "person" }}},
 		"by rows":                                              {"forest of two texts", "", []func(*pipeline.Model){dealt("", 3), grid("log_loss"), func(m *pipeline.Model) { m.Split.By, m.Exclude = "", append(m.Exclude, "person") }}},
 		"numbers, by groups, held out by time":                 {"forest of numbers", "", []func(*pipeline.Model){dealt("person", 3), grid(""), func(m *pipeline.Model) { m.Split.By, m.Split.Time = "", "day" }}},
