@@ -1,14 +1,15 @@
 // Package pushdown trains forests where the rows are: in the database, by SQL. Its central type is Rows, a temporary table of
-// what a model learns from. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
-// splits, and sends back where rows go next. The database also counts what leaks are told by (leaks.go), tries what features do to a
-// model (trials.go), and counts what rows look like (reference.go; tally.go for rows to be scored).
+// what a model learns from; a Part says which of them one forest learns from, and which it is judged on: the two sides of the split, or
+// all folds but one and that one. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
+// splits, and sends back where rows go next. The database also counts what leaks are told by (leaks.go), tries what
+// features do to a model (trials.go), and counts what rows look like (reference.go; tally.go for rows to be scored).
 //
 // Invariants:
 //  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL. So are
 //     counts; means, variances and correlations are, up to rounding.
 //  2. The source is read once; all that follows sees what was read then.
 //  3. What leaves the database are counts, sums and correlations, the values at the bins' edges, texts that features and the target
-//     hold, and of held-out rows what HeldOut gives.
+//     hold, and of rows that something is judged on what Known and Predict give: never a feature.
 //  4. All that is made is temporary and belongs to one session: when it ends, however it ends, nothing is left.
 //
 // The SQL is DuckDB's, PostgreSQL's and that of the Greenplum family (6 and later); what they write differently stands in
@@ -58,6 +59,7 @@ type Rows struct {
 	held     string // the condition to be held out
 	training int64  // rows that are not
 	out      int64  // rows that are
+	present  []bool // by feature: all rows have it; nil = not known
 }
 
 // Names of the temporary tables.
