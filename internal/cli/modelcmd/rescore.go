@@ -162,7 +162,7 @@ func (a *app) modelRescoreCommand() *cobra.Command {
 		Long: `Finds the runs of the model's score tasks whose rows are of another version than the champion, or that were skipped
 because there was none, shows them, asks, and clears them: a running server scores them at once, else the next backfill does.
 MODEL@ALIAS means the tasks that score by this alias. With --list it only shows them.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeModel(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := versionArgument(args)
 			if err != nil {
@@ -217,6 +217,7 @@ MODEL@ALIAS means the tasks that score by this alias. With --list it only shows 
 	f.BoolVar(&o.SameCode, "same-version", false, "with a running server: the runs keep the version of the project they ran")
 	f.BoolVar(&list, "list", false, "only show them")
 	console.JSONFlag(cmd, &asJSON)
+	a.CompleteFlags(cmd)
 	return cmd
 }
 
@@ -232,7 +233,7 @@ func (o staleScores) clear(ctx context.Context, a *app) func(*store.Store, *pipe
 }
 
 func (a *app) printOutdated(all []staleScores) {
-	g := console.NewGrid("pipeline", "task", "into", ">runs", "scored by")
+	g := console.NewGrid("pipeline", "task", "into", ">runs", "scored by").Sentences()
 	for _, o := range all {
 		g.Add(o.Pipeline, o.Task, o.Into, fmt.Sprint(len(o.runs)), o.describe())
 	}
