@@ -42,6 +42,13 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if !due {
 		return engine.Outcome{Skip: why}, nil
 	}
+	columns, err := e.Warehouse.Describe(ctx, source)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	if err := mltrain.CheckColumns(*m, columns); err != nil {
+		return engine.Outcome{}, err
+	}
 	limits := e.Project.Environment.Limits
 	stage := ""
 	trained, err := mltrain.Train(ctx, e.Warehouse, *m, source, mltrain.Options{
