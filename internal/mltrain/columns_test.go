@@ -7,6 +7,7 @@ import (
 	"damson/internal/mltrain"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // TestColumnsOfManyParts are refused as features, though they are read as texts; texts, names and what is set aside are not.
@@ -22,7 +23,7 @@ func TestColumnsOfManyParts(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			columns, err := openWarehouses(t)[kind].Describe(t.Context(), sqltext.Plain("sql/rows.sql", sql))
+			columns, err := warehousetest.Open(t, kind).Describe(t.Context(), sqltext.Plain("sql/rows.sql", sql))
 			if err != nil {
 				t.Fatal(err)
 			}

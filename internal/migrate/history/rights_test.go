@@ -7,13 +7,15 @@ import (
 
 	"damson/internal/migrate/history"
 	"damson/internal/pgtest"
+	"damson/internal/warehouse/postgres"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // TestHistoryOfOthers reads as a user who has no right to the history: nothing must look pending that is not.
 func TestHistoryOfOthers(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Database(t)
-	b := newBench(t, "postgres", openPostgres(t, address))
+	b := newBench(t, "postgres", warehousetest.Postgres(t, address))
 	b.mustUp(b.migrations("CREATE TABLE t (a bigint)"), "[1]")
 	u, err := url.Parse(address)
 	if err != nil {
@@ -22,7 +24,10 @@ func TestHistoryOfOthers(t *testing.T) {
 	role := "reader_of_" + strings.Trim(u.Path, "/")
 	b.exec("CREATE ROLE " + role + " LOGIN PASSWORD 'secret'")
 	u.User = url.UserPassword(role, "secret")
-	other := openPostgres(t, u.String())
+	other, err := postgres.Open(t.Context(), u.String(), postgres.Options{}) // it may not make Damson's tables
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := other.Close(); err != nil {
 			t.Error(err)
