@@ -24,7 +24,7 @@ func (r *Registry) Approve(ctx context.Context, name string, number int, d Decis
 		return nil, err
 	}
 	if v.State != model.Candidate {
-		fix := "Only candidates are approved."
+		fix := "Only candidates are approved; to go back to an older champion, roll back."
 		if v.State == model.Retired {
 			fix = fmt.Sprintf("Only candidates are approved; what was champion before becomes it again by `damson model rollback %s %d`.", name, number)
 		}
