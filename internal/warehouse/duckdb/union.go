@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
 
@@ -27,22 +28,31 @@ type operator struct {
 	Children []operator `json:"children"`
 }
 
-// passing are the operators that hand on each row as it comes.
-var passing = []string{"UNION", "PROJECTION", "FILTER"}
+// passing are the operators that hand on each row as it comes, and gathering those that give none before they have all.
+var (
+	passing   = []string{"UNION", "PROJECTION", "FILTER"}
+	gathering = []string{"UNGROUPED_AGGREGATE", "HASH_GROUP_BY", "PERFECT_HASH_GROUP_BY", "ORDER_BY", "TOP_N", "WINDOW"}
+)
 
-// mayWait reports whether streaming the plan may wait for ever: there is a UNION, and something that gathers rows first.
+// catalog begins the names of the operators that read the catalog, where the temporary table would be seen. What they give is short.
+const catalog = "DUCKDB_"
+
+// mayWait reports whether streaming the plan may wait for ever: there is a UNION whose rows come into the result as they are made, and
+// something that does not hand on rows at once.
 func mayWait(plan operator) bool {
-	union, gathers := false, false
-	var look func(o operator)
-	look = func(o operator) {
-		union = union || o.Name == "UNION"
-		gathers = gathers || len(o.Children) > 0 && !slices.Contains(passing, o.Name)
+	union, waits, reads := false, false, false
+	var look func(o operator, feeds bool)
+	look = func(o operator, feeds bool) {
+		union = union || feeds && o.Name == "UNION"
+		waits = waits || len(o.Children) > 0 && !slices.Contains(passing, o.Name)
+		reads = reads || strings.HasPrefix(o.Name, catalog)
+		feeds = feeds && !slices.Contains(gathering, o.Name)
 		for _, child := range o.Children {
-			look(child)
+			look(child, feeds)
 		}
 	}
-	look(plan)
-	return union && gathers
+	look(plan, true)
+	return union && waits && !reads
 }
 
 // mayWait looks at the plan of a SELECT. What cannot be explained, as SHOW, has no UNION.

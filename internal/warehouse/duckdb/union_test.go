@@ -63,6 +63,9 @@ func TestUnionOfMegabytes(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if n := count(t, w, "SELECT table_name FROM information_schema.tables JOIN (SELECT 1 AS x) AS one ON table_name <> ''"); n != 1 {
+		t.Errorf("the catalog shows %d tables", n)
+	}
 	if _, err := w.Query(t.Context(), "SELECT * FROM damson_rows"); err == nil {
 		t.Error("another session sees the rows")
 	}
