@@ -67,7 +67,7 @@ func watched(r metric.Reference, v model.Version, columns []driver.Column) (part
 	for _, f := range r.Features {
 		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := cells.Find(names, f.Name)
-		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at].Type) {
+		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at]) {
 			continue
 		}
 		part.Features, values = append(part.Features, f), append(values, own.SQLValue(columns[at]))
