@@ -21,7 +21,7 @@ var layers = map[string]int{
 	"learn":          4, "mltrain/cells": 4, "pushdown": 4, "warehouse": 4, "store": 4, "warehouse/duckdb": 4, "warehouse/postgres": 4, "store/sqlite": 4, "store/postgres": 4,
 	"warehouse/drivertest": 5, "store/storetest": 5,
 	"project/source": 3, "project/declare": 4,
-	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
+	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "scoring": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
 	"tasks": 6, "watch": 6, "serve": 6, "scheduler": 6, "doctor": 6,
 	"cli": 7,
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/jackc/pgx/v5"
 
-	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pgtest"
 	"damson/internal/pipeline"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
 	wdriver "damson/internal/warehouse/driver"
@@ -63,7 +63,7 @@ var task = pipeline.Score{Model: "bench"}
 func (d *duck) stream(ctx context.Context, v model.Version, rows sqltext.Text) float64 {
 	reader, err := d.Query(ctx, rows)
 	check(err)
-	scored, err := mltrain.ScoreRows(ctx, v, reader, task, rows.Pos(0), 0)
+	scored, err := scoring.Rows(ctx, v, reader, task, rows.Pos(0), 0)
 	check(err)
 	drain(scored)
 	return 0
@@ -75,7 +75,7 @@ func (d *duck) score(ctx context.Context, v model.Version, rows sqltext.Text) fl
 	for _, name := range v.Features {
 		columns = append(columns, wdriver.Column{Name: name, Type: wdriver.Double})
 	}
-	text, err := mltrain.ScoreSQL(v, rows, columns, task, "duckdb")
+	text, err := scoring.SQL(v, rows, columns, task, "duckdb")
 	check(err)
 	reader, err := d.Query(ctx, text)
 	check(err)

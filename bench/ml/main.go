@@ -5,7 +5,8 @@
 //
 // Rows have 24 features; the forest has 20 trees of depth 8 with 2 features a split, the boosted model 100 trees of 31
 // leaves. Training is measured from slices, as the peers' is, and from a table of the embedded database, the reading
-// included. Both are scored as SQL over all rows, in DuckDB and, with -postgres, in PostgreSQL.
+// included. Both are scored as SQL over all rows, in DuckDB and, with -postgres, in PostgreSQL. With -seeds N the AUC of N
+// forests is compared instead, since that of one is a matter of luck.
 package main
 
 import (
@@ -71,11 +72,16 @@ func main() {
 	bySQL := flag.Bool("sql", true, "score as SQL, too")
 	postgres := flag.Bool("postgres", false, "in PostgreSQL, too")
 	python := flag.String("python", "python3", "the Python that has scikit-learn and LightGBM")
+	seeds := flag.Int("seeds", 0, "instead train forests with so many seeds here and in scikit-learn, and compare their AUC; 2 or more")
 	inDatabase := flag.Bool("pushdown", false, "instead train the forest by reading the rows and in the database, on DuckDB and PostgreSQL")
 	flag.Parse()
 	ctx := context.Background()
-	if *inDatabase {
+	switch {
+	case *inDatabase:
 		pushDown(ctx, *rows)
+		return
+	case *seeds > 1:
+		compareSeeds(ctx, *rows, *seeds, *python)
 		return
 	}
 	train, test := generate(*rows, 1), generate(*rows/5, 2)
@@ -187,15 +193,10 @@ func write(path string, d tree.Data) {
 
 // peer runs peer.py, and gives what the Python at hand has: nothing, scikit-learn's figures, LightGBM's, or both.
 func peer(python, dir string, rows int) []result {
-	if exec.Command(python, "-c", "import numpy").Run() != nil {
-		fmt.Println(python, "has no numpy: nothing to compare with (pip install scikit-learn lightgbm in a virtual environment).")
+	out := askPeer(python, dir, rows)
+	if out == nil {
 		return nil
 	}
-	command := exec.Command(python, "bench/ml/peer.py", dir, fmt.Sprint(rows), fmt.Sprint(features))
-	command.Stderr = os.Stderr
-	command.Env = append(os.Environ(), "OMP_WAIT_POLICY=passive") // threads that wait for others count no CPU time
-	out, err := command.Output()
-	check(err)
 	var found []struct {
 		What           string
 		Wall, CPU, AUC float64
@@ -206,6 +207,20 @@ func peer(python, dir string, rows int) []result {
 		results = append(results, result{f.What, f.Wall, f.CPU, f.AUC})
 	}
 	return results
+}
+
+// askPeer gives what peer.py writes, or nothing when the Python has no numpy.
+func askPeer(python, dir string, rows int, further ...string) []byte {
+	if exec.Command(python, "-c", "import numpy").Run() != nil {
+		fmt.Println(python, "has no numpy: nothing to compare with (pip install scikit-learn lightgbm in a virtual environment).")
+		return nil
+	}
+	command := exec.Command(python, append([]string{"bench/ml/peer.py", dir, fmt.Sprint(rows), fmt.Sprint(features)}, further...)...)
+	command.Stderr = os.Stderr
+	command.Env = append(os.Environ(), "OMP_WAIT_POLICY=passive") // threads that wait for others count no CPU time
+	out, err := command.Output()
+	check(err)
+	return out
 }
 
 func show(results []result, rows int) {

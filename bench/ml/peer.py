@@ -1,4 +1,5 @@
-"""What scikit-learn and LightGBM take for the models that bench/ml trains: python3 peer.py DIR ROWS FEATURES, called by main.go."""
+"""What scikit-learn and LightGBM take for the models that bench/ml trains: python3 peer.py DIR ROWS FEATURES, called by main.go; with SEEDS
+behind it, the AUC of so many forests."""
 import json
 import os
 import sys
@@ -36,12 +37,22 @@ xt, yt = read("test", rows // 5)
 try:
     import sklearn
     from sklearn.ensemble import RandomForestClassifier
-    forest = RandomForestClassifier(20, max_depth=8, max_features=2, min_samples_split=3, n_jobs=2, random_state=7)
-    timed(f"scikit-learn: fit, 2 jobs ({sklearn.__version__})", lambda: forest.fit(x, y))
-    results[-1]["auc"] = auc(yt, forest.predict_proba(xt)[:, 1])
-    timed("scikit-learn: predict training rows", lambda: forest.predict_proba(x))
+
+    def forest(seed):
+        return RandomForestClassifier(20, max_depth=8, max_features=2, min_samples_split=3, n_jobs=2, random_state=seed)
 except ImportError:
-    pass
+    forest = None
+
+if len(sys.argv) > 4:
+    seeds = range(int(sys.argv[4]) if forest else 0)
+    print(json.dumps([auc(yt, forest(seed).fit(x, y).predict_proba(xt)[:, 1]) for seed in seeds]))
+    sys.exit()
+
+if forest:
+    fitted = forest(7)
+    timed(f"scikit-learn: fit, 2 jobs ({sklearn.__version__})", lambda: fitted.fit(x, y))
+    results[-1]["auc"] = auc(yt, fitted.predict_proba(xt)[:, 1])
+    timed("scikit-learn: predict training rows", lambda: fitted.predict_proba(x))
 
 try:
     import lightgbm

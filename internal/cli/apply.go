@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/diag"
-	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/registry"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -48,7 +48,7 @@ func (a *app) modelExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := mltrain.ScoreSQL(*v, rows, columns, pipeline.Score{Model: v.Model}, kind)
+			text, err := scoring.SQL(*v, rows, columns, pipeline.Score{Model: v.Model}, kind)
 			if err != nil {
 				return err
 			}
@@ -207,7 +207,7 @@ func (a *app) readSource(ctx context.Context, p *project.Project, source string,
 
 // showScored scores rows in Go and shows them. It releases the rows.
 func (a *app) showScored(ctx context.Context, q *query, v model.Version, rows array.RecordReader) error {
-	scored, err := mltrain.ScoreRows(ctx, v, rows, pipeline.Score{Model: v.Model}, diag.Pos{}, 0)
+	scored, err := scoring.Rows(ctx, v, rows, pipeline.Score{Model: v.Model}, diag.Pos{}, 0)
 	if err != nil {
 		rows.Release()
 		return err

@@ -3,15 +3,11 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
-	"damson/internal/diag"
 	"damson/internal/metric"
-	"damson/internal/model"
-	"damson/internal/plot"
 )
 
 // printJudgement shows a report: held-out rows, segments, cross-validation, and what its kind of model has besides; what
@@ -274,85 +270,3 @@ func pointName(p metric.DependencePoint) string {
 }
 
 func shortNumber(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
-
-// figureKinds are the pictures of a report.
-var figureKinds = []string{"roc", "pr", "calibration", "lift", "confusion", "residuals"}
-
-// drawVersion writes a picture of how a version was judged.
-func (a *app) drawVersion(v model.Version, kind, out string) error {
-	if !slices.Contains(figureKinds, kind) {
-		return usage("Unknown picture", fmt.Sprintf("--plot %s: pictures are %s.", kind, strings.Join(figureKinds, ", ")),
-			cmp.Or(diag.DidYouMean(kind, figureKinds), "Name one of them."))
-	}
-	out = cmp.Or(out, v.Model+"-"+kind+".svg")
-	format, err := plot.Format(out)
-	if err != nil {
-		return err
-	}
-	report, err := readReport(v)
-	if err != nil {
-		return err
-	}
-	figure := figureOf(report, kind)
-	if figure == nil {
-		return diag.Finding{Summary: "Nothing to draw", Detail: fmt.Sprintf("The report of version %d of model %q, a %s model, has no figures for --plot %s.", v.Number, v.Model, kindOf(report), kind),
-			Fix: "Name another picture, or train a new version if this one is from before there were such figures."}
-	}
-	data, err := figure.Encode(format)
-	if err != nil {
-		return fmt.Errorf("draw %s of version %d of model %s: %w", kind, v.Number, v.Model, err)
-	}
-	if err := os.WriteFile(out, data, 0o644); err != nil {
-		return diag.Finding{Summary: out + " was not written", Detail: err.Error(), Fix: "Choose another place with --out.", Cause: err}
-	}
-	a.printf("%s\n", out)
-	return nil
-}
-
-// figureOf gives nil when the report has not what the picture shows.
-func figureOf(r metric.Report, kind string) *plot.Figure {
-	switch {
-	case kind == "roc" && len(r.ROC) > 0:
-		return plot.ROC(points(r.ROC), r.Metrics["auc"])
-	case kind == "pr" && len(r.PR) > 0:
-		return plot.PR(points(r.PR), r.Metrics["pr_auc"], float64(r.Positives)/float64(max(r.Rows, 1)))
-	case kind == "calibration" && len(r.Calibration) > 0:
-		var out []plot.XY
-		for _, b := range r.Calibration {
-			out = append(out, plot.XY{X: b.Predicted, Y: b.Observed})
-		}
-		return plot.Calibration(out)
-	case kind == "lift" && len(r.Lift) > 0:
-		var out []plot.XY
-		rows := int64(0)
-		for _, t := range r.Lift {
-			rows += t.Rows
-			out = append(out, plot.XY{X: float64(rows) / float64(r.Rows), Y: t.Gain})
-		}
-		return plot.Lift(out)
-	case kind == "confusion" && r.Classes != nil:
-		var names []string
-		for _, c := range r.Classes.Classes {
-			names = append(names, c.Class)
-		}
-		return plot.Confusion(names, r.Classes.Confusion)
-	case kind == "confusion" && kindOf(r) == metric.Binary && r.Confusion.Rows() > 0:
-		c := r.Confusion
-		return plot.Confusion(classNames(r), [][]int64{{c.TrueNegatives, c.FalsePositives}, {c.FalseNegatives, c.TruePositives}})
-	case kind == "residuals" && r.Regression != nil:
-		var out []plot.XY
-		for _, p := range r.Regression.Points {
-			out = append(out, plot.XY{X: p.Predicted, Y: p.Actual - p.Predicted})
-		}
-		return plot.Residuals(out)
-	}
-	return nil
-}
-
-func points(curve []metric.Point) []plot.XY {
-	out := make([]plot.XY, len(curve))
-	for i, p := range curve {
-		out[i] = plot.XY{X: p.X, Y: p.Y}
-	}
-	return out
-}

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"damson/internal/learn"
 	"damson/internal/mltrain/cells"
 	"damson/internal/tree"
@@ -41,47 +39,19 @@ type frame struct {
 
 // codes is a text column whose values are numbered.
 type codes struct {
+	cells.Texts
 	used  bool
 	codes []int32
-	names []string
-	known map[string]int32
 }
 
-func (c *codes) add(text string) { c.codes = append(c.codes, c.code(text)) }
-
-// code gives a text's number.
-func (c *codes) code(text string) int32 {
-	code, ok := c.known[text]
-	if !ok {
-		if c.known == nil {
-			c.known = map[string]int32{}
-		}
-		text = strings.Clone(text) // it may lie in the batch's memory, which the database takes back
-		code = int32(len(c.names))
-		c.known[text] = code
-		c.names = append(c.names, text)
-	}
-	return code
-}
-
-// appendTexts appends the codes of the given rows' texts, NULL as NaN.
-func (c *codes) appendTexts(out []float64, column arrow.Array, rows []int) []float64 {
-	for _, i := range rows {
-		if column.IsNull(i) {
-			out = append(out, math.NaN())
-		} else {
-			out = append(out, float64(c.code(cells.TextOf(column, i))))
-		}
-	}
-	return out
-}
+func (c *codes) add(text string) { c.codes = append(c.codes, c.Code(text)) }
 
 // sorted gives the texts in their order, and the place there of each code.
 func (c *codes) sorted() (names []string, place []float64) {
-	names = slices.Sorted(slices.Values(c.names))
+	names = slices.Sorted(slices.Values(c.Names))
 	place = make([]float64, len(names))
 	for i, name := range names {
-		place[c.known[name]] = float64(i)
+		place[c.Code(name)] = float64(i)
 	}
 	return names, place
 }
@@ -93,14 +63,14 @@ func (c *codes) texts(rows []int32) []string {
 	}
 	out := make([]string, len(rows))
 	for i, r := range rows {
-		out[i] = c.names[c.codes[r]]
+		out[i] = c.Names[c.codes[r]]
 	}
 	return out
 }
 
 // distinct counts the values in some rows.
 func (c *codes) distinct(rows []int32) int {
-	seen := make([]bool, len(c.names))
+	seen := make([]bool, len(c.Names))
 	n := 0
 	for _, r := range rows {
 		if code := c.codes[r]; !seen[code] {
@@ -113,7 +83,7 @@ func (c *codes) distinct(rows []int32) int {
 
 func (f *frame) groupCount() int {
 	if f.groups.used {
-		return len(f.groups.names)
+		return len(f.groups.Names)
 	}
 	return len(f.target)
 }
@@ -156,7 +126,7 @@ func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	b := append(f.scratch[:0], id[:]...)
 	switch y := f.target[i]; {
 	case f.labels.used:
-		b = append(append(b, f.labels.names[int(y)]...), 0)
+		b = append(append(b, f.labels.Names[int(y)]...), 0)
 	case y == 0 || y == 1:
 		b = append(b, uint8(y))
 	default:
@@ -164,7 +134,7 @@ func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	}
 	for at, c := range f.columns {
 		if f.texts[at] != nil && c[i] == c[i] {
-			b = append(append(b, f.texts[at].names[int(c[i])]...), 0)
+			b = append(append(b, f.texts[at].Names[int(c[i])]...), 0)
 			continue
 		}
 		bits := math.Float64bits(c[i] + 0) // -0 equals 0
@@ -181,7 +151,7 @@ func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	}
 	for _, c := range []*codes{&f.groups, &f.segments, &f.folds} {
 		if c.used {
-			b = append(append(b, c.names[c.codes[i]]...), 0)
+			b = append(append(b, c.Names[c.codes[i]]...), 0)
 		}
 	}
 	f.scratch = b
@@ -252,7 +222,7 @@ func (f *frame) arrange() {
 		for i, code := range c.codes {
 			c.codes[i] = int32(place[code])
 		}
-		c.names, c.known, c.codes = names, nil, inOrder(c.codes, order)
+		c.Texts, c.codes = cells.Texts{Names: names}, inOrder(c.codes, order)
 	}
 }
 

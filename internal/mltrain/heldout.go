@@ -17,7 +17,7 @@ func (t *training) keep(rows []int32, outputs [][]float64) {
 		}
 		k.Keys, k.Targets = append(k.Keys, id), append(k.Targets, t.rows.target[r])
 		if t.rows.groups.used {
-			k.Groups = append(k.Groups, tree.KeyOf(t.rows.groups.names[t.rows.groups.codes[r]]).Bits())
+			k.Groups = append(k.Groups, tree.KeyOf(t.rows.groups.Names[t.rows.groups.codes[r]]).Bits())
 		}
 		for output, own := range outputs {
 			k.Outputs[output] = append(k.Outputs[output], own[i])

@@ -7,10 +7,7 @@ import (
 	"testing"
 
 	"damson/internal/metric"
-	"damson/internal/mltrain"
 	"damson/internal/pipeline"
-	"damson/internal/sqltext"
-	"damson/internal/warehouse/driver"
 )
 
 // TestBadInputOfEveryKind has the inputs that break careless programs: each is one clear error.
@@ -124,22 +121,6 @@ func TestRowsThatAreNoNumbers(t *testing.T) {
 	}
 }
 
-func TestTypesChangedSinceTraining(t *testing.T) {
-	t.Parallel()
-	got, err := trainTrips(t, trips, declaredKind("logistic of four texts"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	columns := []driver.Column{{Name: "id", Type: driver.Text}, {Name: "speed", Type: driver.Text, Native: "VARCHAR"}, {Name: "turns", Type: driver.Double},
-		{Name: "paved", Type: driver.Boolean}, {Name: "town", Type: driver.Bigint, Native: "BIGINT"}, {Name: "noise", Type: driver.Date, Native: "DATE"}}
-	_, err = mltrain.ScoreSQL(numbered(got.Version), sqltext.Plain("sql/x.sql", "select 1"), columns, pipeline.Score{}, "duckdb")
-	for _, want := range []string{`the number "speed"; in the rows to be scored it is VARCHAR`, `the text "town"; in the rows to be scored it is BIGINT`, `"noise"`, "Make it a text again"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in: %v", want, err)
-		}
-	}
-}
-
 func TestLeaksAreWarnings(t *testing.T) {
 	t.Parallel()
 	m := declaredKind("logistic of four texts")
@@ -191,48 +172,6 @@ func TestTheLastRowsAreHeldOut(t *testing.T) {
 	// 900 rows, 30 a day, of which the first and the last have 15.
 	if n := got.Report.Rows; n < 60 || n > 120 {
 		t.Errorf("%d rows held out", n)
-	}
-}
-
-func TestDriftIsSeen(t *testing.T) {
-	t.Parallel()
-	got, err := trainTrips(t, trips, declaredKind("logistic of four texts"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := numbered(got.Version)
-	db := openWarehouses(t)["duckdb"]
-	drift := func(sql string) *metric.Drift {
-		source := sqltext.Plain("sql/x.sql", sql)
-		columns, err := db.Describe(t.Context(), source)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := mltrain.Drift(t.Context(), db, v, source, columns)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	if w, found := mltrain.DriftWarning(v, drift(trips)); found {
-		t.Errorf("the rows that were trained on differ from themselves: %v", w)
-	}
-	w, found := mltrain.DriftWarning(v, drift(unknown))
-	if !found {
-		t.Fatal("nothing was found")
-	}
-	for _, want := range []string{"Of 10000 rows that version 3", `"turns" (PSI`, "missing in 29 %"} {
-		if !strings.Contains(w.Detail, want) {
-			t.Errorf("%q is not in: %s", want, w.Detail)
-		}
-	}
-	for _, f := range drift(unknown).Features {
-		if f.Feature == "town" && (math.Abs(f.Unseen-1.0/9) > 0.001 || f.Names[0] != "Atlantis") {
-			t.Errorf("%+v", f)
-		}
-	}
-	if d := drift(unknown + " where i < 100"); d != nil {
-		t.Errorf("100 rows say %v", d)
 	}
 }
 

@@ -181,7 +181,7 @@ func (t *training) survey(ctx context.Context, staged *pushdown.Rows, l layout) 
 			return nil, err
 		}
 		for _, text := range texts {
-			t.rows.labels.code(text)
+			t.rows.labels.Code(text)
 		}
 		if err := cmp.Or(t.checkClasses(len(texts)), t.unwritable(m.Target, texts)); err != nil {
 			return nil, err
@@ -356,7 +356,7 @@ func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
 		f.keys = append(f.keys, tree.KeyOfParts(hi.Value(row), lo.Value(row)))
 	}
 	if f.labels.used {
-		f.target = f.labels.appendTexts(f.target, columns[2], rows)
+		f.target = f.labels.Append(f.target, columns[2], rows)
 	} else {
 		f.target = cells.AppendNumbers(f.target, columns[2], rows)
 	}

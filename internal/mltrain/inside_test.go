@@ -13,6 +13,7 @@ import (
 	"damson/internal/metric"
 	"damson/internal/mltrain"
 	"damson/internal/pipeline"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/rows"
@@ -70,7 +71,7 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				large := name == "too large for one statement"
-				if small, err := mltrain.ScoresInSQL(got.Version); err != nil || small == large || strings.Contains(said(got, nil), "Scoring reads the rows") != large {
+				if small, err := scoring.InSQL(got.Version); err != nil || small == large || strings.Contains(said(got, nil), "Scoring reads the rows") != large {
 					t.Errorf("scored as SQL: %v, %v; warnings: %s", small, err, said(got, nil))
 				}
 				if !bytes.Equal(got.Version.Artifact, want.Version.Artifact) || got.Version.Hash != want.Version.Hash {

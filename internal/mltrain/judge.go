@@ -317,7 +317,7 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 func (t *training) deal(rows []int32, c *codes, k int, draw tree.Draw, what, argument string) ([]int, error) {
 	g := fold.Groups{Keys: inOrder(t.rows.keys, rows)}
 	if c.used {
-		g.Codes, g.Names = inOrder(c.codes, rows), c.names
+		g.Codes, g.Names = inOrder(c.codes, rows), c.Names
 	}
 	dealt, groups := g.Deal(k, draw)
 	if dealt == nil {

@@ -21,6 +21,7 @@ import (
 	"damson/internal/model"
 	"damson/internal/pgtest"
 	"damson/internal/pipeline"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	whdriver "damson/internal/warehouse/driver"
@@ -235,7 +236,7 @@ func compareScores(t *testing.T, v model.Version, kind string, w *warehouse.Ware
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := mltrain.ScoreSQL(v, source, columns, task, kind)
+	text, err := scoring.SQL(v, source, columns, task, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func compareScores(t *testing.T, v model.Version, kind string, w *warehouse.Ware
 	if err != nil {
 		t.Fatal(err)
 	}
-	streamed, err := mltrain.ScoreRows(t.Context(), v, raw, task, source.Pos(0), 2)
+	streamed, err := scoring.Rows(t.Context(), v, raw, task, source.Pos(0), 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 	// Rows that are kept together for one purpose belong together for all.
 	folds := ""
 	if t.model.Folds != nil {
-		folds = orElse(t.model.Folds.By, t.model.Split.By)
+		folds = cmp.Or(t.model.Folds.By, t.model.Split.By)
 	}
 	seen := []string{}
 	for _, g := range []struct {
@@ -33,7 +33,7 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 			continue
 		}
 		seen = append(seen, g.column)
-		grouping := leak.Grouping{Column: g.column, Codes: g.codes.codes, Names: g.codes.names}
+		grouping := leak.Grouping{Column: g.column, Codes: g.codes.codes, Names: g.codes.Names}
 		if d.Groups.Codes == nil {
 			d.Groups = grouping
 		} else {

@@ -1,6 +1,7 @@
 package mltrain
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"fmt"
@@ -95,10 +96,10 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 		if name == "" {
 			return -1
 		}
-		i := findName(names, name)
+		i := cells.Find(names, name)
 		if i < 0 {
 			all = append(all, t.fail("Column missing", fmt.Sprintf("Model %q has %s = %q, and its source has the columns %s.", m.Name, what, name, strings.Join(names, ", ")),
-				orElse(diag.DidYouMean(name, names), "Add the column to the source's SELECT, or change the model.")))
+				cmp.Or(diag.DidYouMean(name, names), "Add the column to the source's SELECT, or change the model.")))
 			return -1
 		}
 		taken[i] = true
@@ -107,7 +108,7 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 	l := layout{id: part("id", m.ID), target: part("target", m.Target), weight: part("weight", m.Weight),
 		segment: part("segment", m.Segment), group: part("split by", m.Split.By), time: part("split time", m.Split.Time), fold: -1}
 	if m.Folds != nil {
-		l.fold = part("cross_validation by", orElse(m.Folds.By, m.Split.By))
+		l.fold = part("cross_validation by", cmp.Or(m.Folds.By, m.Split.By))
 	}
 	for _, name := range m.Exclude {
 		part("exclude", name)
@@ -175,8 +176,8 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 			f.columns[to] = cells.AppendNumbers(f.columns[to], batch.Column(from), keep)
 			continue
 		}
-		f.columns[to] = f.texts[to].appendTexts(f.columns[to], batch.Column(from), keep)
-		if n := len(f.texts[to].names); n > maxLevels {
+		f.columns[to] = f.texts[to].Append(f.columns[to], batch.Column(from), keep)
+		if n := len(f.texts[to].Names); n > maxLevels {
 			return t.tooManyTexts(f.features[to].Name)
 		}
 	}
@@ -276,19 +277,4 @@ func (t *training) checkRows(facts pushdown.Facts) error {
 			fmt.Sprintf("Compute it in the source's SELECT, or set it aside with exclude = [%q].", f.features[i].Name))
 	}
 	return nil
-}
-
-// findName looks for a column as SQL does: by its exact name, else without regard to case.
-func findName(names []string, name string) int {
-	if i := slices.Index(names, name); i >= 0 {
-		return i
-	}
-	return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

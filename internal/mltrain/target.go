@@ -56,8 +56,8 @@ func (t *training) readTarget(column arrow.Array) (keep []int, err error) {
 	}
 	from := len(f.target)
 	if f.labels.used {
-		f.target = f.labels.appendTexts(f.target, column, keep)
-		return keep, t.checkClasses(len(f.labels.names))
+		f.target = f.labels.Append(f.target, column, keep)
+		return keep, t.checkClasses(len(f.labels.Names))
 	}
 	f.target = cells.AppendNumbers(f.target, column, keep)
 	for _, y := range f.target[from:] {
@@ -184,7 +184,7 @@ func (t *training) checkWeights() error {
 	for _, name := range slices.Sorted(maps.Keys(w.Weights)) {
 		if !slices.Contains(t.asked.classes, name) {
 			all = append(all, t.fail("Unknown class", fmt.Sprintf("class_weight of model %q names the class %q, and %q holds %s.", t.model.Name, name, t.model.Target, diag.FirstOf(t.asked.classes)),
-				orElse(diag.DidYouMean(name, t.asked.classes), "Name one of them.")))
+				cmp.Or(diag.DidYouMean(name, t.asked.classes), "Name one of them.")))
 		}
 	}
 	return all.Err()

@@ -1,6 +1,5 @@
-// Package mltrain trains models from a query's rows and applies them to other rows. Its central functions are Train,
-// which gives a judged model version ready to be registered, and ScoreSQL and ScoreRows, which apply one. What it asks of a
-// way to learn is in package learn.
+// Package mltrain trains models from a query's rows. Its central function is Train, which gives a judged model version ready to be
+// registered; package scoring applies it. What it asks of a way to learn is in package learn.
 //
 // Invariants:
 //  1. The same set of rows, declaration and seed give the same version: artifact, report and data fingerprint, in any
@@ -221,8 +220,8 @@ func (t *training) progress(stage string, done, total int64) {
 func (t *training) split() (train, test []int32, err error) {
 	draw := tree.NewDraw(t.model.Split.Seed, streamSplit)
 	side := func(k tree.Key) bool { return draw.Below(k, t.model.Split.Test) }
-	held := make([]bool, len(t.rows.groups.names))
-	for g, name := range t.rows.groups.names {
+	held := make([]bool, len(t.rows.groups.Names))
+	for g, name := range t.rows.groups.Names {
 		held[g] = side(tree.KeyOf(name))
 	}
 	cut := 0.0
@@ -378,8 +377,8 @@ func (t *training) cannot(err error) diag.Finding {
 // aside splits the rows of a training side once more.
 func (t *training) aside(rows []int32, share float64) (learn, watch []int32) {
 	draw := tree.NewDraw(t.model.Split.Seed, streamAside)
-	out := make([]bool, len(t.rows.groups.names))
-	for g, name := range t.rows.groups.names {
+	out := make([]bool, len(t.rows.groups.Names))
+	for g, name := range t.rows.groups.Names {
 		out[g] = draw.Below(tree.KeyOf(name), share)
 	}
 	for _, r := range rows {

@@ -1,10 +1,11 @@
 package plot
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -14,13 +15,14 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Figure is a picture of how a model was judged. Make one by a function below, and write it with Encode. Points that are
+// Figure is a picture of how a model was judged. Make one by a function below, and write it with EncodeFigures. Points that are
 // not finite are left out.
 type Figure struct {
 	title, x, y string
 	unit        bool // both axes go from 0 to 1
 	lines       []line
 	matrix      *matrix
+	bars        []Bar
 	labels      []string // along X, in the place of numbers
 }
 
@@ -73,14 +75,56 @@ func Residuals(points []XY) *Figure {
 	return f
 }
 
+// Curve is a line with a name.
+type Curve struct {
+	Name   string
+	Points []XY
+}
+
+// Thresholds draws what a model would do if rows were predicted positive from a probability on, and the one it uses.
+func Thresholds(curves []Curve, used float64) *Figure {
+	f := &Figure{title: fmt.Sprintf("thresholds (the model's: %.2f)", used), x: "threshold", y: "share", unit: true,
+		lines: []line{{points: []XY{{used, 0}, {used, 1}}, dashed: true}}}
+	for _, c := range curves {
+		f.lines = append(f.lines, line{name: c.Name, points: c.Points})
+	}
+	return f
+}
+
+// Bar is a named length.
+type Bar struct {
+	Name   string
+	Length float64
+}
+
+// Importance draws features by what they are worth, the first at the top; worth says in which unit.
+func Importance(features []Bar, worth string) *Figure {
+	return &Figure{title: "importance of features", x: worth, bars: features}
+}
+
 // Effect is how an output depends on a feature.
 type Effect struct {
 	Output string // "" = the only one
 	Points []XY
 }
 
-// Dependence draws the mean prediction by the value of a feature, or by its levels, which then stand at 0, 1, ….
+// reach is how far the output moves.
+func (e Effect) reach() float64 {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, p := range e.Points {
+		low, high = min(low, p.Y), max(high, p.Y)
+	}
+	return high - low
+}
+
+// Dependence draws the mean prediction by the value of a feature, or by its levels, which then stand at 0, 1, …. Of many outputs
+// it has those that depend on it most.
 func Dependence(feature string, effects []Effect, levels []string) *Figure {
+	if len(effects) > len(inks) {
+		most := slices.Clone(effects)
+		slices.SortStableFunc(most, func(a, b Effect) int { return cmp.Compare(b.reach(), a.reach()) })
+		effects = most[:len(inks)]
+	}
 	f := &Figure{title: "partial dependence on " + feature, x: feature, y: "mean prediction", labels: levels}
 	for _, e := range effects {
 		f.lines = append(f.lines, line{name: e.Output, points: e.Points, dots: levels != nil})
@@ -97,31 +141,44 @@ func Confusion(classes []string, counts [][]int64) *Figure {
 var inks = []color.RGBA{ink, {R: 0x1f, G: 0x77, B: 0x7a, A: 0xff}, {R: 0xc4, G: 0x7a, B: 0x12, A: 0xff}, {R: 0x3b, G: 0x5b, B: 0xa5, A: 0xff},
 	{R: 0x6a, G: 0x8a, B: 0x22, A: 0xff}, {R: 0xa8, G: 0x32, B: 0x32, A: 0xff}}
 
-// Encode draws the figure as a picture of 14 by 12 cm in the format "png" or "svg".
-func (f *Figure) Encode(format string) ([]byte, error) {
+// draw makes the figure as gonum has it.
+func (f *Figure) draw() (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = f.title, f.x, f.y
-	if f.matrix != nil {
-		f.matrix.add(p)
-	} else if err := f.addLines(p); err != nil {
+	p.Title.Padding = vg.Points(4)
+	add := f.addLines
+	switch {
+	case f.matrix != nil:
+		add = f.matrix.add
+	case f.bars != nil:
+		add = f.addBars
+	}
+	if err := add(p); err != nil {
 		return nil, err
 	}
 	if f.unit {
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
+		p.Legend.Top, p.Legend.Left = false, true
+	} else if names := f.names(); names > 0 {
+		p.Y.Max += (p.Y.Max - p.Y.Min) * legendLine * float64(names) / (1 - legendLine*float64(names))
 	}
 	if f.labels != nil {
 		p.NominalX(f.labels...)
 		p.X.Min, p.X.Max = -0.5, float64(len(f.labels))-0.5
 	}
-	w, err := p.WriterTo(14*vg.Centimeter, 12*vg.Centimeter, format)
-	if err != nil {
-		return nil, err
+	return p, nil
+}
+
+// legendLine is the part of a small figure's height that a line of its legend takes, which stands above all lines.
+const legendLine = 0.075
+
+func (f *Figure) names() (n int) {
+	for _, l := range f.lines {
+		if l.name != "" {
+			n++
+		}
 	}
-	var buf bytes.Buffer
-	if _, err := w.WriteTo(&buf); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	return n
 }
 
 func (f *Figure) addLines(p *plot.Plot) error {
@@ -166,6 +223,30 @@ func (f *Figure) addLines(p *plot.Plot) error {
 	return nil
 }
 
+// addBars draws horizontal bars. Lengths that are not finite have none.
+func (f *Figure) addBars(p *plot.Plot) error {
+	n := len(f.bars)
+	lengths, names := make(plotter.Values, n), make([]string, n)
+	for i, b := range f.bars {
+		names[n-1-i] = b.Name
+		if !math.IsNaN(b.Length - b.Length) {
+			lengths[n-1-i] = b.Length
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	bars, err := plotter.NewBarChart(lengths, vg.Points(min(14, 200/float64(n))))
+	if err != nil {
+		return err
+	}
+	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, ink, 0
+	p.Add(plotter.NewGrid(), bars)
+	p.NominalY(names...)
+	p.X.Min = min(0, p.X.Min)
+	return nil
+}
+
 func addLegend(p *plot.Plot, name string, t plot.Thumbnailer) {
 	if name != "" {
 		p.Legend.Add(name, t)
@@ -207,10 +288,10 @@ func (shades) Colors() []color.Color {
 // mostLabelled is how many classes a matrix has room to label and count.
 const mostLabelled = 12
 
-func (m *matrix) add(p *plot.Plot) {
+func (m *matrix) add(p *plot.Plot) error {
 	n := len(m.classes)
 	if n == 0 {
-		return
+		return nil
 	}
 	if n > 1 {
 		heat := plotter.NewHeatMap(m, shades{})
@@ -222,7 +303,7 @@ func (m *matrix) add(p *plot.Plot) {
 		down[n-1-i] = name
 	}
 	if n > mostLabelled {
-		return
+		return nil
 	}
 	p.NominalX(m.classes...)
 	p.NominalY(down...)
@@ -235,7 +316,7 @@ func (m *matrix) add(p *plot.Plot) {
 	}
 	counts, err := plotter.NewLabels(labels)
 	if err != nil {
-		return // no labels of no classes
+		return err
 	}
 	for i := range counts.TextStyle {
 		counts.TextStyle[i].XAlign, counts.TextStyle[i].YAlign = text.XCenter, text.YCenter
@@ -245,4 +326,5 @@ func (m *matrix) add(p *plot.Plot) {
 		}
 	}
 	p.Add(counts)
+	return nil
 }

@@ -2,6 +2,7 @@ package plot_test
 
 import (
 	"bytes"
+	"fmt"
 	"image/png"
 	"math"
 	"strings"
@@ -143,6 +144,9 @@ func TestFigures(t *testing.T) {
 		"residuals":        {plot.Residuals(points), []string{"actual less predicted", "n = 5"}},
 		"dependence":       {plot.Dependence("speed", []plot.Effect{{Output: "bus", Points: points}, {Output: "walk", Points: points}}, nil), []string{"partial dependence on speed", "bus", "walk"}},
 		"levels":           {plot.Dependence("city", []plot.Effect{{Points: []plot.XY{{X: 0, Y: 1}, {X: 1, Y: 2}}}}, []string{"oslo", "rome"}), []string{"oslo", "rome"}},
+		"thresholds":       {plot.Thresholds([]plot.Curve{{Name: "recall", Points: points}}, 0.45), []string{": 0.45", "recall"}},
+		"importance":       {plot.Importance([]plot.Bar{{Name: "speed", Length: 0.3}, {Name: "bend", Length: -0.01}, {Name: "odd", Length: math.NaN()}}, "AUC lost"), []string{"speed", "bend", "odd", "AUC lost"}},
+		"no importance":    {plot.Importance([]plot.Bar{}, "AUC lost"), []string{"importance of features"}},
 		"confusion":        {plot.Confusion([]string{"walk", "bus"}, [][]int64{{4711, 3}, {2, 815}}), []string{"4711", "815", "walk", "bus"}},
 		"one class":        {plot.Confusion([]string{"walk"}, [][]int64{{5}}), []string{"walk"}},
 		"many classes":     {plot.Confusion(many, counts), []string{"confusion matrix"}},
@@ -154,7 +158,7 @@ func TestFigures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data, err := c.figure.Encode("svg")
+			data, err := plot.EncodeFigures([]*plot.Figure{c.figure}, "svg")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,12 +167,57 @@ func TestFigures(t *testing.T) {
 					t.Errorf("the picture does not say %q", text)
 				}
 			}
-			if data, err = c.figure.Encode("png"); err != nil {
+			if data, err = plot.EncodeFigures([]*plot.Figure{c.figure}, "png"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := png.Decode(bytes.NewReader(data)); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestDependenceOfManyOutputsDrawsThoseThatMove(t *testing.T) {
+	t.Parallel()
+	effects := make([]plot.Effect, 40)
+	for i := range effects {
+		effects[i] = plot.Effect{Output: fmt.Sprintf("class %d.", i), Points: []plot.XY{{X: 0, Y: 0.1}, {X: 1, Y: 0.1 + float64(i)/100}}}
+	}
+	data, err := plot.EncodeFigures([]*plot.Figure{plot.Dependence("speed", effects, nil)}, "svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range effects {
+		if drawn := bytes.Contains(data, []byte(effects[i].Output)); drawn != (i >= 34) {
+			t.Errorf("class %d is drawn: %t", i, drawn)
+		}
+	}
+}
+
+func TestFiguresShareAPicture(t *testing.T) {
+	t.Parallel()
+	var figures []*plot.Figure
+	for _, feature := range []string{"speed", "bend", "stops"} {
+		figures = append(figures, plot.Dependence(feature, []plot.Effect{{Points: []plot.XY{{X: 0, Y: 1}, {X: 1, Y: 2}}}}, nil))
+	}
+	data, err := plot.EncodeFigures(figures, "svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"partial dependence on speed", "partial dependence on bend", "partial dependence on stops"} {
+		if !bytes.Contains(data, []byte(text)) {
+			t.Errorf("the picture does not say %q", text)
+		}
+	}
+	data, err = plot.EncodeFigures(figures, "png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := picture.Bounds().Size(); size.X < size.Y {
+		t.Errorf("three figures in two columns are %v", size)
 	}
 }

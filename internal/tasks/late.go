@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"damson/internal/metric"
-	"damson/internal/mltrain"
 	"damson/internal/model"
 	"damson/internal/pipeline"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 )
 
@@ -27,7 +27,7 @@ type late struct {
 }
 
 func newLate(m pipeline.Model, v model.Version) (*late, error) {
-	added, err := mltrain.Added(v)
+	added, err := scoring.Added(v)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,8 @@ import (
 
 	"damson/internal/engine"
 	"damson/internal/metric"
-	"damson/internal/mltrain"
 	"damson/internal/model"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
@@ -58,7 +58,7 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	if err != nil {
 		return engine.Outcome{}, err
 	}
-	small, err := mltrain.ScoresInSQL(*version)
+	small, err := scoring.InSQL(*version)
 	if err != nil {
 		return engine.Outcome{}, err
 	}
@@ -79,12 +79,12 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 // drift warns when the rows to be scored differ from those the version was trained on. It is a look besides: whatever is
 // wrong with the source, the scoring itself will say.
 func (e scoreExecutor) drift(ctx context.Context, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) *driftResult {
-	d, err := mltrain.Drift(ctx, e.Warehouse, v, source, columns)
+	d, err := scoring.Drift(ctx, e.Warehouse, v, source, columns)
 	if err != nil {
 		w.Log.Warnf("The rows were not compared with the training rows: %s", err)
 		return nil
 	}
-	warning, found := mltrain.DriftWarning(v, d)
+	warning, found := scoring.DriftWarning(v, d)
 	if !found {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (e scoreExecutor) drift(ctx context.Context, w engine.Work, v model.Version
 const mostDrifted = 5
 
 func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (all warehouse.Written, each []int64, err error) {
-	scored, err := mltrain.ScoreSQL(v, source, columns, *w.Task.Score, e.Warehouse.Kind())
+	scored, err := scoring.SQL(v, source, columns, *w.Task.Score, e.Warehouse.Kind())
 	if err != nil {
 		return all, nil, err
 	}
@@ -111,13 +111,13 @@ func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine
 	if err != nil {
 		return all, nil, err
 	}
-	scored, err := mltrain.ScoreRows(ctx, v, rows, score, source.Pos(0), e.Project.Environment.Limits.Threads)
+	scored, err := scoring.Rows(ctx, v, rows, score, source.Pos(0), e.Project.Environment.Limits.Threads)
 	if err != nil {
 		rows.Release()
 		return all, nil, err
 	}
 	defer scored.Release()
-	added, err := mltrain.Added(v)
+	added, err := scoring.Added(v)
 	if err != nil {
 		return all, nil, err
 	}

@@ -1,4 +1,13 @@
-package mltrain
+// Package scoring applies model versions to rows: by SQL inside the warehouse (SQL), or by streaming the rows (Rows), and tells
+// whether the rows differ from those a version was trained on (Drift). Its central type is scorer, a version made ready.
+//
+// Invariants:
+//  1. Both ways give the same columns, and the same predictions up to the database's own exp.
+//  2. What a version needs and the rows lack comes back as diag.Findings, all together, before any row is read.
+//  3. A class is written as the target had it.
+//
+// It trains nothing, writes nothing, and does not choose the version.
+package scoring
 
 import (
 	"cmp"
@@ -13,6 +22,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/mltrain/cells"
 	"damson/internal/model"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
@@ -80,8 +90,8 @@ func (s *scorer) classColumns() []string {
 	return names
 }
 
-// ScoresInSQL reports whether the version is small enough for ScoreSQL. Larger ones are scored by ScoreRows.
-func ScoresInSQL(v model.Version) (bool, error) {
+// InSQL reports whether the version is small enough for SQL. Larger ones are scored by Rows.
+func InSQL(v model.Version) (bool, error) {
 	s, err := newScorer(v)
 	if err != nil {
 		return false, err
@@ -108,10 +118,10 @@ func (s *scorer) tooLarge() string {
 	return ""
 }
 
-// ScoreSQL gives a SELECT that scores the rows of source inside the warehouse. Its columns are the id, the kept columns,
+// SQL gives a SELECT that scores the rows of source inside the warehouse. Its columns are the id, the kept columns,
 // the target's partition column, and those of Added. columns are those of source, as the warehouse describes them; what
 // the model needs and they lack comes back as findings, before any row is read. kind is the warehouse's.
-func ScoreSQL(v model.Version, source sqltext.Text, columns []driver.Column, score pipeline.Score, kind string) (sqltext.Text, error) {
+func SQL(v model.Version, source sqltext.Text, columns []driver.Column, score pipeline.Score, kind string) (sqltext.Text, error) {
 	s, err := newScorer(v)
 	if err != nil {
 		return sqltext.Text{}, err
@@ -266,10 +276,10 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		all = append(all, diag.Finding{At: at, Summary: summary, Detail: fmt.Sprintf(detail, args...), Fix: fix})
 	}
 	for _, f := range s.read {
-		i := findName(names, f.Name)
+		i := cells.Find(names, f.Name)
 		switch {
 		case i < 0:
-			add("Feature missing", orElse(diag.DidYouMean(f.Name, names), "Add it to these rows, computed as for the training."),
+			add("Feature missing", cmp.Or(diag.DidYouMean(f.Name, names), "Add it to these rows, computed as for the training."),
 				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.Name)
 		case !f.Fits(columns[i].Type):
 			was := map[bool]string{true: "number", false: "text"}[f.Levels == nil]
@@ -284,10 +294,10 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 	}
 	added := s.added()
 	for _, name := range wanted {
-		i := findName(names, name)
+		i := cells.Find(names, name)
 		switch {
 		case i < 0:
-			add("Column missing", orElse(diag.DidYouMean(name, names), "Add it to these rows."),
+			add("Column missing", cmp.Or(diag.DidYouMean(name, names), "Add it to these rows."),
 				"The rows to be scored by model %q lack the column %q, which is to be written with the predictions.", s.version.Model, name)
 		case slices.ContainsFunc(added, func(own driver.Column) bool { return strings.EqualFold(own.Name, name) }):
 			add("Column name taken", "Rename it in the source's SELECT.", "The column %q of the source has the name of a column that scoring adds.", name)

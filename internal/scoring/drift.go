@@ -1,4 +1,4 @@
-package mltrain
+package scoring
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
 	"damson/internal/learn"
@@ -16,6 +17,11 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
 )
+
+// Source runs a query in the warehouse.
+type Source interface {
+	Query(ctx context.Context, sql sqltext.Text) (array.RecordReader, error)
+}
 
 // Bounds of looking for drift.
 const (
@@ -29,7 +35,7 @@ const (
 
 // Drift compares rows to be scored with those a version was trained on: at most 20,000 of the source, which is asked for
 // the features alone. It is nil where nothing can be said: versions from before there was a reference, and few rows.
-// columns are those of source, as for ScoreSQL.
+// columns are those of source, as for SQL.
 func Drift(ctx context.Context, src Source, v model.Version, source sqltext.Text, columns []driver.Column) (*metric.Drift, error) {
 	var r metric.Reference
 	if len(v.Reference) == 0 {
@@ -69,7 +75,7 @@ type watch struct {
 	items     []string // of a SELECT
 	rows      int64
 	numbers   [][]float64
-	texts     []codes
+	texts     []cells.Texts
 }
 
 // newWatch finds the features of the reference among the columns. Features that are not there, or are of another kind, are
@@ -82,14 +88,14 @@ func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *wat
 	w := &watch{reference: metric.Reference{Rows: r.Rows}}
 	for _, f := range r.Features {
 		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
-		at := findName(names, f.Name)
+		at := cells.Find(names, f.Name)
 		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at].Type) {
 			continue
 		}
 		w.reference.Features = append(w.reference.Features, f)
 		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.SQLValue(columns[at]), len(w.items)))
 	}
-	w.numbers, w.texts = make([][]float64, len(w.items)), make([]codes, len(w.items))
+	w.numbers, w.texts = make([][]float64, len(w.items)), make([]cells.Texts, len(w.items))
 	return w
 }
 
@@ -102,7 +108,7 @@ func (w *watch) count(batch arrow.RecordBatch) {
 	}
 	for i := range w.items {
 		if w.reference.Features[i].Text {
-			w.numbers[i] = w.texts[i].appendTexts(w.numbers[i], batch.Column(i), rows)
+			w.numbers[i] = w.texts[i].Append(w.numbers[i], batch.Column(i), rows)
 		} else {
 			w.numbers[i] = cells.AppendNumbers(w.numbers[i], batch.Column(i), rows)
 		}
@@ -115,7 +121,7 @@ func (w *watch) drift() (*metric.Drift, error) {
 	for i, f := range w.reference.Features {
 		columns[i] = metric.Column{Name: f.Name, Numbers: w.numbers[i]}
 		if f.Text {
-			columns[i] = metric.Column{Name: f.Name, Codes: learn.CodesOf(w.numbers[i]), Levels: w.texts[i].names}
+			columns[i] = metric.Column{Name: f.Name, Codes: learn.CodesOf(w.numbers[i]), Levels: w.texts[i].Names}
 		}
 	}
 	d, err := w.reference.Drift(columns)

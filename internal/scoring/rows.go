@@ -1,4 +1,4 @@
-package mltrain
+package scoring
 
 import (
 	"context"
@@ -18,10 +18,10 @@ import (
 	"damson/internal/warehouse/driver"
 )
 
-// ScoreRows scores a stream of rows in Go, batch by batch, and gives a stream with the columns that ScoreSQL gives, and
+// Rows scores a stream of rows in Go, batch by batch, and gives a stream with the columns that SQL gives, and
 // the same probabilities. It takes rows over: releasing the result releases them. at is the place of the source, for
 // findings; threads 0 = all processors.
-func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, score pipeline.Score, at diag.Pos, threads int) (array.RecordReader, error) {
+func Rows(ctx context.Context, v model.Version, rows array.RecordReader, score pipeline.Score, at diag.Pos, threads int) (array.RecordReader, error) {
 	s, err := newScorer(v)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func ScoreRows(ctx context.Context, v model.Version, rows array.RecordReader, sc
 	return r, nil
 }
 
-// scoredRows is the stream that ScoreRows gives. The context is its constructor's: Next takes none.
+// scoredRows is the stream that Rows gives. The context is its constructor's: Next takes none.
 type scoredRows struct {
 	ctx        context.Context
 	scorer     *scorer

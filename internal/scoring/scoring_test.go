@@ -1,7 +1,6 @@
-package mltrain_test
+package scoring_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -15,13 +14,83 @@ import (
 	"damson/internal/diag"
 	"damson/internal/mltrain"
 	"damson/internal/model"
+	"damson/internal/pgtest"
 	"damson/internal/pipeline"
+	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
+	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/duckdb"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.Stop()
+	os.Exit(code)
+}
+
+// late and journey are the models that the tests apply: of rowsSQL and of journeys.
+var (
+	late = pipeline.Model{
+		Name: "late", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 20, MaxDepth: 8, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 50}},
+		ID: "id", Target: "label", Segment: "trip", Weight: "seconds", Split: pipeline.Holdout{Test: 0.25, By: "person", Seed: 7},
+	}
+	journey = pipeline.Model{
+		Name: "journey", Algorithm: pipeline.Algorithm{Logistic: &pipeline.LogisticRegression{C: 10}},
+		ID: "id", Target: "mode", Split: pipeline.Holdout{Test: 0.25, Seed: 7},
+	}
+)
+
+// journeys are rows to learn from in SQL that DuckDB and PostgreSQL read alike.
+const journeys = `select 't' || cast(i as text) as id, case when i % 19 = 0 then null else u1 end as speed, u2 as turns, u3 > 0.4 as paved,
+  case when i % 17 = 0 then null else case i % 7 when 0 then 'Bree' when 1 then 'O''Hara' when 2 then '' else 'elsewhere' end end as town, u3 as noise,
+  case when u1 + u3 / 4 > 0.8 then 'Bus!' when u2 > 0.6 then 'walk' else 'it''s a car' end as mode
+from (select i, cast((i * 7919 + 13) % 1009 as double precision) / 1009 as u1, cast((i * 104729 + 7) % 1013 as double precision) / 1013 as u2,
+    cast((i * 1299709 + 5) % 997 as double precision) / 997 as u3
+  from (select cast(n as bigint) as i from generate_series(0, 899) as s(n)) as numbers) as drawn`
+
+func duck(t *testing.T) *warehouse.Warehouse {
+	t.Helper()
+	d, err := duckdb.Open(t.Context(), duckdb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := warehouse.New(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+// rowsSQL gives the rows that package mltrain tests with.
+func rowsSQL(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../mltrain/testdata/rows.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func changed(m pipeline.Model, forest pipeline.RandomForest) pipeline.Model {
+	m.Algorithm.Forest = &forest
+	return m
+}
+
+// trained gives version 3.
+func trained(t *testing.T, w *warehouse.Warehouse, sql string, m pipeline.Model) model.Version {
+	t.Helper()
+	got, err := mltrain.Train(t.Context(), w, m, sqltext.Plain("sql/rows.sql", sql), mltrain.Options{Warehouse: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Version.Number = 3
+	return got.Version
+}
 
 // toScore are rows with NULL, NaN and the infinities in every feature.
 const toScore = `select 'u' || i as "ID", date '2007-04-12' + cast(i % 5 as integer) as tdate, 'it''s' as "Note", i % 2 = 0 as x2, i % 101 as x3,
@@ -66,24 +135,24 @@ func readAll(t *testing.T, r array.RecordReader) (columns []string, rows map[str
 
 func TestSQLAndStreamGiveTheSamePredictions(t *testing.T) {
 	t.Parallel()
-	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}).Version)
-	db := newDuck(t)
+	v := trained(t, duck(t), rowsSQL(t), late)
+	db := duck(t)
 	source := sqltext.Plain("sql/to_score.sql", toScore)
 	for _, kind := range []string{"duckdb", "postgres"} {
-		text, err := mltrain.ScoreSQL(v, source, toScoreColumns, scoreTask, kind)
+		text, err := scoring.SQL(v, source, toScoreColumns, scoreTask, kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		scored, err := db.Query(context.Background(), text)
+		scored, err := db.Query(t.Context(), text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		columns, bySQL := readAll(t, scored)
-		raw, err := db.Query(context.Background(), source)
+		raw, err := db.Query(t.Context(), source)
 		if err != nil {
 			t.Fatal(err)
 		}
-		streamed, err := mltrain.ScoreRows(context.Background(), v, raw, scoreTask, diag.Pos{}, 2)
+		streamed, err := scoring.Rows(t.Context(), v, raw, scoreTask, diag.Pos{}, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,11 +178,9 @@ func TestSQLAndStreamGiveTheSamePredictions(t *testing.T) {
 // TestWrittenSQL keeps the SELECT's shape under review, for a forest of two small trees.
 func TestWrittenSQL(t *testing.T) {
 	t.Parallel()
-	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}, func(m *pipeline.Model) {
-		m.Forest.Trees, m.Forest.MaxDepth, m.Forest.Bins = 2, 2, 4
-	}).Version)
+	v := trained(t, duck(t), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 2, MaxDepth: 2, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 4}))
 	for _, kind := range []string{"duckdb", "postgres"} {
-		text, err := mltrain.ScoreSQL(v, sqltext.Plain("sql/x.sql", "select * from geo.features"), toScoreColumns, scoreTask, kind)
+		text, err := scoring.SQL(v, sqltext.Plain("sql/x.sql", "select * from geo.features"), toScoreColumns, scoreTask, kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +205,7 @@ func TestWrittenSQL(t *testing.T) {
 
 func TestWhatCannotBeScored(t *testing.T) {
 	t.Parallel()
-	v := numbered(mustTrain(t, rowsSQL(t), mltrain.Options{}).Version)
+	v := trained(t, duck(t), rowsSQL(t), late)
 	without := func(names ...string) []driver.Column {
 		var out []driver.Column
 		for _, c := range toScoreColumns {
@@ -163,7 +230,7 @@ func TestWhatCannotBeScored(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := mltrain.ScoreSQL(c.version, sqltext.Plain("sql/x.sql", "select 1"), c.columns, c.score, "duckdb")
+			_, err := scoring.SQL(c.version, sqltext.Plain("sql/x.sql", "select 1"), c.columns, c.score, "duckdb")
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -176,18 +243,29 @@ func TestWhatCannotBeScored(t *testing.T) {
 	}
 }
 
-func TestLargeForestsAreStreamed(t *testing.T) {
+func TestTypesChangedSinceTraining(t *testing.T) {
 	t.Parallel()
-	small := mustTrain(t, rowsSQL(t), mltrain.Options{}).Version
-	large := mustTrain(t, rowsSQL(t), mltrain.Options{}, func(m *pipeline.Model) {
-		m.Forest.Trees, m.Forest.MaxDepth, m.Forest.MinLeaf, m.Forest.MinSplit = 60, 20, 1, 2
-	}).Version
-	for want, v := range map[bool]model.Version{true: small, false: large} {
-		if got, err := mltrain.ScoresInSQL(v); err != nil || got != want {
-			t.Errorf("ScoresInSQL is %v, %v", got, err)
+	v := trained(t, duck(t), journeys, journey)
+	columns := []driver.Column{{Name: "id", Type: driver.Text}, {Name: "speed", Type: driver.Text, Native: "VARCHAR"}, {Name: "turns", Type: driver.Double},
+		{Name: "paved", Type: driver.Boolean}, {Name: "town", Type: driver.Bigint, Native: "BIGINT"}, {Name: "noise", Type: driver.Date, Native: "DATE"}}
+	_, err := scoring.SQL(v, sqltext.Plain("sql/x.sql", "select 1"), columns, pipeline.Score{}, "duckdb")
+	for _, want := range []string{`the number "speed"; in the rows to be scored it is VARCHAR`, `the text "town"; in the rows to be scored it is BIGINT`, `"noise"`, "Make it a text again"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
 		}
 	}
-	if _, err := mltrain.ScoreSQL(large, sqltext.Plain("", toScore), toScoreColumns, scoreTask, "duckdb"); err == nil || !strings.Contains(err.Error(), "too large for SQL") {
+}
+
+func TestLargeForestsAreStreamed(t *testing.T) {
+	t.Parallel()
+	small := trained(t, duck(t), rowsSQL(t), late)
+	large := trained(t, duck(t), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 60, MaxDepth: 20, FeaturesPerSplit: 2, MinSplit: 2, MinLeaf: 1, Bins: 50}))
+	for want, v := range map[bool]model.Version{true: small, false: large} {
+		if got, err := scoring.InSQL(v); err != nil || got != want {
+			t.Errorf("InSQL is %v, %v", got, err)
+		}
+	}
+	if _, err := scoring.SQL(large, sqltext.Plain("", toScore), toScoreColumns, scoreTask, "duckdb"); err == nil || !strings.Contains(err.Error(), "too large for SQL") {
 		t.Errorf("got %v", err)
 	}
 	if f, _ := tree.Decode(large.Artifact); f.Nodes() <= tree.MaxSQLNodes {
