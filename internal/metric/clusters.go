@@ -45,15 +45,18 @@ const silhouetteRows = 4000
 
 // JudgeClusters makes the report of held-out rows of a clustering, as scikit-learn's metrics of these names define it. Silhouettes are
 // of the first 4,000 rows among themselves: give rows in an order that looks random. What Judge leaves to the caller, it does, too, and
-// the clusters' training rows and centres. threads: 0 = one a processor. The error is the context's.
-func JudgeClusters(ctx context.Context, r ClusterRows, threads int, b Bootstrap) (Report, error) {
+// the clusters' training rows and centres. threads: 0 = one a processor; draws find intervals, of which there are none with nil. The error
+// is the context's.
+func JudgeClusters(ctx context.Context, r ClusterRows, threads int, draws *Bootstrap) (Report, error) {
 	r.check()
 	silhouettes, err := r.silhouettes(ctx, threads)
 	if err != nil {
 		return Report{}, err
 	}
 	out := Report{Kind: Clustering, Rows: int64(len(r.Clusters)), Metrics: r.basic(silhouettes), Clusters: r.byCluster(silhouettes), Importance: []Importance{}}
-	out.Intervals, err = b.intervals(ctx, newClusterSampler(r, silhouettes))
+	if draws != nil {
+		out.Intervals, err = draws.intervals(ctx, newClusterSampler(r, silhouettes))
+	}
 	return out, err
 }
 

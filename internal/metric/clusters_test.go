@@ -40,7 +40,7 @@ func TestClustersAsScikitLearn(t *testing.T) {
 		if c.Labels != nil {
 			r.Names, r.Labels = []string{"a", "b", "c"}, c.Labels
 		}
-		report, err := JudgeClusters(t.Context(), r, 2, Bootstrap{Seed: 1, Threads: 2})
+		report, err := JudgeClusters(t.Context(), r, 2, &Bootstrap{Seed: 1, Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestIntervalsOfClusters(t *testing.T) {
 	r := heaps(3000)
 	var want Report
 	for _, threads := range []int{1, 3} {
-		got, err := JudgeClusters(t.Context(), r, threads, Bootstrap{Seed: 3, Threads: threads})
+		got, err := JudgeClusters(t.Context(), r, threads, &Bootstrap{Seed: 3, Threads: threads})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestIntervalsOfClusters(t *testing.T) {
 	for i, c := range r.Clusters {
 		r.Groups[i] = fmt.Sprint(c % 2)
 	}
-	byGroup, err := JudgeClusters(t.Context(), r, 2, Bootstrap{Seed: 3})
+	byGroup, err := JudgeClusters(t.Context(), r, 2, &Bootstrap{Seed: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +136,11 @@ func TestSilhouettesOfManyRows(t *testing.T) {
 	t.Parallel()
 	all := heaps(silhouetteRows + 500)
 	first := ClusterRows{K: 3, Clusters: all.Clusters[:silhouetteRows], Distances: all.Distances[:silhouetteRows], Points: [][]float64{all.Points[0][:silhouetteRows], all.Points[1][:silhouetteRows]}}
-	a, err := JudgeClusters(t.Context(), all, 2, Bootstrap{Resamples: 8})
+	a, err := JudgeClusters(t.Context(), all, 2, &Bootstrap{Resamples: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := JudgeClusters(t.Context(), first, 2, Bootstrap{Resamples: 8})
+	b, err := JudgeClusters(t.Context(), first, 2, &Bootstrap{Resamples: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestSilhouettesOfManyRows(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := JudgeClusters(ctx, all, 2, Bootstrap{}); err != ctx.Err() {
+	if _, err := JudgeClusters(ctx, all, 2, &Bootstrap{}); err != ctx.Err() {
 		t.Errorf("got %v", err)
 	}
 }

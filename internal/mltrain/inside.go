@@ -127,7 +127,7 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 		t.rows.features = append(t.rows.features, learn.Feature{Name: fields[c].Name})
 	}
 	t.rows.groups.used, t.rows.segments.used = l.group >= 0, l.segment >= 0
-	t.rows.labels.used = cells.IsText(fields[l.target].Type)
+	t.rows.labels.used = l.target >= 0 && cells.IsText(fields[l.target].Type)
 	var all diag.Findings
 	if n := len(l.features); n > maxInside {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
