@@ -23,7 +23,11 @@ var layers = map[string]int{
 	"project/source": 3, "project/declare": 4,
 	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "scoring": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
 	"tasks": 6, "watch": 6, "serve": 6, "scheduler": 6, "doctor": 6,
-	"cli": 7,
+	"cli/console":    7,
+	"cli/projectcmd": 8, "cli/querycmd": 8, "cli/runcmd": 8, "cli/migratecmd": 8, "cli/doctorcmd": 8,
+	"cli/modelcmd": 9, "cli/servecmd": 9,
+	"cli/democmd": 10,
+	"cli":         11,
 }
 
 // TestImportsPointDown parses every package's imports and compares them with the plan.

@@ -1,67 +1,33 @@
-// Package cli is the command line: it parses arguments, wires the concrete drivers into the rooms below, and shows what
-// they return. Its central type is app, one invocation. It decides nothing that another front end would have to decide
-// again.
+// Package cli is the command line: it wires the concrete drivers into the rooms below and puts the commands together, which have packages
+// of their own by what they do. What they share is in package console, whose App is one invocation. None decides anything that
+// another front end would have to decide again.
 package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"damson/internal/cli/console"
 	"damson/internal/clock"
 	"damson/internal/diag"
 )
-
-// Exit codes, as documented in docs/cli.md.
-const (
-	exitOK     = 0
-	exitFailed = 1 // the work failed: findings, failed tasks
-	exitUsage  = 2 // wrong usage: nothing was tried
-)
-
-// app is one invocation of damson.
-type app struct {
-	in         io.Reader
-	out, err   io.Writer
-	terminal   bool // out is a terminal: colours and live progress
-	width      int  // of the terminal, in characters
-	clock      clock.Clock
-	projectDir string              // --project
-	env        string              // --env
-	storeFlag  string              // --store
-	redact     func(string) string // removes the project's secrets; nil before it is read
-}
-
-// usageError marks an error as wrong usage: exit code 2.
-type usageError struct{ diag.Finding }
-
-func (u usageError) Unwrap() error { return u.Finding }
-
-// usage makes an error about how the command was called.
-func usage(summary, detail, fix string) error {
-	return usageError{diag.Finding{Summary: summary, Detail: detail, Fix: fix}}
-}
-
-// errSilent ends the command with exit code 1 after it has said everything itself.
-var errSilent = errors.New("reported")
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := untilSignal()
 	defer stop()
-	a := &app{in: in, out: out, err: errOut, clock: clock.System{}}
-	a.terminal, a.width = terminal(out)
-	root := a.root()
+	a := &console.App{In: in, Out: out, Err: errOut, Clock: clock.System{}, Drivers: drivers}
+	a.Terminal, a.Width = console.IsTerminal(out)
+	root := rootCommand(a)
 	root.SetArgs(args)
-	return a.exit(root.ExecuteContext(ctx))
+	return a.Exit(root.ExecuteContext(ctx))
 }
 
 // untilSignal gives a context that ends with the first Ctrl-C or SIGTERM, which asks for an orderly end. A second one ends the
@@ -82,34 +48,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 	return ctx, cancel
 }
 
-// exit reports err once and turns it into the exit code.
-func (a *app) exit(err error) int {
-	var misuse usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errSilent):
-		return exitFailed
-	case errors.As(err, &misuse):
-		fmt.Fprintln(a.err, a.errorText(err))
-		return exitUsage
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(a.err, "damson: interrupted")
-		return exitFailed
-	}
-	fmt.Fprintln(a.err, a.errorText(err))
-	return exitFailed
-}
-
-func (a *app) errorText(err error) string {
-	text := err.Error()
-	if a.redact != nil {
-		text = a.redact(text)
-	}
-	return a.style(styleBad, "error: ") + text
-}
-
-func (a *app) root() *cobra.Command {
+func rootCommand(a *console.App) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "damson",
 		Short: "SQL pipelines and in-database models, from notebook to production",
@@ -117,18 +56,18 @@ func (a *app) root() *cobra.Command {
 inside the warehouse your data lives in. Start with: damson demo`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Version:           version(),
+		Version:           console.Version(),
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	root.PersistentFlags().StringVar(&a.projectDir, "project", "", "the project's `directory` (default: the nearest damson.yaml upwards)")
-	root.PersistentFlags().StringVar(&a.env, "env", "", "the `environment` of damson.yaml to use")
-	root.PersistentFlags().StringVar(&a.storeFlag, "store", "", "the `URL` of a PostgreSQL database that holds Damson's own records (default: a file in the project)")
-	_ = root.RegisterFlagCompletionFunc("env", a.completeEnvironments)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.PersistentFlags().StringVar(&a.ProjectDir, "project", "", "the project's `directory` (default: the nearest damson.yaml upwards)")
+	root.PersistentFlags().StringVar(&a.Env, "env", "", "the `environment` of damson.yaml to use")
+	root.PersistentFlags().StringVar(&a.StoreFlag, "store", "", "the `URL` of a PostgreSQL database that holds Damson's own records (default: a file in the project)")
+	_ = root.RegisterFlagCompletionFunc("env", a.CompleteEnvironments)
 	root.SetFlagErrorFunc(flagError)
-	a.addCommands(root)
+	addCommands(a, root)
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}
@@ -158,7 +97,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			fix = near + " " + fix
 		}
 	}
-	return usage("Wrong usage of "+cmd.CommandPath(), err.Error(), fix)
+	return console.Usage("Wrong usage of "+cmd.CommandPath(), err.Error(), fix)
 }
 
 // wrapArgs makes cobra's complaints about arguments wrong usage, with the command's form as the fix.
@@ -166,7 +105,7 @@ func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usage("Wrong usage of "+c.CommandPath(), err.Error(), fmt.Sprintf("Use: %s\n`%s --help` explains it.", c.UseLine(), c.CommandPath()))
+				return console.Usage("Wrong usage of "+c.CommandPath(), err.Error(), fmt.Sprintf("Use: %s\n`%s --help` explains it.", c.UseLine(), c.CommandPath()))
 			}
 			return nil
 		}
@@ -174,60 +113,4 @@ func wrapArgs(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		wrapArgs(c)
 	}
-}
-
-// unknownCommand is the run function of a command that only has subcommands.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return cmd.Help()
-	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
-	}
-	fix := fmt.Sprintf("`%s --help` lists the commands.", cmd.CommandPath())
-	if near := diag.DidYouMean(args[0], names); near != "" {
-		fix = near + " " + fix
-	} else if meant := intents[args[0]]; meant != nil && !cmd.HasParent() {
-		fix = meant.text(cmd) + " " + fix
-	}
-	return usage("Unknown command", fmt.Sprintf("There is no `%s %s`.", cmd.CommandPath(), args[0]), fix)
-}
-
-// intent is the commands that do what somebody wanted who typed another word.
-type intent []string
-
-// intents are words of other tools, and of the head, for what Damson's commands do.
-var intents = map[string]intent{
-	"show": {"tasks", "logs"}, "debug": {"why", "logs"}, "status": {"runs", "tasks"}, "list": {"runs"}, "ls": {"runs"},
-	"ps": {"runs"}, "scheduler": {"serve"}, "server": {"serve"}, "webserver": {"serve"}, "daemon": {"serve"}, "up": {"serve"}, "history": {"runs"}, "trigger": {"run"}, "start": {"run", "serve"}, "exec": {"run"}, "train": {"run", "model"},
-	"score": {"run", "model"}, "predict": {"run", "model"}, "retry": {"clear", "backfill"}, "rerun": {"backfill", "clear"},
-	"reset": {"clear"}, "catchup": {"backfill"}, "check": {"validate", "doctor"}, "lint": {"validate"}, "parse": {"validate"},
-	"migration": {"migrate"}, "migrations": {"migrate"}, "compile": {"render"}, "preview": {"render"}, "sql": {"query"}, "select": {"query"}, "new": {"init"}, "create": {"init"},
-}
-
-// text names the commands with what each does.
-func (i intent) text(root *cobra.Command) string {
-	var parts []string
-	for _, name := range i {
-		if c, _, err := root.Find([]string{name}); err == nil && c != root {
-			parts = append(parts, fmt.Sprintf("`%s`: %s.", c.CommandPath(), c.Short))
-		}
-	}
-	return strings.Join(parts, "\n") + "\n"
-}
-
-// version is the module's version and the commit it was built from, as the Go toolchain recorded them.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(v, s.Value[:12]) {
-			v += " " + s.Value[:12]
-		}
-	}
-	return v
 }
