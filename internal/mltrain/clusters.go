@@ -131,7 +131,7 @@ const describedFeatures = 30
 // describe adds what the model knows of its clusters: rows and centres, these by the features that tell the clusters apart most.
 func (t *training) describe(c *metric.Clusters, p learn.Clusters) {
 	gain := p.Importance()
-	features := placesOf(len(gain))
+	features := slices.DeleteFunc(placesOf(len(gain)), func(f int) bool { return gain[f] == 0 })
 	slices.SortStableFunc(features, func(a, b int) int { return cmp.Compare(gain[b], gain[a]) })
 	features = features[:min(len(features), describedFeatures)]
 	for _, f := range features {

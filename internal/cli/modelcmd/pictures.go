@@ -15,7 +15,7 @@ import (
 )
 
 // figureKinds are the pictures of a report.
-var figureKinds = []string{"roc", "pr", "calibration", "lift", "thresholds", "confusion", "residuals", "importance", "dependence"}
+var figureKinds = []string{"roc", "pr", "calibration", "lift", "thresholds", "confusion", "residuals", "importance", "dependence", "clusters"}
 
 // drawVersion writes a picture of how a version was judged.
 func (a *app) drawVersion(v model.Version, kind, out string) error {
@@ -85,6 +85,8 @@ func figureOf(r metric.Report, kind string) *plot.Figure {
 		return thresholdsOf(r)
 	case kind == "importance" && len(r.Importance) > 0:
 		return importanceOf(r)
+	case kind == "clusters" && r.Clusters != nil:
+		return clustersOf(*r.Clusters)
 	case kind == "confusion" && r.Classes != nil:
 		var names []string
 		for _, c := range r.Classes.Classes {
@@ -131,7 +133,7 @@ const mostBars = 20
 // importanceOf draws what is lost without each feature, or what each was worth in training where that was not measured.
 func importanceOf(r metric.Report) *plot.Figure {
 	worth := map[metric.Kind]string{metric.Binary: "AUC lost when its values are shuffled", metric.Multiclass: "log loss won when its values are shuffled",
-		metric.Regression: "R² lost when its values are shuffled"}[KindOf(r)]
+		metric.Regression: "R² lost when its values are shuffled", metric.Clustering: "share of rows moved when its values are shuffled"}[KindOf(r)]
 	total := 0.0
 	for _, f := range r.Importance {
 		total += f.Gain
