@@ -33,8 +33,6 @@ func newLate(m pipeline.Model, v model.Version) (*late, error) {
 	}
 	l := &late{kind: metric.Kind(cmp.Or(v.Kind, string(metric.Binary))), target: m.Target, threshold: cmp.Or(m.Threshold, 0.5), text: v.TextClasses, classes: v.Classes}
 	switch l.kind {
-	case metric.Clustering:
-		return nil, fmt.Errorf("judge past predictions of model %s: version %d tells clusters apart, and predicts no label", m.Name, v.Number)
 	case metric.Regression:
 		l.predicted = []string{"prediction"}
 	case metric.Binary:

@@ -115,6 +115,9 @@ func (e trainExecutor) hasFallen(ctx context.Context, at diag.Pos, m pipeline.Mo
 	if champion == nil {
 		return "there is no champion whose predictions could be judged", false, nil
 	}
+	if champion.Kind == string(metric.Clustering) { // from before the model was declared to predict
+		return fmt.Sprintf("version %d, the champion, tells clusters apart, and predicted no labels that could be judged", champion.Number), false, nil
+	}
 	gate, err := registry.ParseGate(r.When)
 	if err != nil {
 		return "", false, err
