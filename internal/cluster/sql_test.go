@@ -18,7 +18,7 @@ import (
 // wild are rows that training did not see: infinities, missing values, numbers at the ends of their range, and such that lie at a
 // mean or a centre but for the last bit, whose squares leave the range of numbers.
 func wild(m *cluster.Model) [][]float64 {
-	columns := numbers(heaps(1_500, 9, 4, 33))[:m.Features()]
+	columns := numbers(heaps(500, 9, 4, 33))[:m.Features()]
 	for c, own := range columns {
 		ends := []float64{math.MaxFloat64, -math.MaxFloat64, math.Inf(1), math.Inf(-1), 5e-324, 1e-200, 0, math.NaN()}
 		for _, k := range m.Clusters() {

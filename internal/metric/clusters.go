@@ -49,7 +49,7 @@ const silhouetteRows = 4000
 // is the context's.
 func JudgeClusters(ctx context.Context, r ClusterRows, threads int, draws *Bootstrap) (Report, error) {
 	r.check()
-	silhouettes, err := r.silhouettes(ctx, threads)
+	silhouettes, err := r.silhouettes(ctx, silhouetteRows, threads)
 	if err != nil {
 		return Report{}, err
 	}
@@ -121,8 +121,8 @@ func (r *ClusterRows) counts(first int) (rows []int64, occur int) {
 
 // silhouettes compare each row's mean distance to its own cluster with that to the next one (P. Rousseeuw 1987): from -1, in the wrong
 // cluster, to 1, far from all others. A cluster's only row has 0. With one cluster, or as many as rows, there are none.
-func (r *ClusterRows) silhouettes(ctx context.Context, threads int) ([]float64, error) {
-	n := min(len(r.Clusters), silhouetteRows)
+func (r *ClusterRows) silhouettes(ctx context.Context, most, threads int) ([]float64, error) {
+	n := min(len(r.Clusters), most)
 	rows, occur := r.counts(n)
 	if occur < 2 || occur > n-1 {
 		return nil, ctx.Err()

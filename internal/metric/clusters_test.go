@@ -80,7 +80,7 @@ func checkClusters(t *testing.T, name string, report Report, r ClusterRows) {
 // ones; threads do not show.
 func TestIntervalsOfClusters(t *testing.T) {
 	t.Parallel()
-	r := heaps(3000)
+	r := heaps(900)
 	var want Report
 	for _, threads := range []int{1, 3} {
 		got, err := JudgeClusters(t.Context(), r, threads, &Bootstrap{Seed: 3, Threads: threads})
@@ -96,7 +96,7 @@ func TestIntervalsOfClusters(t *testing.T) {
 	}
 	for _, name := range intervalNames[Clustering] {
 		i, ok := want.Intervals.Metrics[name]
-		if v := want.Metrics[name]; !ok || !(i.Low < v && v < i.High && i.High-i.Low < 0.12) {
+		if v := want.Metrics[name]; !ok || !(i.Low < v && v < i.High && i.High-i.Low < 0.25) {
 			t.Errorf("%s is %v, its interval %v, %v", name, v, i, ok)
 		}
 	}
@@ -108,7 +108,7 @@ func TestIntervalsOfClusters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i := byGroup.Intervals.Metrics["inertia"]; byGroup.Intervals.Groups != 2 || i.High-i.Low < 0.25 {
+	if i := byGroup.Intervals.Metrics["inertia"]; byGroup.Intervals.Groups != 2 || i.High-i.Low < 0.27 {
 		t.Errorf("two groups unlike each other have the interval %v", i)
 	}
 }
@@ -134,22 +134,26 @@ func heaps(n int) ClusterRows {
 // TestSilhouettesOfManyRows are those of the first ones.
 func TestSilhouettesOfManyRows(t *testing.T) {
 	t.Parallel()
-	all := heaps(silhouetteRows + 500)
-	first := ClusterRows{K: 3, Clusters: all.Clusters[:silhouetteRows], Distances: all.Distances[:silhouetteRows], Points: [][]float64{all.Points[0][:silhouetteRows], all.Points[1][:silhouetteRows]}}
-	a, err := JudgeClusters(t.Context(), all, 2, &Bootstrap{Resamples: 8})
+	all := heaps(400)
+	first := ClusterRows{K: 3, Clusters: all.Clusters[:150], Points: [][]float64{all.Points[0][:150], all.Points[1][:150]}}
+	some, err := all.silhouettes(t.Context(), 150, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := JudgeClusters(t.Context(), first, 2, &Bootstrap{Resamples: 8})
+	own, err := first.silhouettes(t.Context(), silhouetteRows, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Metrics["silhouette"] != b.Metrics["silhouette"] || a.Clusters.Silhouette != silhouetteRows || a.Rows != silhouetteRows+500 {
-		t.Errorf("silhouette %v of %d rows, %v of the first", a.Metrics["silhouette"], a.Clusters.Silhouette, b.Metrics["silhouette"])
+	if len(some) != 150 || !slices.Equal(some, own) {
+		t.Errorf("silhouettes of %d rows are not those of the first 150", len(some))
+	}
+	report := Report{Clusters: all.byCluster(some)}
+	if report.Clusters.Silhouette != 150 {
+		t.Errorf("the report says %d rows", report.Clusters.Silhouette)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := JudgeClusters(ctx, all, 2, &Bootstrap{}); err != ctx.Err() {
+	if _, err := JudgeClusters(ctx, all, 2, nil); err != ctx.Err() {
 		t.Errorf("got %v", err)
 	}
 }
