@@ -269,6 +269,30 @@ func TestWhatCannotBeClustered(t *testing.T) {
 	}
 }
 
+// TestBeginsFarApart: k-means++ has a centre in each of some heaps that are far from each other, whatever the seed; rows by chance have not.
+func TestBeginsFarApart(t *testing.T) {
+	t.Parallel()
+	columns := heaps(1_000, 12, 0.05, 8)
+	least := math.Inf(1)
+	for _, init := range []string{cluster.PlusPlus, cluster.Random} {
+		found := 0
+		for seed := range int64(20) {
+			p := standard
+			p.K, p.Init, p.Inits, p.Seed = 12, init, 1, seed
+			_, fit := mustTrain(t, columns, p, 1)
+			if fit.Inertia < least*0.99 {
+				least, found = fit.Inertia, 0
+			}
+			if fit.Inertia < least*1.01 {
+				found++
+			}
+		}
+		if (init == cluster.PlusPlus) != (found > 15) {
+			t.Errorf("%s finds the heaps from %d of 20 seeds", init, found)
+		}
+	}
+}
+
 // TestEmptyCentresGetRows begins with more centres than heaps, so that some lose all their rows on the way.
 func TestEmptyCentresGetRows(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ func wild(m *cluster.Model) [][]float64 {
 	return columns
 }
 
-// clusterings are standardised and not, of columns around 0 and of tiny ones.
+// clusterings are standardised and not, of many columns and of one, around 0 and of tiny numbers.
 func clusterings(t *testing.T) []*cluster.Model {
 	var out []*cluster.Model
 	for _, standardise := range []bool{true, false} {
@@ -50,6 +50,14 @@ func clusterings(t *testing.T) []*cluster.Model {
 	p := standard
 	p.K = 2
 	m, _ := mustTrain(t, heaps(500, 3, 1, 5)[:1], p, 1)
+	out = append(out, m)
+	// A centre at 0 exactly: whatever is near it has a square that is not 0 and yet too small for a number.
+	around := cluster.Column{Name: "x"}
+	for i := range 300 {
+		around.Numbers = append(around.Numbers, float64(i%3-1)*1e-90)
+	}
+	p.K, p.Standardise = 3, false
+	m, _ = mustTrain(t, []cluster.Column{around}, p, 1)
 	return append(out, m)
 }
 

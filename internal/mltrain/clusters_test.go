@@ -161,6 +161,17 @@ func TestClustersFindHeaps(t *testing.T) {
 	}
 }
 
+// TestTwinsAreNoLeak: rows that stand on both sides of the split say nothing of clusters, which learn no row by heart.
+func TestTwinsAreNoLeak(t *testing.T) {
+	t.Parallel()
+	got, err := trainTrips(t, "select i as id, i // 2 as x, i // 2 * 7 % 50 as y, 'kind ' || i % 5 as kind from range(300) as t(i)", clustered(func(m *pipeline.Model) {
+		m.Target, m.Exclude, m.Split.By, m.KMeans.K = "kind", nil, "", 3
+	}))
+	if err != nil || len(got.Warnings) > 0 {
+		t.Errorf("%v, and warnings %v", err, got.Warnings)
+	}
+}
+
 func TestWhatCannotBeClustered(t *testing.T) {
 	t.Parallel()
 	const rows = "select i as id, i % 4 as x, i % 2 as y, i / 7.0 as part, 'x' || i as word from range(200) as t(i)"
