@@ -35,8 +35,9 @@ simulate: toolchain ## 100,000 simulated worlds of the scheduler and of the engi
 chaos: toolchain test-tools ## kill servers 100 times over SQLite, a PostgreSQL store, and store and warehouse in PostgreSQL; some 6 minutes
 	$(GO) test ./internal/cli -run 'TestChaos' -v -timeout 60m -kills $(or $(KILLS),100)
 
+# With the race detector every process sleeps for a second at its end unless it is told not to, and the tests start hundreds.
 check: toolchain test-tools fmt vet lint ## format, vet, staticcheck and race tests
-	$(GO) test -race -timeout 30m ./...
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 30m ./...
 
 fmt:
 	@bad=$$(gofmt -l cmd internal examples bench 2>/dev/null); \

@@ -45,7 +45,10 @@ func untilSignal() (ctx context.Context, stop func()) {
 			_ = syscall.Kill(os.Getpid(), number)
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
 }
 
 func rootCommand(a *console.App) *cobra.Command {

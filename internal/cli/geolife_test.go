@@ -88,27 +88,40 @@ func (r demoReport) rows(t *testing.T, task string) int64 {
 	return 0
 }
 
-// checkCounts compares the report's rows with a query of its own for each table.
-func (r demoReport) checkCounts(t *testing.T, dir string) {
+// tableCounts counts the rows of every table of the project.
+func tableCounts(t *testing.T, dir string) map[string]int64 {
+	t.Helper()
+	var selects []string
+	for _, r := range queryRecords(t, dir, "select table_name as name from information_schema.tables where table_schema = 'geolife'") {
+		selects = append(selects, fmt.Sprintf("select 'geolife.%[1]s' as name, count(*) as n from geolife.%[1]s", r["name"]))
+	}
+	counts := map[string]int64{}
+	for _, r := range queryRecords(t, dir, strings.Join(selects, " union all ")) {
+		counts[r["name"]] = int64(number(t, r["n"]))
+	}
+	return counts
+}
+
+// checkCounts compares the report's rows with those of the tables.
+func (r demoReport) checkCounts(t *testing.T, counts map[string]int64) {
 	t.Helper()
 	for _, s := range r.Stages {
-		if s.Table == "" {
-			continue
-		}
-		got := strings.TrimSpace(strings.TrimPrefix(damson(t, dir, "query", "select count(*) as n from "+s.Table, "--format", "csv"), "n\n"))
-		if got != fmt.Sprint(s.Rows) {
-			t.Errorf("%s has %s rows, the report says %d", s.Table, got, s.Rows)
+		if n, ok := counts[s.Table]; s.Table != "" && (!ok || n != s.Rows) {
+			t.Errorf("%s has %d rows, the report says %d", s.Table, n, s.Rows)
 		}
 	}
 }
 
-// TestDemoOnGeneratedFiles runs the demo on its own city: lines that do not parse are counted, the latitude of 140 is
-// dropped, everything unlabelled is scored, and a second demo changes nothing.
+// TestDemoOnGeneratedFiles runs the demo on its own city, for the second time: lines that do not parse are counted, the latitude of
+// 140 is dropped, everything unlabelled is scored, and nothing has changed since the first.
 func TestDemoOnGeneratedFiles(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "demo")
+	dir, _ := readmeDemo(t)
+	dir = filepath.Join(dir, "damson-demo")
+	before := tableCounts(t, dir)
 	r := runDemo(t, dir)
-	r.checkCounts(t, dir)
+	r.checkCounts(t, before)
+	r.checkCounts(t, tableCounts(t, dir))
 	rejects := int64(0)
 	for _, c := range r.Rejects {
 		rejects += c.Lines
@@ -125,22 +138,14 @@ func TestDemoOnGeneratedFiles(t *testing.T) {
 		t.Errorf("%d labelled and %d unlabelled windows, of %d", labelled, free, all)
 	}
 	r.checkCityModels(t)
-	again := runDemo(t, dir)
-	for i, s := range r.Stages {
-		if again.Stages[i].Rows != s.Rows {
-			t.Errorf("%s: %d rows at first, %d in the second demo", s.Table, s.Rows, again.Stages[i].Rows)
-		}
-	}
 	for _, m := range r.Models {
 		versions := damson(t, dir, "model", "list", m.Model, "--json")
 		var list []struct{ Hash string }
 		if err := json.Unmarshal([]byte(versions), &list); err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range list {
-			if v.Hash != list[0].Hash {
-				t.Errorf("the same rows and seed gave another model %s: %s and %s", m.Model, v.Hash, list[0].Hash)
-			}
+		if len(list) != 1 {
+			t.Errorf("the same rows and seed gave other models %s: %v", m.Model, list)
 		}
 	}
 	picture := filepath.Join(t.TempDir(), "modes.png")
@@ -188,7 +193,7 @@ func TestDemoOnGeoLife(t *testing.T) {
 	unpack(t, archive, data)
 	dir := filepath.Join(t.TempDir(), "demo")
 	r := runDemo(t, dir, "--data", data)
-	r.checkCounts(t, dir)
+	r.checkCounts(t, tableCounts(t, dir))
 	if points, labels := r.rows(t, "load_trajectory"), r.rows(t, "load_label"); points != 38490 || labels != 5879 {
 		t.Errorf("%d points and %d labels were loaded, the files have 38490 and 5879", points, labels)
 	}
@@ -233,7 +238,7 @@ func TestBackfillOfGeoLifeIsRepeatable(t *testing.T) {
 	damson(t, ".", "init", dir, "--example", "geolife")
 	makeCity(t, filepath.Join(dir, "data"))
 	damson(t, dir, "run", "geolife_load")
-	backfill := []string{"backfill", "geolife", "--from", "2007-04-12", "--to", "2007-04-21"}
+	backfill := []string{"backfill", "geolife", "--from", "2007-04-12", "--to", "2007-04-16"}
 	damson(t, dir, backfill...)
 	want := dayChecksums(t, dir)
 	if out := damson(t, dir, backfill...); !strings.Contains(out, "nothing to do") {
@@ -331,7 +336,7 @@ func TestBendsAndGaps(t *testing.T) {
 // makeCity makes GPS files.
 func makeCity(t *testing.T, dir string) {
 	t.Helper()
-	if _, err := citydata.Generate(t.Context(), dir, citydata.Options{Seed: 3, Users: 12, Days: 14}); err != nil {
+	if _, err := citydata.Generate(t.Context(), dir, citydata.Options{Seed: 3, Users: 12, Days: 6}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -89,7 +89,7 @@ func TestKilledMigrationAlone(t *testing.T) {
 func TestMigratePostgres(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeFile(t, dir, "damson.yaml", "name: pg\nenvironments: {dev: {warehouse: \""+pgtest.Start(t).Database(t)+"\"}}\n")
+	writeFile(t, dir, "damson.yaml", "name: pg\nenvironments: {dev: {warehouse: \""+pgtest.Database(t)+"\"}}\n")
 	writeFile(t, dir, "pipelines/p.star", "p = pipeline(name = \"p\")\n")
 	writeFile(t, dir, "migrations/V1__rows.sql", "create table no_rows (a int)\n")
 	writeFile(t, dir, "migrations/V1__rows.postgres.sql", "create table {{ warehouse.kind }}_rows (a int);\nselect pg_sleep(0.2);\n")

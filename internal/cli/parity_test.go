@@ -28,7 +28,7 @@ import (
 
 var (
 	parityData = flag.String("parity-data", "", "a directory in GeoLife's layout, or an archive of one (.tar.xz), for TestParity; none: a generated city")
-	parityDays = flag.Int("parity-days", 10, "how many days TestParity's generated city has; 0 = as many as the demo's")
+	parityDays = flag.Int("parity-days", 5, "how many days TestParity's generated city has; 0 = as many as the demo's")
 	parityURL  = flag.String("parity-postgres", "", "URL of an empty PostgreSQL database for TestParity; none: it starts a server")
 )
 
@@ -53,7 +53,7 @@ func TestParity(t *testing.T) {
 	data := parityFiles(t)
 	url := *parityURL
 	if url == "" {
-		url = pgtest.Start(t).Database(t)
+		url = pgtest.Database(t)
 	}
 	embedded := newSite(t, "DuckDB", data, "duckdb:.damson/warehouse.duckdb", false)
 	t.Run("PostgreSQL", func(t *testing.T) { compareSites(t, embedded, newSite(t, "PostgreSQL", data, url, false)) })

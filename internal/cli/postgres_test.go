@@ -86,7 +86,6 @@ func writeEndless(t *testing.T, url, sql, options string) string {
 // whether it still runs. Nothing of the transaction may be there.
 func TestSQLThatIsOverIsGoneFromPostgreSQL(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
 	for what, sql := range endless {
 		for how, end := range map[string]struct {
 			options string
@@ -98,7 +97,7 @@ func TestSQLThatIsOverIsGoneFromPostgreSQL(t *testing.T) {
 		} {
 			t.Run(what+" "+how, func(t *testing.T) {
 				t.Parallel()
-				url := server.Database(t)
+				url := pgtest.Database(t)
 				d := look(t, url)
 				cmd := exec.Command("damson", "--project", writeEndless(t, url, sql, end.options), "run", "p")
 				if err := cmd.Start(); err != nil {

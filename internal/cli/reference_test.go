@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"damson/internal/cli"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/cli.md from the commands' own help")
@@ -50,11 +51,9 @@ var commandLine = regexp.MustCompile(`(?m)^  ([a-z]+)  `)
 
 // describeCommand adds the help of a command and, below it, of its subcommands.
 func describeCommand(t *testing.T, page *strings.Builder, words []string) {
-	help := exec.Command("damson", append(words, "--help")...)
 	var out bytes.Buffer
-	help.Stdout = &out
-	if err := help.Run(); err != nil {
-		t.Fatalf("damson %s --help: %v", strings.Join(words, " "), err)
+	if code := cli.Main(append(words[:len(words):len(words)], "--help"), nil, &out, &out); code != 0 {
+		t.Fatalf("damson %s --help ends with %d:\n%s", strings.Join(words, " "), code, &out)
 	}
 	text := strings.TrimRight(out.String(), "\n")
 	if len(words) > 0 {

@@ -13,13 +13,32 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"damson/internal/cli"
+	"damson/internal/pgtest"
 )
 
-// TestMain makes the test binary serve as damson for the scripts.
+// TestMain makes the test binary serve as damson for the scripts. With the race detector every process sleeps for a second at its
+// end unless it is told not to, and the tests start hundreds.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
+	testscript.Main(tests{m}, map[string]func(){
 		"damson": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
+}
+
+// tests are all tests of the package.
+type tests struct{ *testing.M }
+
+// Run runs them, and removes what they share.
+func (t tests) Run() int {
+	code := t.M.Run()
+	pgtest.Stop()
+	if err := os.RemoveAll(tour.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // TestScripts runs the command lines in testdata/script: what each prints, and how it exits. Its -update flag rewrites the
@@ -34,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"torn": writeTornGzip, "await": await},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 	})

@@ -283,7 +283,7 @@ table = pipeline(name = "table")
 table.sql("rows", into = "x.rows")
 `,
 		"sql/rows.sql": "select 1 as n\n"})
-	url := pgtest.Start(t).Database(t)
+	url := pgtest.Database(t)
 	start := func() *server {
 		return startServer(t, dir, []string{"DAMSON_STORE=" + url}, "serve", "--listen", "", "--lease", "1s", "--parallel", "1")
 	}

@@ -251,7 +251,7 @@ func TestDoctorOfServer(t *testing.T) {
 		}
 	}
 	s.stop(t)
-	store := pgtest.Start(t).Database(t)
+	store := pgtest.Database(t)
 	if out := damson(t, dir, "--store", store, "doctor"); !strings.Contains(out, "the first run makes database") || !strings.Contains(out, "free, a process uses up to 6") {
 		t.Errorf("without a store yet:\n%s", out)
 	}

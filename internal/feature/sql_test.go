@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,24 +15,11 @@ import (
 	"damson/internal/feature"
 	"damson/internal/pgtest"
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
-	"damson/internal/warehouse/postgres"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
-
-// databases opens one of each kind.
-var databases = map[string]func(t *testing.T) (driver.Warehouse, error){
-	"duckdb": func(t *testing.T) (driver.Warehouse, error) { return duckdb.Open(t.Context(), duckdb.Options{}) },
-	"postgres": func(t *testing.T) (driver.Warehouse, error) {
-		return postgres.Open(t.Context(), pgtest.Database(t), postgres.Options{})
-	},
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // inSQL names every feature of the reference that there is an aggregate for.
 func inSQL(t *testing.T, r reference) []string {
@@ -80,10 +66,10 @@ func TestSQLGivesWhatGoGives(t *testing.T) {
 		t.Fatal(err)
 	}
 	series, inserts := measured(r)
-	for kind, open := range databases {
+	for _, kind := range warehousetest.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			db := opened(t, open, append([]string{"create table t (id text, x double precision)"}, inserts...)...)
+			db := opened(t, kind, append([]string{"create table t (id text, x double precision)"}, inserts...)...)
 			for _, row := range asked(t, db, "select id, "+strings.Join(items, ", ")+" from t group by id") {
 				id := row[0].(string)
 				want := feature.NewExtractor(features, nil).Append(nil, slices.Clone(series[id]))
@@ -104,10 +90,10 @@ func TestSQLGivesWhatGoGives(t *testing.T) {
 // TestSQLOfIntegersAndDecimals: a column need not be of double precision, and its name need not be plain.
 func TestSQLOfIntegersAndDecimals(t *testing.T) {
 	t.Parallel()
-	for kind, open := range databases {
+	for _, kind := range warehousetest.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			db := opened(t, open, `create table t ("Whole n" bigint, d decimal(6, 2))`, `insert into t values (1, 1.5), (2, 2.5), (4, null), (null, 5)`)
+			db := opened(t, kind, `create table t ("Whole n" bigint, d decimal(6, 2))`, `insert into t values (1, 1.5), (2, 2.5), (4, null), (null, 5)`)
 			whole, err := feature.SQL(`"Whole n"`, parse(t, "minimal", "count_above__t_2"))
 			if err != nil {
 				t.Fatal(err)
@@ -134,17 +120,9 @@ func TestSQLRefusesWhatNeedsOrder(t *testing.T) {
 	}
 }
 
-func opened(t *testing.T, open func(t *testing.T) (driver.Warehouse, error), statements ...string) driver.Warehouse {
+func opened(t *testing.T, kind string, statements ...string) driver.Warehouse {
 	t.Helper()
-	db, err := open(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := warehousetest.Driver(t, kind)
 	for _, sql := range statements {
 		if _, err := db.Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)

@@ -24,14 +24,14 @@ type group struct {
 }
 
 // Deal gives each row its fold, from 0 to k-1: the largest group first, each to the fold with the fewest rows so far; groups of one
-// size in the order of their hash. groups says how many there are; with fewer than k nothing is dealt.
+// size in the order of their hash, single rows of one hash as they come. groups says how many there are; with fewer than k nothing is dealt.
 func (g Groups) Deal(k int, draw tree.Draw) (fold []int, groups int) {
 	all := g.all(draw)
 	if len(all) < k {
 		return nil, len(all)
 	}
 	slices.SortFunc(all, func(a, b group) int {
-		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name), cmp.Compare(a.code, b.code))
 	})
 	dealt, size := make([]int, max(len(g.Keys), len(g.Names))), make([]int, k)
 	for _, own := range all {

@@ -1,6 +1,7 @@
 package fold_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -87,5 +88,29 @@ func TestPart(t *testing.T) {
 	train, test := fold.Part([]int32{4, 7, 9}, []int{1, 0, 1}, 1)
 	if !slices.Equal(train, []int32{7}) || !slices.Equal(test, []int32{4, 9}) {
 		t.Errorf("%v, %v", train, test)
+	}
+}
+
+// TestRowsOfOneHashAreDealtAsTheyCome has so many rows that some have the same hash: a database deals them out by hash, then key.
+func TestRowsOfOneHashAreDealtAsTheyCome(t *testing.T) {
+	t.Parallel()
+	draw := tree.NewDraw(7, 1)
+	keys, order := make([]tree.Key, 200_000), make([]int, 200_000)
+	for i := range keys {
+		keys[i], order[i] = tree.KeyOf(fmt.Sprint("row ", i)), i
+	}
+	dealt, _ := fold.Groups{Keys: keys}.Deal(3, draw)
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(draw.Number(keys[a]), draw.Number(keys[b])) })
+	twins := 0
+	for place, i := range order {
+		if place > 0 && draw.Number(keys[i]) == draw.Number(keys[order[place-1]]) {
+			twins++
+		}
+		if dealt[i] != place%3 {
+			t.Fatalf("row %d, number %d of the hashes, is in fold %d", i, place, dealt[i])
+		}
+	}
+	if twins == 0 {
+		t.Error("no two rows have one hash")
 	}
 }

@@ -5,16 +5,13 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
-
-	_ "github.com/duckdb/duckdb-go/v2"
-	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"damson/internal/linear"
 	"damson/internal/pgtest"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // table creates table t with the columns f0, f1, …, and a row number i.
@@ -133,33 +130,18 @@ func models(t *testing.T) []*linear.Model {
 	return out
 }
 
-func TestSQLAgreesInDuckDB(t *testing.T) {
+func TestSQLAgrees(t *testing.T) {
 	t.Parallel()
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	table(t, db, wild())
-	for _, m := range models(t) {
-		checkSQL(t, db, m, wild())
+	for _, kind := range warehousetest.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			db := warehousetest.SQL(t, kind)
+			table(t, db, wild())
+			for _, m := range models(t) {
+				checkSQL(t, db, m, wild())
+			}
+		})
 	}
 }
 
-func TestSQLAgreesInPostgreSQL(t *testing.T) {
-	t.Parallel()
-	db, err := sql.Open("pgx", pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	table(t, db, wild())
-	for _, m := range models(t) {
-		checkSQL(t, db, m, wild())
-	}
-}
-
-func TestMain(m *testing.M) {
-	defer pgtest.Stop()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"damson/internal/load/literal"
 	"damson/internal/warehouse/driver"
 )
 
@@ -87,39 +88,39 @@ func (v *vector) setBit(n int, b bool) {
 }
 
 // parse gives row n the value that b writes out.
-func (v *vector) parse(n int, b []byte) (what verdict) {
+func (v *vector) parse(n int, b []byte) (what literal.Verdict) {
 	switch v.kind {
 	case driver.Text:
-		if what = checkText(b); what == good {
+		if what = checkText(b); what == literal.Good {
 			v.setText(n, b)
 		}
 	case driver.Double:
-		v.floats[n], what = parseDouble(b)
+		v.floats[n], what = literal.ParseDouble(b)
 	case driver.Bigint:
-		v.words[n], what = parseBigint(b)
+		v.words[n], what = literal.ParseBigint(b)
 	case driver.Date:
-		v.days[n], what = parseDate(b)
+		v.days[n], what = literal.ParseDate(b)
 	case driver.Time:
-		v.words[n], what = parseTime(b)
+		v.words[n], what = literal.ParseTime(b)
 	case driver.Timestamp:
-		v.words[n], what = parseTimestamp(b)
+		v.words[n], what = literal.ParseTimestamp(b)
 	case driver.Boolean:
 		var bit bool
-		bit, what = parseBoolean(b)
+		bit, what = literal.ParseBoolean(b)
 		v.setBit(n, bit)
 	}
 	return what
 }
 
 // checkText refuses what not every warehouse can hold as text: bytes that are not UTF-8, and the zero byte.
-func checkText(b []byte) verdict {
+func checkText(b []byte) literal.Verdict {
 	if !utf8.Valid(b) {
-		return malformed
+		return literal.Malformed
 	}
 	if bytes.IndexByte(b, 0) >= 0 {
-		return outOfRange
+		return literal.OutOfRange
 	}
-	return good
+	return literal.Good
 }
 
 // array gives the first n rows as an Arrow array, which keeps the vector's memory.
@@ -217,13 +218,13 @@ func (b *batch) record(schema *arrow.Schema) arrow.RecordBatch {
 }
 
 // reasons for a value that a column refuses.
-func badValue(name string, kind driver.Type, b []byte, what verdict) string {
+func badValue(name string, kind driver.Type, b []byte, what literal.Verdict) string {
 	switch {
-	case kind == driver.Text && what == malformed:
+	case kind == driver.Text && what == literal.Malformed:
 		return fmt.Sprintf("column %s: the text is not valid UTF-8", name)
 	case kind == driver.Text:
 		return fmt.Sprintf("column %s: the text holds a zero byte", name)
-	case what == outOfRange:
+	case what == literal.OutOfRange:
 		return fmt.Sprintf("column %s: %s is out of range for %s", name, quoted(b), kind)
 	}
 	return fmt.Sprintf("column %s: %s is not a %s", name, quoted(b), kind)

@@ -6,16 +6,14 @@ import (
 	stdjson "encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
+	"damson/internal/load/literal"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
 )
@@ -191,9 +189,9 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		got := same(t, content, texts(2), func() parser { return newJSON(pipeline.Load{}, []string{"c0", "c1"}) })
-		if end := scanValue(content, 0, 0); end == len(content) != stdjson.Valid(content) && !bytes.ContainsAny(content[:1], " \t\r\n") &&
+		if end := literal.ScanValue(content, 0, 0); end == len(content) != stdjson.Valid(content) && !bytes.ContainsAny(content[:1], " \t\r\n") &&
 			!bytes.ContainsAny(content[len(content)-1:], " \t\r\n") {
-			t.Fatalf("scanValue gives %d of %d; encoding/json says %v", end, len(content), stdjson.Valid(content))
+			t.Fatalf("ScanValue gives %d of %d; encoding/json says %v", end, len(content), stdjson.Valid(content))
 		}
 		if len(got.Rejects) > 0 {
 			return
@@ -214,41 +212,6 @@ func FuzzJSON(f *testing.F) {
 			t.Fatal("encoding/json has one more object")
 		} else if err != io.EOF && len(got.Rows) > 0 && !bytes.HasPrefix(content, []byte("[")) {
 			t.Logf("encoding/json: %v", err)
-		}
-	})
-}
-
-// FuzzValues compares the parsers of single values with the standard library's.
-func FuzzValues(f *testing.F) {
-	for _, seed := range []string{
-		"0", "-0.0", "39744.1201851852", "9007199254740993", "123456789012345678901234567890", ".5", "5.", "1e22", "1e-400", "-9223372036854775808",
-		"2007-02-29", "2000/02/29", "23:59:59.999999", "2007-06-26T11:32:29.5+08:00", "2007-06-26 11:32 UTC", "inf", "NaN",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		b := []byte(s)
-		want, err := strconv.ParseFloat(s, 64)
-		if x, v := parseDouble(b); !strings.ContainsAny(s, "xX_") && (v == good) != (err == nil) || v == good && math.Float64bits(x) != math.Float64bits(want) && x == x {
-			t.Errorf("parseDouble(%q) = %v, %v; strconv has %v, %v", s, x, v, want, err)
-		}
-		whole, err := strconv.ParseInt(s, 10, 64)
-		if n, v := parseBigint(b); (v == good) != (err == nil) || v == good && n != whole {
-			t.Errorf("parseBigint(%q) = %v, %v; strconv has %v, %v", s, n, v, whole, err)
-		}
-		date, err := time.Parse(time.DateOnly, strings.ReplaceAll(s, "/", "-"))
-		if d, v := parseDate(b); v == good && (err != nil || int64(d)*86400 != date.Unix()) {
-			t.Errorf("parseDate(%q) = %v; time has %v, %v", s, d, date, err)
-		}
-		if !strings.Contains(s, "/") && err == nil && date.Year() > 0 {
-			if _, v := parseDate(b); v != good {
-				t.Errorf("parseDate(%q) refuses %v", s, date)
-			}
-		}
-		if ts, v := parseTimestamp(b); v == good && len(s) > 19 {
-			if want, err := time.Parse(time.RFC3339Nano, s); err == nil && want.UTC().Truncate(time.Microsecond).UnixMicro() != ts {
-				t.Errorf("parseTimestamp(%q) = %v; time has %v", s, time.UnixMicro(ts).UTC(), want)
-			}
 		}
 	})
 }

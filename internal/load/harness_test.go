@@ -20,6 +20,7 @@ import (
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/duckdb"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // place is a project directory and a database for one test.
@@ -32,16 +33,7 @@ type place struct {
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	d, err := duckdb.Open(t.Context(), duckdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wh, err := warehouse.New(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = wh.Close() })
-	return &place{t: t, dir: t.TempDir(), wh: wh}
+	return &place{t: t, dir: t.TempDir(), wh: warehousetest.Open(t, "duckdb")}
 }
 
 // write makes a file, and the directories above it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"damson/internal/diag"
+	"damson/internal/load/literal"
 	"damson/internal/warehouse/driver"
 )
 
@@ -56,7 +57,7 @@ func one[T comparable](list []T, t T) bool {
 
 // looksLike is stricter than parsing: 007 is an identifier, not a number, and nan, t and 1 are no evidence.
 func looksLike(t driver.Type, b []byte) bool {
-	var v verdict
+	var v literal.Verdict
 	switch t {
 	case driver.Bigint, driver.Double:
 		digits := bytes.TrimPrefix(b, []byte("-"))
@@ -64,21 +65,21 @@ func looksLike(t driver.Type, b []byte) bool {
 			return false
 		}
 		if t == driver.Bigint {
-			_, v = parseBigint(b)
+			_, v = literal.ParseBigint(b)
 		} else {
-			_, v = parseDouble(b)
+			_, v = literal.ParseDouble(b)
 		}
 	case driver.Boolean:
 		low := bytes.ToLower(b)
 		return string(low) == "true" || string(low) == "false"
 	case driver.Date:
-		_, v = parseDate(b)
+		_, v = literal.ParseDate(b)
 	case driver.Time:
-		_, v = parseTime(b)
+		_, v = literal.ParseTime(b)
 	case driver.Timestamp:
-		_, v = parseTimestamp(b)
+		_, v = literal.ParseTimestamp(b)
 	}
-	return v == good
+	return v == literal.Good
 }
 
 // infer gives the columns that the files' headers name, with types that the values of a sample have.
@@ -221,7 +222,7 @@ func (j *jsonSampler) parse(data []byte, last bool, o *out) (int, error) {
 		if at = j.between(data, at); at == len(data) {
 			break
 		}
-		end := scanValue(data, at, 0)
+		end := literal.ScanValue(data, at, 0)
 		if end < 0 {
 			line, _ := firstLine(data[at:])
 			if end = at + len(line); end == len(data) {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"damson/internal/diag"
+	"damson/internal/load/literal"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
 )
@@ -50,14 +51,14 @@ func (j *objects) parse(data []byte, last bool, o *out) (int, error) {
 		if at = next; at == len(data) {
 			break
 		}
-		end := scanValue(data, at, 0)
-		if !last && (end == cutShort || end == len(data)) {
+		end := literal.ScanValue(data, at, 0)
+		if !last && (end == literal.CutShort || end == len(data)) {
 			return at, nil
 		}
 		reason := ""
 		switch {
 		case j.closed:
-			end, reason = notJSON, "text follows the end of the array"
+			end, reason = literal.NotJSON, "text follows the end of the array"
 		case end < 0:
 			reason = "the text is not JSON"
 		case data[at] != '{':
@@ -95,7 +96,7 @@ func (j *objects) finish(raw []byte, reason string, o *out) error {
 // between skips what stands between objects: white space, commas and the brackets of the array.
 func (j *objects) between(b []byte, at int) int {
 	for {
-		at = scanSpace(b, at)
+		at = literal.ScanSpace(b, at)
 		switch {
 		case at == len(b):
 			return at
@@ -152,19 +153,19 @@ func (j *objects) number(key []byte) (int, bool) {
 // each calls take with the keys and values of an object that scanValue accepted, until take gives false. The key is good
 // until take returns.
 func (j *objects) each(b []byte, take func(key, raw []byte) bool) {
-	for at := scanSpace(b, 1); b[at] != '}'; {
-		keyEnd := scanString(b, at)
-		from := scanSpace(b, scanSpace(b, keyEnd)+1)
-		to := scanValue(b, from, 1)
+	for at := literal.ScanSpace(b, 1); b[at] != '}'; {
+		keyEnd := literal.ScanString(b, at)
+		from := literal.ScanSpace(b, literal.ScanSpace(b, keyEnd)+1)
+		to := literal.ScanValue(b, from, 1)
 		key := b[at+1 : keyEnd-1]
 		if bytes.IndexByte(key, '\\') >= 0 {
-			key = appendUnescaped(nil, key)
+			key = literal.AppendUnescaped(nil, key)
 		}
 		if !take(key, b[from:to]) {
 			return
 		}
-		if at = scanSpace(b, to); b[at] == ',' {
-			at = scanSpace(b, at+1)
+		if at = literal.ScanSpace(b, to); b[at] == ',' {
+			at = literal.ScanSpace(b, at+1)
 		}
 	}
 }
@@ -173,7 +174,7 @@ func (j *objects) each(b []byte, take func(key, raw []byte) bool) {
 func (j *objects) text(raw []byte) []byte {
 	text := raw[1 : len(raw)-1]
 	if bytes.IndexByte(text, '\\') >= 0 {
-		j.room = appendUnescaped(j.room[:0], text)
+		j.room = literal.AppendUnescaped(j.room[:0], text)
 		text = j.room
 	}
 	return text
@@ -203,7 +204,7 @@ func (j *objects) value(column int, raw []byte, o *out) string {
 			return ""
 		}
 	}
-	if what := v.parse(n, raw); what != good {
+	if what := v.parse(n, raw); what != literal.Good {
 		return badValue(o.layout.columns[column].Name, v.kind, raw, what)
 	}
 	return ""
@@ -214,8 +215,8 @@ func wholeNumber(raw []byte) (int64, bool) {
 	if !bytes.ContainsAny(raw, ".eE") {
 		return 0, false
 	}
-	f, v := parseDouble(raw)
-	if v != good || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+	f, v := literal.ParseDouble(raw)
+	if v != literal.Good || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
 		return 0, false
 	}
 	return int64(f), true

@@ -25,6 +25,7 @@ import (
 
 	"damson/internal/clock"
 	"damson/internal/diag"
+	"damson/internal/load/glob"
 	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/warehouse"
@@ -96,7 +97,7 @@ type job struct {
 	claims   []run.Claim
 	opts     Options
 	threads  int
-	globs    *globs
+	globs    *glob.Set
 	files    []*file
 	declared []driver.Column // nil: from the files
 	fields   []string        // columns from the files' names
@@ -139,11 +140,15 @@ func newJob(spec pipeline.Load, dir string, claims []run.Claim, opts Options) (*
 	if root, err = filepath.Abs(root); err != nil {
 		return nil, err
 	}
-	if j.globs, err = newGlobs(root, spec.Files); err != nil {
+	if j.globs, err = glob.New(root, spec.Files); err != nil {
 		return nil, err
 	}
-	if j.files, err = j.globs.find(); err != nil {
+	found, err := j.globs.Find()
+	if err != nil {
 		return nil, err
+	}
+	for _, f := range found {
+		j.files = append(j.files, &file{path: f.Path, name: f.Name})
 	}
 	j.print, err = fingerprint(spec)
 	return j, errors.Join(err, nameFields(j.files, spec, pattern))

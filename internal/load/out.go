@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 
+	"damson/internal/load/literal"
 	"damson/internal/warehouse/driver"
 )
 
@@ -86,12 +87,12 @@ func (o *out) value(column int, field []byte, quotes bool, nulls []string) (reas
 		}
 	}
 	if v.kind != driver.Text && (field[0] <= ' ' || field[len(field)-1] <= ' ') {
-		if field = trim(field); len(field) == 0 {
+		if field = literal.Trim(field); len(field) == 0 {
 			v.setNull(n)
 			return ""
 		}
 	}
-	if what := v.parse(n, field); what != good {
+	if what := v.parse(n, field); what != literal.Good {
 		return badValue(o.layout.columns[column].Name, v.kind, field, what)
 	}
 	return ""

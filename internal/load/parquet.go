@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
+	"damson/internal/load/literal"
 	"damson/internal/warehouse/driver"
 )
 
@@ -89,7 +90,7 @@ func (w *worker) parquet(ctx context.Context, f *file) error {
 
 // take copies one batch of a Parquet file.
 func (w *worker) take(ctx context.Context, f *file, rows arrow.RecordBatch, columns []int, line *int64) error {
-	puts := make([]func(v *vector, n, i int) verdict, len(columns))
+	puts := make([]func(v *vector, n, i int) literal.Verdict, len(columns))
 	for i, c := range columns {
 		want := w.job.layout.columns[c]
 		if puts[i] = putter(rows.Column(i), want.Type); puts[i] == nil {
@@ -111,7 +112,7 @@ func (w *worker) take(ctx context.Context, f *file, rows arrow.RecordBatch, colu
 }
 
 // copyRow copies one row, or rejects it.
-func (w *worker) copyRow(rows arrow.RecordBatch, i int, columns []int, puts []func(v *vector, n, i int) verdict, line int64) error {
+func (w *worker) copyRow(rows arrow.RecordBatch, i int, columns []int, puts []func(v *vector, n, i int) literal.Verdict, line int64) error {
 	b := w.out.batch
 	for k, c := range columns {
 		v, from := b.columns[c], rows.Column(k)
@@ -119,7 +120,7 @@ func (w *worker) copyRow(rows arrow.RecordBatch, i int, columns []int, puts []fu
 			v.setNull(b.rows)
 			continue
 		}
-		if what := puts[k](v, b.rows, i); what != good {
+		if what := puts[k](v, b.rows, i); what != literal.Good {
 			text := []byte(from.ValueStr(i))
 			return w.out.reject(line, text, badValue(w.job.layout.columns[c].Name, v.kind, text, what))
 		}
@@ -129,59 +130,59 @@ func (w *worker) copyRow(rows arrow.RecordBatch, i int, columns []int, puts []fu
 
 // putter gives the function that copies value i of an Arrow array to row n of a vector of that kind, nil when there is
 // none without loss of meaning.
-func putter(from arrow.Array, kind driver.Type) func(v *vector, n, i int) verdict {
+func putter(from arrow.Array, kind driver.Type) func(v *vector, n, i int) literal.Verdict {
 	switch kind {
 	case driver.Bigint:
 		if get := integers(from); get != nil {
-			return func(v *vector, n, i int) (what verdict) { v.words[n], what = get(i); return }
+			return func(v *vector, n, i int) (what literal.Verdict) { v.words[n], what = get(i); return }
 		}
 	case driver.Double:
 		if get := doubles(from); get != nil {
-			return func(v *vector, n, i int) verdict { v.floats[n] = get(i); return good }
+			return func(v *vector, n, i int) literal.Verdict { v.floats[n] = get(i); return literal.Good }
 		}
 	case driver.Text:
 		if a, ok := from.(interface{ Value(int) string }); ok {
-			return func(v *vector, n, i int) verdict { return v.parse(n, []byte(a.Value(i))) }
+			return func(v *vector, n, i int) literal.Verdict { return v.parse(n, []byte(a.Value(i))) }
 		}
 	case driver.Boolean:
 		if a, ok := from.(*array.Boolean); ok {
-			return func(v *vector, n, i int) verdict { v.setBit(n, a.Value(i)); return good }
+			return func(v *vector, n, i int) literal.Verdict { v.setBit(n, a.Value(i)); return literal.Good }
 		}
 	case driver.Date:
 		if a, ok := from.(*array.Date32); ok {
-			return func(v *vector, n, i int) verdict { v.days[n] = int32(a.Value(i)); return good }
+			return func(v *vector, n, i int) literal.Verdict { v.days[n] = int32(a.Value(i)); return literal.Good }
 		}
 	case driver.Time, driver.Timestamp:
 		if get := instants(from, kind); get != nil {
-			return func(v *vector, n, i int) verdict { v.words[n] = get(i); return good }
+			return func(v *vector, n, i int) literal.Verdict { v.words[n] = get(i); return literal.Good }
 		}
 	}
 	return nil
 }
 
 // integers reads arrays of whole numbers.
-func integers(from arrow.Array) func(i int) (int64, verdict) {
+func integers(from arrow.Array) func(i int) (int64, literal.Verdict) {
 	switch a := from.(type) {
 	case *array.Int8:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Int16:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Int32:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Int64:
-		return func(i int) (int64, verdict) { return a.Value(i), good }
+		return func(i int) (int64, literal.Verdict) { return a.Value(i), literal.Good }
 	case *array.Uint8:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Uint16:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Uint32:
-		return func(i int) (int64, verdict) { return int64(a.Value(i)), good }
+		return func(i int) (int64, literal.Verdict) { return int64(a.Value(i)), literal.Good }
 	case *array.Uint64:
-		return func(i int) (int64, verdict) {
+		return func(i int) (int64, literal.Verdict) {
 			if a.Value(i) > math.MaxInt64 {
-				return 0, outOfRange
+				return 0, literal.OutOfRange
 			}
-			return int64(a.Value(i)), good
+			return int64(a.Value(i)), literal.Good
 		}
 	}
 	return nil
@@ -214,7 +215,7 @@ func instants(from arrow.Array, kind driver.Type) func(i int) int64 {
 	scale := func(u arrow.TimeUnit, n int64) int64 {
 		switch u {
 		case arrow.Second:
-			return n * second
+			return n * literal.Second
 		case arrow.Millisecond:
 			return n * 1000
 		case arrow.Nanosecond:
@@ -229,7 +230,7 @@ func instants(from arrow.Array, kind driver.Type) func(i int) int64 {
 		}
 	case *array.Date32:
 		if kind == driver.Timestamp {
-			return func(i int) int64 { return int64(a.Value(i)) * day }
+			return func(i int) int64 { return int64(a.Value(i)) * literal.Day }
 		}
 	case *array.Time64:
 		if unit := a.DataType().(*arrow.Time64Type).Unit; kind == driver.Time {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"damson/internal/diag"
+	"damson/internal/load/literal"
 	"damson/internal/pipeline"
 	"damson/internal/warehouse/driver"
 )
@@ -131,12 +132,12 @@ func (p *plt) set(line []byte, o *out) string {
 		}
 		field := line[from:p.ends[n]]
 		if len(field) == 0 || field[0] <= ' ' || field[len(field)-1] <= ' ' {
-			if field = trim(field); len(field) == 0 {
+			if field = literal.Trim(field); len(field) == 0 {
 				return fmt.Sprintf("column %s: the field is empty", o.layout.columns[column].Name)
 			}
 		}
 		v := o.batch.columns[column]
-		if what := v.parse(o.batch.rows, field); what != good {
+		if what := v.parse(o.batch.rows, field); what != literal.Good {
 			return badValue(o.layout.columns[column].Name, v.kind, field, what)
 		}
 	}

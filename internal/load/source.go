@@ -13,6 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"damson/internal/diag"
+	"damson/internal/load/glob"
 )
 
 const (
@@ -54,18 +55,27 @@ func (h *hashed) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// file is one file to load.
+type file struct {
+	path   string   // where it lies
+	name   string   // relative to the root, with forward slashes: the key of what is loaded
+	bytes  int64    // on disk
+	fields []string // what FilenameFields takes from name
+	was    *record  // the record of its last load, or nil
+}
+
 // open opens a regular file.
 func open(f *file) (*os.File, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return nil, unreadable(f.path, err)
+		return nil, glob.Unreadable(f.path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, unreadable(f.path, errors.New("it is not a regular file"))
+		return nil, glob.Unreadable(f.path, errors.New("it is not a regular file"))
 	}
 	in, err := os.Open(f.path)
 	if err != nil {
-		return nil, unreadable(f.path, err)
+		return nil, glob.Unreadable(f.path, err)
 	}
 	f.bytes = info.Size()
 	return in, nil
@@ -86,7 +96,7 @@ func (s *source) sum(f *file) (string, error) {
 			return s.digest(), nil
 		}
 		if err != nil {
-			return "", unreadable(f.path, err)
+			return "", glob.Unreadable(f.path, err)
 		}
 	}
 }
@@ -119,7 +129,7 @@ func (s *source) read(f *file, p parser, o *out) (string, error) {
 			f.bytes = raw.n
 			return s.digest(), nil
 		} else if err != nil {
-			return "", unreadable(f.path, err)
+			return "", glob.Unreadable(f.path, err)
 		}
 	}
 }
@@ -201,7 +211,7 @@ func (s *source) unpack(f *file, raw io.Reader) (io.Reader, error) {
 	var head [6]byte
 	n, err := io.ReadFull(raw, head[:])
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, unreadable(f.path, err)
+		return nil, glob.Unreadable(f.path, err)
 	}
 	magic := string(head[:n])
 	whole := io.MultiReader(bytes.NewReader(head[:n]), raw)

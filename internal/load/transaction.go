@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"damson/internal/diag"
+	"damson/internal/load/glob"
 	"damson/internal/run"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
@@ -132,7 +133,7 @@ func (j *job) compare(ctx context.Context, known map[string]*record) ([]bool, er
 				f.was = known[f.name]
 				info, err := os.Stat(f.path)
 				if err != nil {
-					return unreadable(f.path, err)
+					return glob.Unreadable(f.path, err)
 				}
 				f.bytes = info.Size()
 				changed[i] = f.was == nil || f.was.bytes != f.bytes || f.was.spec != j.print
@@ -158,7 +159,7 @@ func (j *job) vanished(known map[string]*record) {
 	}
 	var gone []string
 	for name := range known {
-		if !here[name] && j.globs.matches(filepath.ToSlash(name)) {
+		if !here[name] && j.globs.Matches(filepath.ToSlash(name)) {
 			gone = append(gone, name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"damson/internal/mltrain"
 	"damson/internal/pipeline"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // clustered is a clustering of trips by their numbers.
@@ -39,7 +40,7 @@ func searchForK(m *pipeline.Model) {
 // in SQL and in Go.
 func TestClustersAreTheSameEverywhere(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	const moreTrips = "select t.*, nullif(mode, 'boat') as seen, case when noise > 0.5 then speed end as often from (" + trips + ") as t"
 	for name, change := range map[string][]func(*pipeline.Model){
 		"without a target":        nil,

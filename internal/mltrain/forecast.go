@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"damson/internal/forest"
 	"damson/internal/learn"
 	"damson/internal/mltrain/cells"
 	"damson/internal/pipeline"
 	"damson/internal/pushdown"
+	"damson/internal/search"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/rows"
@@ -19,6 +21,9 @@ type Forecast struct {
 	Features   int
 	Inside     bool // in the database; else the rows are read
 	Why        string
+	Trials     int // of the search; 0 = nothing is searched
+	TrialFolds int
+	Folds      int            // of the cross-validation; 0 = there is none
 	Memory     int64          // bytes that rows which are read take
 	InDatabase *pushdown.Cost // nil = the algorithm can not be trained there
 }
@@ -59,22 +64,84 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	f := &Forecast{Rows: found[0].(int64), Features: len(l.features)}
 	f.Memory = f.Rows * rowBytes(algorithm, f.Features)
 	f.choose(t, memory)
-	if canInside(m, algorithm) {
-		texts := 0
-		for _, c := range l.features {
-			if cells.IsText(fields[c].Type) {
-				texts++
-			}
-		}
-		cost := pushdown.Predict(f.Rows, f.Features-texts, texts, algorithm.Inside(m))
-		f.InDatabase = &cost
+	if m.Folds != nil {
+		f.Folds = m.Folds.K
 	}
-	return f, nil
+	if m.Search != nil {
+		f.Trials, f.TrialFolds = len(search.Points(*m.Search)), m.Search.Folds
+	}
+	if algorithm.Inside == nil {
+		return f, nil
+	}
+	texts := 0
+	for _, c := range l.features {
+		if cells.IsText(fields[c].Type) {
+			texts++
+		}
+	}
+	cost, err := f.inDatabase(m, algorithm, pushdown.Size{Rows: f.Rows, Numbers: f.Features - texts, Texts: texts})
+	f.InDatabase = &cost
+	return f, err
 }
 
-// canInside reports whether a database can train the model.
-func canInside(m pipeline.Model, a learn.Algorithm) bool {
-	return a.Inside != nil && m.Folds == nil && m.Search == nil
+// Trainings is how many models are trained.
+func (f *Forecast) Trainings() int { return f.Trials*f.TrialFolds + f.Folds + 1 }
+
+// inDatabase adds up what a database does: it copies rows, searches, trains the version and cross-validates.
+func (f *Forecast) inDatabase(m pipeline.Model, a learn.Algorithm, all pushdown.Size) (pushdown.Cost, error) {
+	training := part(all, 1-m.Split.Test)
+	then, params, err := f.searching(m, a, training)
+	if err != nil {
+		return then, err
+	}
+	then = then.Plus(training.Packed()).Plus(training.Grown(params))
+	then.Predictions += all.Rows - training.Rows
+	if f.Folds > 0 {
+		without := part(all, 1-1/float64(f.Folds))
+		for range f.Folds {
+			then = then.Plus(without.Packed()).Plus(without.Grown(params))
+		}
+		then.Predictions += all.Rows
+	}
+	copied := all.Copied()
+	then.Temporary += copied.Temporary
+	return copied.Plus(then), nil
+}
+
+// part is a share of the rows.
+func part(of pushdown.Size, share float64) pushdown.Size {
+	of.Rows = int64(float64(of.Rows) * share)
+	return of
+}
+
+// searching is what the search takes, in which a fold keeps its bins for trials that want as many, and the parameters of the trial
+// that takes most.
+func (f *Forecast) searching(m pipeline.Model, a learn.Algorithm, training pushdown.Size) (all pushdown.Cost, most forest.Params, err error) {
+	most = a.Inside(m)
+	if m.Search == nil {
+		return all, most, nil
+	}
+	without := part(training, 1-1/float64(f.TrialFolds))
+	bins, visits := 0, int64(0)
+	for _, p := range search.Points(*m.Search) {
+		if m.Algorithm, err = p.Apply(m.Algorithm); err != nil {
+			return all, most, err
+		}
+		params := a.Inside(m)
+		each := without.Grown(params)
+		if each.Visits > visits {
+			most, visits = params, each.Visits
+		}
+		if params.Bins != bins {
+			each, bins = each.Plus(without.Packed()), params.Bins
+		}
+		for range f.TrialFolds {
+			all = all.Plus(each)
+		}
+		all.Predictions += training.Rows
+	}
+	all.Temporary *= int64(f.TrialFolds)
+	return all, most, nil
 }
 
 // choose decides as Train does.
@@ -84,7 +151,9 @@ func (f *Forecast) choose(t *training, memory int64) {
 		f.Inside, f.Why = true, "data_stays = True"
 	case fits:
 		f.Why = "they fit in memory"
-	case canInside(t.model, t.algorithm):
+	case t.algorithm.Inside != nil && t.folded() && f.Rows*t.knownBytes() > memory:
+		f.Inside, f.Why = true, "they do not fit in memory; nor do their folds, and the training will stop"
+	case t.algorithm.Inside != nil:
 		f.Inside, f.Why = true, "they do not fit in memory"
 	default:
 		f.Why = fmt.Sprintf("%s can only be trained so; they do not fit in memory, and the training will stop", t.algorithm.Name)

@@ -27,8 +27,8 @@ const leftOut = "Trained in the database: permutation importance, dependence, th
 // maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
 const maxInside = 1500
 
-// inside trains in the database, which gives no training row away. The version's hash is the one that reading the rows gives.
-func (t *training) inside(ctx context.Context, sql sqltext.Text) (*Trained, error) {
+// trainInside trains in the database, which gives no features of a row away. The version's hash is the one that reading the rows gives.
+func (t *training) trainInside(ctx context.Context, sql sqltext.Text) (*Trained, error) {
 	t.at = sql.Pos(0)
 	if t.options.Warehouse == nil {
 		return nil, t.fail("No database to train in", fmt.Sprintf("Model %q has data_stays = True, and its rows come from no warehouse.", t.model.Name), "Remove data_stays.")
@@ -54,44 +54,47 @@ func (t *training) inside(ctx context.Context, sql sqltext.Text) (*Trained, erro
 	return trained, err
 }
 
+// database is where the rows lie of a training that does not read them.
+type database struct {
+	*pushdown.Rows
+	folds *pushdown.Folds // that rows are dealt out to now
+}
+
 // learnInside does what Train does, on staged rows.
 func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l layout, sql sqltext.Text) (*Trained, error) {
+	t.inside = &database{Rows: staged}
 	facts, err := t.survey(ctx, staged, l)
 	if err != nil {
 		return nil, err
 	}
-	lesson := pushdown.Lesson{Params: t.algorithm.Inside(t.model), Progress: func(done, total int) { t.progress(StageInside, int64(done), int64(total)) }}
-	if t.asked.texts {
-		lesson.Classes.Texts = t.asked.classes
-	} else if t.asked.kind != metric.Regression {
-		lesson.Classes.Numbers = t.classNumbers()
+	if err := t.holdOut(ctx, staged, facts); err != nil {
+		return nil, err
 	}
-	t.holdOut(staged, facts)
-	train, held, err := staged.Sides(ctx, lesson.Classes)
+	train, held, err := staged.Sides(ctx, t.classesInside(placesOf(len(t.asked.classes))))
 	if err != nil {
 		return nil, err
 	}
 	if err := t.checkSides(train, held, facts.Groups); err != nil {
 		return nil, err
 	}
-	if lesson.Levels, err = t.levels(ctx, staged, l); err != nil {
+	if err := t.levels(ctx, staged, l); err != nil {
 		return nil, err
 	}
 	if train.Rows > tree.MaxRows {
 		return nil, t.cannot(fmt.Errorf("%d rows, and at most %d can be learned from", train.Rows, tree.MaxRows))
 	}
-	if classes := len(train.Classes); classes > 0 {
-		lesson.Params.ClassWeights = t.classWeights(placesOf(classes), train.Classes)
-		if _, err := tree.ClassWeights(lesson.Params.ClassWeights, classes); err != nil {
-			return nil, t.cannot(err)
-		}
-	}
-	m, err := staged.Learn(ctx, lesson)
+	rows, test, err := t.known(ctx, facts.Rows)
 	if err != nil {
 		return nil, err
 	}
-	t.progress(StageEvaluate, 0, held.Rows)
-	report, err := t.judgeInside(ctx, staged, m)
+	if err := t.search(ctx, rows); err != nil {
+		return nil, err
+	}
+	m, outputs, err := t.versionInside(ctx, train, int64(len(test)))
+	if err != nil {
+		return nil, err
+	}
+	report, err := t.judgeInside(ctx, m, test, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +108,103 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	}
 	t.progress(StageEvaluate, held.Rows, held.Rows)
 	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, metric.Reference{Features: []metric.FeatureReference{}})
+}
+
+// classesInside gives some of the classes as the database finds them.
+func (t *training) classesInside(some []int) (c pushdown.Classes) {
+	numbers := t.classNumbers()
+	for _, class := range some {
+		if t.asked.texts {
+			c.Texts = append(c.Texts, t.asked.classes[class])
+		} else {
+			c.Numbers = append(c.Numbers, numbers[class])
+		}
+	}
+	return c
+}
+
+// fitInside trains on rows of some classes, which are counted.
+func (t *training) fitInside(ctx context.Context, part *pushdown.Part, some []int, counts []int64, progress func(done, total int)) (*tree.Model, error) {
+	lesson := pushdown.Lesson{Params: t.algorithm.Inside(t.model), Classes: t.classesInside(some), Progress: progress}
+	for _, own := range t.rows.features {
+		lesson.Levels = append(lesson.Levels, own.Levels)
+	}
+	if len(some) > 0 {
+		lesson.Params.ClassWeights = t.classWeights(some, counts)
+		if _, err := tree.ClassWeights(lesson.Params.ClassWeights, len(some)); err != nil {
+			return nil, t.cannot(err)
+		}
+	}
+	return part.Learn(ctx, lesson)
+}
+
+// scoring writes a model as the database applies it.
+func (t *training) scoring(m *tree.Model) (steps [][]pushdown.Step, outputs []string) {
+	own := learn.Trees(m, t.rows.features).SQL(t.inside.FeatureNames(), "x")
+	for _, items := range own.Steps {
+		var step []pushdown.Step
+		for _, item := range items {
+			step = append(step, pushdown.Step(item))
+		}
+		steps = append(steps, step)
+	}
+	return steps, own.Outputs
+}
+
+// versionInside trains the version and applies it to the held-out rows.
+func (t *training) versionInside(ctx context.Context, train pushdown.Side, held int64) (*tree.Model, [][]float64, error) {
+	split := t.inside.Split()
+	m, err := t.fitInside(ctx, split, placesOf(len(train.Classes)), train.Classes, func(done, total int) { t.progress(StageInside, int64(done), int64(total)) })
+	if err != nil {
+		return nil, nil, err
+	}
+	t.progress(StageEvaluate, 0, held)
+	if parts := m.Parts(); t.model.DataStays && len(parts)*len(parts[0]) > 1 {
+		t.warn("Scoring reads the rows", fmt.Sprintf("This version of model %q has %d nodes; above %d score tasks stream their rows through Damson.", t.model.Name, m.SQLNodes(), tree.MaxSQLNodes),
+			"If rows to be scored are to stay in the database as well, take fewer trees, a smaller max_depth or a larger min_leaf.")
+	}
+	outputs, err := split.Predict(ctx, m, t.scoring)
+	return m, outputs, err
+}
+
+// dealInside tells the database how rows of these groups were dealt out.
+func (t *training) dealInside(ctx context.Context, c *codes, d pushdown.Deal) (err error) {
+	switch {
+	case !c.used:
+		d.By = pushdown.ByRow
+	case c == &t.rows.groups:
+		d.By = pushdown.ByGroup
+	default:
+		d.By = pushdown.ByFoldGroup
+	}
+	t.inside.folds, err = t.inside.Deal(ctx, d)
+	return err
+}
+
+// predictInside does in the database what predictRead does.
+func (t *training) predictInside(ctx context.Context, f foldRows) ([][]float64, error) {
+	counts := make([]int64, len(f.some))
+	for i, class := range f.some {
+		counts[i] = f.side.Classes[class]
+	}
+	part := t.inside.folds.Part(f.part, f.side.Rows)
+	m, err := t.fitInside(ctx, part, f.some, counts, func(done, total int) { t.progress(StageFolds, int64(f.part*total+done), int64(f.of*total)) })
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := part.Predict(ctx, m, t.scoring)
+	if err == nil && len(outputs[0]) != len(f.test) {
+		err = fmt.Errorf("the database has %d rows in fold %d, and %d were dealt out to it", len(outputs[0]), f.part+1, len(f.test))
+	}
+	return outputs, err
+}
+
+// dealtInside lets the database forget the folds.
+func (t *training) dealtInside(ctx context.Context) error {
+	if t.inside == nil {
+		return nil
+	}
+	return t.inside.folds.Drop(ctx)
 }
 
 // schema finds the parts of the source's columns, without rows.
@@ -126,15 +226,18 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 	for _, c := range l.features {
 		t.rows.features = append(t.rows.features, learn.Feature{Name: fields[c].Name})
 	}
-	t.rows.groups.used, t.rows.segments.used = l.group >= 0, l.segment >= 0
+	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
 	t.rows.labels.used = l.target >= 0 && cells.IsText(fields[l.target].Type)
 	var all diag.Findings
 	if n := len(l.features); n > maxInside {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
 	}
-	for what, c := range map[string]int{"id": l.id, "split by": l.group} {
-		if c >= 0 && !pushdown.HasKey(fields[c]) {
-			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", fields[c].Name, what, t.model.Name, fields[c].Type),
+	for _, part := range []struct {
+		what string
+		c    int
+	}{{"id", l.id}, {"split by", l.group}, {"cross_validation by", l.fold}} {
+		if c := part.c; c >= 0 && !pushdown.HasKey(fields[c]) && !(c == l.fold && c == l.group && part.what != "split by") {
+			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", fields[c].Name, part.what, t.model.Name, fields[c].Type),
 				fmt.Sprintf("Make it bigint or text in the source's SELECT: cast(%s as bigint).", fields[c].Name)))
 		}
 	}
@@ -149,6 +252,9 @@ func columnsOf(l layout, fields []arrow.Field) (c pushdown.Columns) {
 		if part.from >= 0 {
 			*part.to = fields[part.from]
 		}
+	}
+	if l.fold >= 0 && l.fold != l.group {
+		c.Fold = fields[l.fold]
 	}
 	for _, f := range l.features {
 		c.Features = append(c.Features, fields[f])
@@ -167,7 +273,8 @@ func (t *training) survey(ctx context.Context, staged *pushdown.Rows, l layout) 
 	for _, part := range []struct {
 		null         bool
 		what, column string
-	}{{facts.NullID, "id", m.ID}, {facts.NullGroup, "split by", m.Split.By}, {facts.NullSegment, "segment", m.Segment}, {facts.NullTime && l.group < 0, "split time", m.Split.Time}} {
+	}{{facts.NullID, "id", m.ID}, {facts.NullGroup, "split by", m.Split.By}, {facts.NullSegment, "segment", m.Segment}, {facts.NullFold, "cross_validation by", t.foldBy()},
+		{facts.NullTime && l.group < 0, "split time", m.Split.Time}} {
 		if part.null {
 			return nil, t.isNull(part.what, part.column)
 		}
@@ -213,51 +320,101 @@ func (t *training) unwritable(column string, texts []string) error {
 }
 
 // holdOut splits the rows as split does.
-func (t *training) holdOut(staged *pushdown.Rows, facts *pushdown.Facts) {
-	if s := t.model.Split; s.Time != "" && !t.rows.groups.used {
-		staged.HoldOutLast(int64(float64(facts.Rows-1) * (1 - s.Test)))
-	} else {
-		staged.HoldOutGroups(tree.NewDraw(s.Seed, streamSplit), s.Test)
+func (t *training) holdOut(ctx context.Context, staged *pushdown.Rows, facts *pushdown.Facts) error {
+	s := t.model.Split
+	if s.Time != "" && !t.rows.groups.used {
+		return staged.HoldOutLast(ctx, int64(float64(facts.Rows-1)*(1-s.Test)))
 	}
+	staged.HoldOutGroups(tree.NewDraw(s.Seed, streamSplit), s.Test)
+	return nil
 }
 
 // levels finds the texts of features.
-func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) ([][]pushdown.Level, error) {
-	all := make([][]pushdown.Level, len(l.features))
-	for f := range all {
+func (t *training) levels(ctx context.Context, staged *pushdown.Rows, l layout) error {
+	for f := range l.features {
 		if !staged.IsText(f) {
 			continue
 		}
 		levels, err := staged.Levels(ctx, f, maxLevels)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		own := &t.rows.features[f]
 		if len(levels) > maxLevels {
-			return nil, t.tooManyTexts(own.Name)
+			return t.tooManyTexts(own.Name)
 		}
-		slices.SortFunc(levels, func(a, b pushdown.Level) int { return strings.Compare(a.Text, b.Text) })
-		own.Levels = []string{}
-		for _, level := range levels {
-			own.Levels = append(own.Levels, level.Text)
-		}
+		slices.Sort(levels)
+		own.Levels = levels
 		if err := t.unwritable(own.Name, own.Levels); err != nil {
-			return nil, err
+			return err
 		}
-		all[f] = levels
 	}
-	return all, nil
+	return nil
+}
+
+// known brings what may be known here of held-out rows, and of all of so many rows when they are dealt out to folds.
+func (t *training) known(ctx context.Context, rows int64) (train, test []int32, err error) {
+	all := t.folded()
+	if bound := t.options.Memory; all && bound > 0 && rows*t.knownBytes() > bound {
+		return nil, nil, t.fail("Folds do not fit in memory",
+			fmt.Sprintf("Of each of the %d rows of model %q, cross_validation and search keep target, groups and prediction, which take more than the %d MiB allowed.", rows, t.model.Name, bound>>20),
+			"Select fewer rows in the source, raise memory in damson.yaml, or remove cross_validation and search.")
+	}
+	reader, err := t.inside.Known(ctx, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer reader.Release()
+	for reader.Next() {
+		batch := reader.RecordBatch()
+		first := len(t.rows.keys)
+		t.addKnown(batch.Columns(), int(batch.NumRows()))
+		for i, held := range batch.Column(7).(*array.Int64).Int64Values() {
+			if held == 1 {
+				test = append(test, int32(first+i))
+			} else {
+				train = append(train, int32(first+i))
+			}
+		}
+	}
+	t.renumber()
+	return train, test, reader.Err()
+}
+
+// folded reports whether rows are dealt out to folds.
+func (t *training) folded() bool { return t.model.Folds != nil || t.model.Search != nil }
+
+// knownBytes is about what is kept of a row that is dealt out: key, target, weight, fold, codes of three groups, and outputs.
+func (t *training) knownBytes() int64 { return 48 + 8*int64(max(1, len(t.asked.classes))) }
+
+// addKnown takes key, label, weight, segment and groups of rows.
+func (t *training) addKnown(columns []arrow.Array, n int) {
+	f, rows := t.rows, placesOf(n)
+	hi, lo := columns[0].(*array.Int64), columns[1].(*array.Int64)
+	for _, row := range rows {
+		f.keys = append(f.keys, tree.KeyOfParts(hi.Value(row), lo.Value(row)))
+	}
+	if f.labels.used {
+		f.target = f.labels.Append(f.target, columns[2], rows)
+	} else {
+		f.target = cells.AppendNumbers(f.target, columns[2], rows)
+	}
+	if t.model.Weight != "" {
+		f.weights = cells.AppendNumbers(f.weights, columns[3], rows)
+	}
+	for i, c := range []*codes{&f.segments, &f.groups, &f.folds} {
+		if texts, ok := columns[4+i].(*array.String); ok && c.used {
+			for _, row := range rows {
+				c.add(texts.Value(row))
+			}
+		}
+	}
 }
 
 // judgeInside judges the held-out rows by what the model's SQL gives for them.
-func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (*metric.Report, error) {
-	outputs, err := t.outputsInside(ctx, staged, m)
-	if err != nil {
-		return nil, err
-	}
-	t.renumber()
-	t.keep(t.rows.all(), outputs)
-	report, err := t.verdict(ctx, t.rows.all(), outputs)
+func (t *training) judgeInside(ctx context.Context, m *tree.Model, test []int32, outputs [][]float64) (*metric.Report, error) {
+	t.keep(test, outputs)
+	report, err := t.verdict(ctx, test, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -272,104 +429,10 @@ func (t *training) judgeInside(ctx context.Context, staged *pushdown.Rows, m *tr
 	})
 	report.Inside = true
 	report.Warnings = append(report.Warnings, leftOut)
-	return report, nil
-}
-
-// outputsInside adds the parts of the model up.
-func (t *training) outputsInside(ctx context.Context, staged *pushdown.Rows, m *tree.Model) (outputs [][]float64, err error) {
-	parts := m.Parts()
-	if len(parts) == 1 && len(parts[0]) == 1 {
-		return t.heldOut(ctx, staged, m, true)
+	if t.model.Folds != nil {
+		report.Folds, err = t.crossValidate(ctx)
 	}
-	if t.model.DataStays {
-		t.warn("Scoring reads the rows", fmt.Sprintf("This version of model %q has %d nodes; above %d score tasks stream their rows through Damson.", t.model.Name, m.SQLNodes(), tree.MaxSQLNodes),
-			"If rows to be scored are to stay in the database as well, take fewer trees, a smaller max_depth or a larger min_leaf.")
-	}
-	for i, part := range parts {
-		var sums [][]float64
-		for k, one := range part {
-			own, err := t.heldOut(ctx, staged, one, i == 0 && k == 0)
-			if err != nil {
-				return nil, err
-			}
-			sums = added(sums, own)
-		}
-		outputs = added(outputs, sums)
-	}
-	for _, output := range outputs {
-		for i := range output {
-			output[i] /= float64(m.Trees())
-		}
-	}
-	return outputs, nil
-}
-
-// added adds more to sums, which may be nil.
-func added(sums, more [][]float64) [][]float64 {
-	if sums == nil {
-		return more
-	}
-	for k, output := range more {
-		for i, v := range output {
-			sums[k][i] += v
-		}
-	}
-	return sums
-}
-
-// heldOut brings the outputs for held-out rows and, the first time, what else the report needs of them.
-func (t *training) heldOut(ctx context.Context, staged *pushdown.Rows, m *tree.Model, first bool) (outputs [][]float64, err error) {
-	scoring := learn.Trees(m, t.rows.features).SQL(staged.FeatureNames(), "x")
-	steps := make([][]pushdown.Step, len(scoring.Steps))
-	for i, items := range scoring.Steps {
-		for _, own := range items {
-			steps[i] = append(steps[i], pushdown.Step(own))
-		}
-	}
-	reader, err := staged.HeldOut(ctx, steps, scoring.Outputs)
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Release()
-	outputs = make([][]float64, len(scoring.Outputs))
-	for reader.Next() {
-		batch := reader.RecordBatch()
-		rows := make([]int, batch.NumRows())
-		for i := range rows {
-			rows[i] = i
-		}
-		for k := range outputs {
-			outputs[k] = cells.AppendNumbers(outputs[k], batch.Column(6+k), rows)
-		}
-		if first {
-			t.addHeldOut(batch.Columns()[:6], rows)
-		}
-	}
-	return outputs, reader.Err()
-}
-
-// addHeldOut takes key, label, weight, segment and group of held-out rows.
-func (t *training) addHeldOut(columns []arrow.Array, rows []int) {
-	f := t.rows
-	hi, lo := columns[0].(*array.Int64), columns[1].(*array.Int64)
-	for _, row := range rows {
-		f.keys = append(f.keys, tree.KeyOfParts(hi.Value(row), lo.Value(row)))
-	}
-	if f.labels.used {
-		f.target = f.labels.Append(f.target, columns[2], rows)
-	} else {
-		f.target = cells.AppendNumbers(f.target, columns[2], rows)
-	}
-	if t.model.Weight != "" {
-		f.weights = cells.AppendNumbers(f.weights, columns[3], rows)
-	}
-	for i, c := range []*codes{&f.segments, &f.groups} {
-		if texts, ok := columns[4+i].(*array.String); ok && c.used {
-			for _, row := range rows {
-				c.add(texts.Value(row))
-			}
-		}
-	}
+	return report, err
 }
 
 // placesOf numbers so many classes.

@@ -17,6 +17,7 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
 func changed(m pipeline.Model, change func(m *pipeline.Model)) pipeline.Model {
@@ -39,7 +40,7 @@ func inside(t *testing.T, w *warehouse.Warehouse, m pipeline.Model, sql string) 
 // TestTrainedInTheDatabaseItIsTheSameModel compares with reading the rows, on the same warehouse.
 func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	models := map[string]pipeline.Model{}
 	for name := range kindsOf {
 		if m := unsearched(name); m.Forest != nil || m.Tree != nil {
@@ -92,7 +93,7 @@ func TestTrainedInTheDatabaseItIsTheSameModel(t *testing.T) {
 // TestBadInputIsTheSameInTheDatabase reads bad rows, and trains on them in the database: the errors and warnings are the same.
 func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	const minutes = "10 * u1 - 3 * u2 + case when town = 'Bree' then 2 else 0 end + u5 as minutes"
 	const four, numbers = "forest of four texts", "forest of numbers"
 	for _, c := range []struct {
@@ -126,6 +127,11 @@ func TestBadInputIsTheSameInTheDatabase(t *testing.T) {
 		{"a date", four, "", "", func(m *pipeline.Model) { m.Exclude = m.Exclude[:len(m.Exclude)-1] }, `Column "day"`},
 		{"time is a text", four, "", "", func(m *pipeline.Model) { m.Split.Time = "town" }, "Not a time"},
 		{"misspelt column", four, "", "", func(m *pipeline.Model) { m.Split.By = "persn" }, `Did you mean "person"`},
+		{"group of a fold is NULL", four, "as noise,", "as noise, case when i <> 5 then i % 30 end as part,", dealt("part", 3), `"part", cross_validation by of`},
+		{"more folds than groups", four, "", "", dealt("", 41), "has 40 groups to deal out"},
+		{"more folds than groups of the training side", four, "", "", func(m *pipeline.Model) { grid("")(m); m.Search.Folds = 40 }, "groups to deal out"},
+		{"a fold of one class", numbers, minutes, "case when i % 40 in (1, 2, 3, 4) and u1 > 0.5 then 'a' else 'b' end as minutes", func(m *pipeline.Model) { grid("auc")(m); m.Search.Folds = 10 }, "One class only in a fold of the search"},
+		{"nothing to rank by", numbers, "", "", grid("auc"), "Nothing to rank by"},
 		{"empty feature", four, "u4 as noise", "cast(null as double precision) as noise", nil, "Feature without values"},
 	} {
 		for kind, w := range warehouses {
@@ -167,7 +173,7 @@ func said(trained *mltrain.Trained, err error) string {
 // TestEdgesComeFromTheSameSample has more rows than edges are computed from.
 func TestEdgesComeFromTheSameSample(t *testing.T) {
 	t.Parallel()
-	w := openWarehouses(t)["duckdb"]
+	w := warehousetest.Open(t, "duckdb")
 	m := pipeline.Model{Name: "many", Algorithm: pipeline.Algorithm{Forest: &pipeline.RandomForest{Trees: 8, MaxDepth: 4, MinSplit: 2, MinLeaf: 1, Bins: 200}},
 		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.01, Seed: 3}}
 	const sql = `select i as id, cast(i * 7919 % 1000003 as double) / 1000003 as a, floor(cast(i * 104729 % 999983 as double) / 40) as b,
@@ -191,7 +197,7 @@ func TestEdgesComeFromTheSameSample(t *testing.T) {
 // TestWhatDoesNotFitIsTrainedInTheDatabase has a bound of memory.
 func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	t.Parallel()
-	w := openWarehouses(t)["duckdb"]
+	w := warehousetest.Open(t, "duckdb")
 	m, sql := unsearched("forest of four texts"), sqltext.Plain("sql/trips.sql", trips)
 	want, err := mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 1 << 30})
 	if err != nil || want.Report.Inside {
@@ -205,6 +211,13 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 		t.Errorf("in the database: %v, artifact %.12s, and %.12s when rows are read", got.Report.Inside, got.Version.Hash, want.Version.Hash)
 	}
 	folds(&m)
+	got, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 100_000})
+	if err != nil || !got.Report.Inside || got.Report.Folds == nil || got.Version.Hash != want.Version.Hash {
+		t.Errorf("with folds: %v, %+v", err, got)
+	}
+	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
+	checkFinding(t, err, []string{"Folds do not fit in memory", "900 rows"})
+	m = unsearched("boosting of numbers")
 	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
 	checkFinding(t, err, []string{"Training rows do not fit in memory", "trained in the database"})
 	for memory, want := range map[int64]string{1 << 30: "false they fit in memory", 50_000: "true they do not fit in memory"} {
@@ -222,14 +235,14 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 // TestNothingIsLeftInTheDatabase looks for tables after a training that succeeded, one that failed and one that was cancelled.
 func TestNothingIsLeftInTheDatabase(t *testing.T) {
 	t.Parallel()
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := unsearched("forest of four texts")
-			m.DataStays = true
+			m := declaredKind("forest of four texts")
+			m.DataStays, m.Folds = true, &pipeline.Folds{K: 3}
 			_, err := mltrain.Train(ctx, w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Warehouse: w, Progress: func(p mltrain.Progress) {
-				if name == "cancel" && p.Stage == mltrain.StageInside && p.Done > 8 {
+				if name == "cancel" && p.Stage == mltrain.StageFolds && p.Done > 8 {
 					cancel()
 				}
 			}})
@@ -259,7 +272,7 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 func TestTheFingerprintNamesTheRows(t *testing.T) {
 	t.Parallel()
 	m := unsearched("tree of 0 and 1")
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		data := func(sql string) string {
 			trained, err := inside(t, w, m, sql)
 			if err != nil {
@@ -284,7 +297,7 @@ func TestGroupsOfEveryType(t *testing.T) {
 	t.Parallel()
 	m := unsearched("tree of 0 and 1")
 	m.Split.By = "day"
-	for kind, w := range openWarehouses(t) {
+	for kind, w := range warehousetest.Each(t) {
 		for _, day := range []string{"date '2024-01-01' + cast(i / 30 as integer)", "cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp with time zone)",
 			"cast(date '2024-01-01' + cast(i / 30 as integer) as timestamp) + interval '1500 milliseconds'", "i % 3 = 0", "cast(i / 30 as bigint) - 5", "cast(i / 30 as smallint)"} {
 			sql := strings.Replace(trips, "date '2024-01-01' + cast(i / 30 as integer) as day", day+" as day", 1)
@@ -306,6 +319,9 @@ func TestGroupsOfEveryType(t *testing.T) {
 		m.Split.By = "turns"
 		_, err := inside(t, w, m, trips)
 		checkFinding(t, err, []string{"Column can not be drawn by", `"turns"`, "cast(turns as bigint)"})
-		m.Split.By = "day"
+		m.Split.By, m.Folds = "day", &pipeline.Folds{K: 3, By: "turns"}
+		_, err = inside(t, w, m, trips)
+		checkFinding(t, err, []string{"Column can not be drawn by", `"turns", cross_validation by`, "cast(turns as bigint)"})
+		m.Folds = nil
 	}
 }

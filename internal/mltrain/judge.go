@@ -11,6 +11,7 @@ import (
 	"damson/internal/fold"
 	"damson/internal/learn"
 	"damson/internal/metric"
+	"damson/internal/pushdown"
 	"damson/internal/tree"
 )
 
@@ -244,7 +245,7 @@ func oftenest(column []float64, levels, most int) []float64 {
 func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 	k := t.model.Folds.K
 	all := t.rows.all()
-	dealt, err := t.deal(all, &t.rows.folds, k, tree.NewDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
+	dealt, err := t.deal(ctx, all, &t.rows.folds, k, tree.NewDraw(t.model.Folds.Seed, streamFolds), "cross_validation", "k")
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +280,8 @@ func (t *training) crossValidate(ctx context.Context) (*metric.Folds, error) {
 
 // predictFold trains without a fold and predicts its rows. A class that only the fold's rows have is given probability 0.
 func (t *training) predictFold(ctx context.Context, part, of int, train, test []int32) ([][]float64, error) {
-	some, lacking := occurring(t.sideOf(train).Classes)
+	side := t.sideOf(train)
+	some, lacking := occurring(side.Classes)
 	if len(some) == 1 {
 		return nil, t.fail("One class only in cross-validation",
 			fmt.Sprintf("Without fold %d, the remaining %d rows of model %q have %q = %s only.", part+1, len(train), t.model.Name, t.model.Target, t.asked.classes[some[0]]),
@@ -289,23 +291,38 @@ func (t *training) predictFold(ctx context.Context, part, of int, train, test []
 		t.warn("A class of one fold only", fmt.Sprintf("Without fold %d, model %q has no row with %q = %s to learn from, and its rows count as predicted wrong.",
 			part+1, t.model.Name, t.model.Target, diag.FirstOf(t.names(lacking))), "Give more groups that have the class, or leave it out.")
 	}
-	steps := int64(t.algorithm.Steps(t.model))
-	per := max(steps, 1)
-	p, _, err := t.fit(ctx, train, some, StageFolds, int64(part)*per, int64(of)*per)
-	if err != nil {
-		return nil, err
+	predict := t.predictRead
+	if t.inside != nil {
+		predict = t.predictInside
 	}
-	own, err := p.PredictRows(ctx, t.rows.columns, test, t.options.Threads)
-	if err != nil {
-		return nil, err
-	}
-	if steps == 0 {
-		t.progress(StageFolds, int64(part)+1, int64(of))
-	}
-	if len(lacking) == 0 {
-		return own, nil
+	own, err := predict(ctx, foldRows{part, of, train, test, some, side})
+	if err != nil || len(lacking) == 0 {
+		return own, err
 	}
 	return t.spread(own, some, len(test)), nil
+}
+
+// foldRows are those of a fold, and those to learn from without it, which have some classes only.
+type foldRows struct {
+	part, of    int
+	train, test []int32
+	some        []int
+	side        pushdown.Side // of the rows to learn from
+}
+
+// predictRead does it with rows in memory.
+func (t *training) predictRead(ctx context.Context, f foldRows) ([][]float64, error) {
+	steps := int64(t.algorithm.Steps(t.model))
+	per := max(steps, 1)
+	p, _, err := t.fit(ctx, f.train, f.some, StageFolds, int64(f.part)*per, int64(f.of)*per)
+	if err != nil {
+		return nil, err
+	}
+	own, err := p.PredictRows(ctx, t.rows.columns, f.test, t.options.Threads)
+	if err == nil && steps == 0 {
+		t.progress(StageFolds, int64(f.part)+1, int64(f.of))
+	}
+	return own, err
 }
 
 // spread gives outputs for some classes as outputs for all.
@@ -328,7 +345,7 @@ func (t *training) spread(own [][]float64, some []int, rows int) [][]float64 {
 }
 
 // deal gives each of some rows its fold; what and argument are the declaration's words, for errors.
-func (t *training) deal(rows []int32, c *codes, k int, draw tree.Draw, what, argument string) ([]int, error) {
+func (t *training) deal(ctx context.Context, rows []int32, c *codes, k int, draw tree.Draw, what, argument string) ([]int, error) {
 	g := fold.Groups{Keys: inOrder(t.rows.keys, rows)}
 	if c.used {
 		g.Codes, g.Names = inOrder(c.codes, rows), c.Names
@@ -337,5 +354,9 @@ func (t *training) deal(rows []int32, c *codes, k int, draw tree.Draw, what, arg
 	if dealt == nil {
 		return nil, t.fail("More folds than groups", fmt.Sprintf("%s(%s = %d) of model %q has %d groups to deal out.", what, argument, k, t.model.Name, groups), "Take fewer folds, or give more groups.")
 	}
-	return dealt, nil
+	if t.inside == nil {
+		return dealt, nil
+	}
+	training := len(rows) < len(t.rows.keys) // of a search, which comes again for each trial
+	return dealt, t.dealInside(ctx, c, pushdown.Deal{K: k, Training: training, Once: !training, Draw: draw, Codes: g.Codes, Names: g.Names, Folds: dealt})
 }

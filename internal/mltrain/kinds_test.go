@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,16 +23,10 @@ import (
 	"damson/internal/scoring"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
-	whdriver "damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
-	"damson/internal/warehouse/postgres"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // trips are rows to learn from in SQL that DuckDB and PostgreSQL read alike: numbers with holes, a text with a hole, an
 // apostrophe and an empty value, a boolean; and targets of every kind.
@@ -120,31 +113,11 @@ func declaredKind(name string) pipeline.Model {
 	return m
 }
 
-func openWarehouses(t *testing.T) map[string]*warehouse.Warehouse {
-	t.Helper()
-	duck, err := duckdb.Open(t.Context(), duckdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pg, err := postgres.Open(t.Context(), pgtest.Database(t), postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]*warehouse.Warehouse{}
-	for kind, d := range map[string]whdriver.Warehouse{"duckdb": duck, "postgres": pg} {
-		if out[kind], err = warehouse.New(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { out[kind].Close() })
-	}
-	return out
-}
-
 // TestEveryKindIsTheSameEverywhere trains every kind on DuckDB and PostgreSQL, in other orders and with other numbers of
 // threads, and scores 10,000 rows in SQL and in Go.
 func TestEveryKindIsTheSameEverywhere(t *testing.T) {
 	t.Parallel()
-	warehouses := openWarehouses(t)
+	warehouses := warehousetest.Each(t)
 	for name, k := range kindsOf {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,15 +24,11 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 		d.Target = make([]float64, len(f.target))
 	}
 	// Rows that are kept together for one purpose belong together for all.
-	folds := ""
-	if t.model.Folds != nil {
-		folds = cmp.Or(t.model.Folds.By, t.model.Split.By)
-	}
 	seen := []string{}
 	for _, g := range []struct {
 		column string
 		codes  *codes
-	}{{t.model.Split.By, &f.groups}, {folds, &f.folds}, {t.model.Segment, &f.segments}} {
+	}{{t.model.Split.By, &f.groups}, {t.foldBy(), &f.folds}, {t.model.Segment, &f.segments}} {
 		if !g.codes.used || slices.Contains(seen, g.column) {
 			continue
 		}

@@ -108,7 +108,7 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 	l := layout{id: part("id", m.ID), target: part("target", m.Target), weight: part("weight", m.Weight),
 		segment: part("segment", m.Segment), group: part("split by", m.Split.By), time: part("split time", m.Split.Time), fold: -1}
 	if m.Folds != nil {
-		l.fold = part("cross_validation by", cmp.Or(m.Folds.By, m.Split.By))
+		l.fold = part("cross_validation by", t.foldBy())
 	}
 	for _, name := range m.Exclude {
 		part("exclude", name)
@@ -136,6 +136,14 @@ func (t *training) layout(schema *arrow.Schema) (layout, error) {
 		all = append(all, t.checkTarget(schema.Field(l.target))...)
 	}
 	return l, all.Err()
+}
+
+// foldBy is the column whose groups the cross-validation keeps together.
+func (t *training) foldBy() string {
+	if t.model.Folds == nil {
+		return ""
+	}
+	return cmp.Or(t.model.Folds.By, t.model.Split.By)
 }
 
 // notAFeature refuses a column, unless the algorithm takes it.
@@ -172,7 +180,7 @@ func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 		t.tooLarge = true
 		return t.fail("Training rows do not fit in memory",
 			fmt.Sprintf("Model %q has %d features; %d rows read so far would take more than the %d MiB allowed, and more rows follow.", t.model.Name, len(f.features), len(f.target), bound>>20),
-			"Select fewer rows or columns in the source, raise memory in damson.yaml, or take random_forest or decision_tree without cross_validation and search, which are then trained in the database.")
+			"Select fewer rows or columns in the source, raise memory in damson.yaml, or take random_forest or decision_tree, which are then trained in the database.")
 	}
 	for to, from := range l.features {
 		if f.texts[to] == nil {

@@ -38,7 +38,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 	if !groups.used {
 		groups = &t.rows.groups
 	}
-	dealt, err := t.deal(train, groups, s.Folds, tree.NewDraw(s.Seed, streamSearch), s.Method+"_search", "folds")
+	dealt, err := t.deal(ctx, train, groups, s.Folds, tree.NewDraw(s.Seed, streamSearch), s.Method+"_search", "folds")
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (t *training) search(ctx context.Context, train []int32) error {
 	}
 	t.trials = table
 	note(table.Summary())
-	return nil
+	return t.dealtInside(ctx)
 }
 
 // needBoth are the metrics that rows of one of two classes do not define.

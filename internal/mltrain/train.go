@@ -109,11 +109,11 @@ func Train(ctx context.Context, src Source, m pipeline.Model, sql sqltext.Text, 
 	}
 	t := newTraining(m, algorithm, o)
 	if m.DataStays {
-		return t.inside(ctx, sql)
+		return t.trainInside(ctx, sql)
 	}
 	if err := t.read(ctx, src, sql); err != nil {
-		if t.tooLarge && canInside(m, algorithm) && o.Warehouse != nil {
-			return newTraining(m, algorithm, o).inside(ctx, sql)
+		if t.tooLarge && algorithm.Inside != nil && o.Warehouse != nil {
+			return newTraining(m, algorithm, o).trainInside(ctx, sql)
 		}
 		return nil, err
 	}
@@ -170,9 +170,9 @@ func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 	if m.Folds != nil && m.Folds.K < 2 {
 		add("Too few folds", fmt.Sprintf("cross_validation(k = %d) of model %q needs at least 2 folds.", m.Folds.K, m.Name), "Write k = 5.")
 	}
-	if m.DataStays && !canInside(m, own) {
-		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database, without cross_validation and search.", m.Name),
-			"Remove data_stays, or what it does not go with.")
+	if m.DataStays && own.Inside == nil {
+		add("Can not be trained in the database", fmt.Sprintf("Model %q has data_stays = True; only random_forest and decision_tree are trained in the database.", m.Name),
+			"Take one of them, or remove data_stays.")
 	}
 	if m.Threshold < 0 || m.Threshold > 1 {
 		add("Bad threshold", fmt.Sprintf("threshold = %v of model %q is not a probability.", m.Threshold, m.Name), "Write threshold = 0.5.")
@@ -196,6 +196,7 @@ type training struct {
 	labels    []string      // values of the target that clusters are compared with
 	trials    *search.Table // nil = nothing was searched
 	kept      heldout.Rows  // predictions of held-out rows
+	inside    *database     // nil = the rows are read
 }
 
 // fail makes a finding about the model's declaration or, when that has no place, about its query.

@@ -4,7 +4,7 @@
 //
 // A server listens on a free port of 127.0.0.1, keeps fsync on as a real one does, and dies with the test process. It needs
 // PostgreSQL's programs (Debian: postgresql; `make test` installs them); a test that needs it fails without them, it is not
-// skipped. A package that calls Database calls Stop in its TestMain.
+// skipped. A package that calls Database calls Main, or Stop, in its TestMain.
 package pgtest
 
 import (
@@ -59,6 +59,13 @@ func Database(t testing.TB) string {
 		t.Fatal(shared.err)
 	}
 	return shared.server.Database(t)
+}
+
+// Main runs a package's tests and ends the shared server.
+func Main(m *testing.M) {
+	code := m.Run()
+	Stop()
+	os.Exit(code)
 }
 
 // Stop ends the shared server, if there is one, and removes its data.

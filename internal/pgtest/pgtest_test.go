@@ -2,18 +2,13 @@ package pgtest
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { Main(m) }
 
 func ask(url, query string) (answer string, err error) {
 	conn, err := pgx.Connect(context.Background(), url)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"damson/internal/forest"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
 )
@@ -28,21 +29,21 @@ type run struct {
 }
 
 // cut gives the edges of a column of numbers.
-func (r *Rows) cut(ctx context.Context, f, bins int, seed int64) (edges []float64, err error) {
-	where := fmt.Sprintf("not (%s) and f%d is not null", r.held, f)
-	if draw, share := tree.BinSample(seed, int(r.training)); share < 1 {
+func (p *Part) cut(ctx context.Context, f, bins int, seed int64) (edges []float64, err error) {
+	where := fmt.Sprintf("%s and f%d is not null", p.learned, f)
+	if draw, share := tree.BinSample(seed, int(p.training)); share < 1 {
 		where += " and " + draw.BelowSQL("hi", "lo", share)
 	}
 	// 0 and -0 are one value.
 	sql := fmt.Sprintf(`create temporary table %s as
 select value, cast(sum(times) over (order by value rows between unbounded preceding and current row) as bigint) as upto, lead(value) over (order by value) as following
-from (select value, count(*) as times from (select case when f%d = float8 '0' then float8 '0' else f%d end as value from %s where %s) as present group by value) as counted`,
-		runsTable, f, f, rowsTable, where)
-	if _, err := r.exec(ctx, sql); err != nil {
+from (select value, count(*) as times from (select case when f%d = float8 '0' then float8 '0' else f%d end as value from %s as r where %s) as present group by value) as counted`,
+		runsTable, f, f, p.from, where)
+	if _, err := p.exec(ctx, sql); err != nil {
 		return nil, err
 	}
 	var values, distinct int
-	err = r.each(ctx, "select count(*), coalesce(max(upto), 0) from "+runsTable, func(row []int64) error {
+	err = p.each(ctx, "select count(*), coalesce(max(upto), 0) from "+runsTable, func(row []int64) error {
 		distinct, values = int(row[0]), int(row[1])
 		return nil
 	})
@@ -55,13 +56,13 @@ from (select value, count(*) as times from (select case when f%d = float8 '0' th
 		if distinct > max(fetchAll, bins) {
 			spans = likely(c, float64(values)/float64(distinct))
 		}
-		runs, err := r.runs(ctx, c.Target(), spans)
+		runs, err := p.runs(ctx, c.Target(), spans)
 		if err != nil {
 			return nil, err
 		}
 		take(c, spans, runs)
 	}
-	_, err = r.exec(ctx, "drop table "+runsTable)
+	_, err = p.exec(ctx, "drop table "+runsTable)
 	return c.Edges(), err
 }
 
@@ -132,51 +133,103 @@ func take(c *tree.Cutter, spans []span, runs []run) {
 	}
 }
 
-// bins cuts all columns. levels are those of features of texts.
-func (r *Rows) bins(ctx context.Context, l Lesson) (*tree.Bins, error) {
-	columns := make([]tree.BinColumn, len(r.columns.Features))
-	for f := range columns {
-		if isText(r.columns.Features[f]) {
-			counts := make([]int64, len(l.Levels[f])+1) // one more: texts that training did not see
-			for i, level := range l.Levels[f] {
-				counts[i] = level.Training
-			}
-			columns[f].Counts = counts
-			continue
-		}
-		edges, err := r.cut(ctx, f, l.Params.Bins, l.Params.Seed)
-		if err != nil {
-			return nil, err
-		}
-		columns[f].Edges = edges
-		l.step()
+// pack makes the table that histograms are counted on, unless the part has it from the lesson before: of the rows to learn from the
+// key, the class or the number, and the bins of all features in one value.
+func (p *Part) pack(ctx context.Context, l Lesson) error {
+	if p.packed != nil && p.packed.asked == l.Params.Bins {
+		return nil
 	}
-	return tree.AssembleBins(columns), nil
-}
-
-// pack makes the table that histograms are counted on: of the training rows the key, the class or the number, and the bins of
-// all features in one value.
-func (r *Rows) pack(ctx context.Context, l Lesson, b *tree.Bins, number string) error {
-	bins, from := make([]string, b.Features()), rowsTable+" as r"
+	if err := p.drop(ctx); err != nil {
+		return err
+	}
+	b, err := p.bins(ctx, l)
+	if err != nil {
+		return err
+	}
+	own := packed{bins: b, asked: l.Params.Bins}
+	number := "0"
+	if l.Classes.number() == 0 {
+		if number, err = p.fixNumbers(ctx, &own); err != nil {
+			return err
+		}
+	}
+	bins, from := make([]string, b.Features()), p.from+" as r"
 	for f := range bins {
 		if !b.Categorical(f) {
 			bins[f] = b.SQL(f, fmt.Sprintf("r.f%d", f))
 			continue
 		}
 		table := fmt.Sprintf("%s%d", levelTable, f)
-		if err := r.levels(ctx, table, f, l.Levels[f], b); err != nil {
+		if err := p.levels(ctx, table, f, l.Levels[f], b); err != nil {
 			return err
 		}
 		bins[f] = fmt.Sprintf("coalesce(%s.bin, 0)", table)
 		from += fmt.Sprintf(" left join %s on %s.level = r.f%d", table, table, f)
 	}
-	_, err := r.exec(ctx, fmt.Sprintf("create temporary table %s as select r.hi, r.lo, %s as class, %s as number, %s as bins from %s where not (%s)",
-		binsTable, l.Classes.sql(), number, r.dialect.pack(bins), from, r.held))
-	return err
+	_, err = p.exec(ctx, fmt.Sprintf("create temporary table %s as select r.hi, r.lo, %s as class, %s as number, %s as bins from %s where %s",
+		p.binsTable(), l.Classes.sql(), number, p.dialect.pack(bins), from, p.learned))
+	if err != nil {
+		return err
+	}
+	p.packed = &own
+	for f := range bins {
+		if b.Categorical(f) {
+			if _, err := p.exec(ctx, fmt.Sprintf("drop table %s%d", levelTable, f)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bins cuts all columns.
+func (p *Part) bins(ctx context.Context, l Lesson) (*tree.Bins, error) {
+	columns := make([]tree.BinColumn, len(p.columns.Features))
+	var err error
+	for f := range columns {
+		if isText(p.columns.Features[f]) {
+			columns[f].Counts, err = p.occurrences(ctx, f, l.Levels[f])
+		} else {
+			columns[f].Edges, err = p.cut(ctx, f, l.Params.Bins, l.Params.Seed)
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.step()
+	}
+	return tree.AssembleBins(columns), nil
+}
+
+// occurrences counts the texts of a feature in the rows to learn from, and as one more text those that training did not see.
+func (p *Part) occurrences(ctx context.Context, f int, levels []string) ([]int64, error) {
+	found, err := p.all(ctx, fmt.Sprintf("select f%d, count(*) from %s as r where %s and f%d is not null group by f%d", f, p.from, p.learned, f, f))
+	counts := make([]int64, len(levels)+1)
+	for _, row := range found {
+		if at, known := slices.BinarySearch(levels, row[0].(string)); known {
+			counts[at] = row[1].(int64)
+		}
+	}
+	return counts, err
+}
+
+// fixNumbers gives the SQL of the target as an integer, the mean taken off: tree.Fixed, whose two additions round to the nearest.
+func (p *Part) fixNumbers(ctx context.Context, of *packed) (string, error) {
+	found, err := p.all(ctx, fmt.Sprintf("select max(abs(label)), count(*) from %s as r where %s", p.from, p.learned))
+	if err != nil {
+		return "", err
+	}
+	largest, n := found[0][0].(float64), found[0][1].(int64)
+	of.scale = forest.Scale(largest, int(n))
+	fixed := fmt.Sprintf("cast((label * %s + %s) - %s as bigint)", sqltext.Double(of.scale), sqltext.Double(tree.RoundMagic), sqltext.Double(tree.RoundMagic))
+	err = p.each(ctx, fmt.Sprintf("select cast(sum(%s) as bigint) from %s as r where %s", fixed, p.from, p.learned), func(row []int64) error {
+		of.mean = row[0] / n
+		return nil
+	})
+	return fmt.Sprintf("%s - bigint '%d'", fixed, of.mean), err
 }
 
 // levels makes a table of a feature's texts and their bins.
-func (r *Rows) levels(ctx context.Context, table string, f int, levels []Level, b *tree.Bins) error {
+func (r *Rows) levels(ctx context.Context, table string, f int, levels []string, b *tree.Bins) error {
 	if _, err := r.exec(ctx, "create temporary table "+table+" (level text, bin integer)"); err != nil {
 		return err
 	}
@@ -185,7 +238,7 @@ func (r *Rows) levels(ctx context.Context, table string, f int, levels []Level, 
 	}
 	values := make([]string, len(levels))
 	for i, level := range levels {
-		values[i] = fmt.Sprintf("(%s, %d)", sqltext.QuoteLiteral(level.Text), b.Of(f, i))
+		values[i] = fmt.Sprintf("(%s, %d)", sqltext.QuoteLiteral(level), b.Of(f, i))
 	}
 	_, err := r.exec(ctx, "insert into "+table+" values "+strings.Join(values, ", "))
 	return err

@@ -13,6 +13,7 @@ type Facts struct {
 	NullID    bool
 	NullGroup bool
 	NullTime  bool
+	NullFold  bool
 
 	NullSegment bool
 	BadWeight   *float64 // a weight that is none; NaN stands for NULL
@@ -22,7 +23,7 @@ type Facts struct {
 
 // Facts asks for them.
 func (r *Rows) Facts(ctx context.Context) (*Facts, error) {
-	sql := "select count(*), count(id), count(grp), count(moment), count(segment), count(distinct id), count(distinct grp)"
+	sql := "select count(*), count(id), count(grp), count(moment), count(segment), count(distinct id), count(distinct grp), count(fgrp)"
 	for f := range r.columns.Features {
 		sql += fmt.Sprintf(", count(f%d)", f)
 	}
@@ -30,11 +31,11 @@ func (r *Rows) Facts(ctx context.Context) (*Facts, error) {
 	err := r.each(ctx, sql+" from "+rowsTable, func(row []int64) error {
 		n := row[0]
 		facts = Facts{Rows: n, NullID: row[1] < n, NullGroup: r.columns.Group.Name != "" && row[2] < n, NullTime: r.columns.Time.Name != "" && row[3] < n,
-			NullSegment: r.columns.Segment.Name != "" && row[4] < n, Twice: row[1] - row[5], Groups: n}
+			NullSegment: r.columns.Segment.Name != "" && row[4] < n, NullFold: r.columns.Fold.Name != "" && row[7] < n, Twice: row[1] - row[5], Groups: n}
 		if r.columns.Group.Name != "" {
 			facts.Groups = row[6]
 		}
-		for f, present := range row[7:] {
+		for f, present := range row[8:] {
 			if present == 0 {
 				facts.Empty = append(facts.Empty, f)
 			}
@@ -100,18 +101,12 @@ func (r *Rows) Numbers(ctx context.Context, most int) ([]float64, error) {
 	return numbers, nil
 }
 
-// Level is a text that a feature holds.
-type Level struct {
-	Text     string
-	Training int64 // training rows that have it
-}
-
 // Levels gives the texts of a feature on both sides of the split, at most most+1, in any order.
-func (r *Rows) Levels(ctx context.Context, f, most int) ([]Level, error) {
-	found, err := r.all(ctx, fmt.Sprintf("select f%d, cast(sum(case when %s then 0 else 1 end) as bigint) from %s where f%d is not null group by f%d limit %d", f, r.held, rowsTable, f, f, most+1))
-	levels := make([]Level, len(found))
+func (r *Rows) Levels(ctx context.Context, f, most int) ([]string, error) {
+	found, err := r.all(ctx, fmt.Sprintf("select distinct f%d from %s where f%d is not null limit %d", f, rowsTable, f, most+1))
+	levels := make([]string, len(found))
 	for i, row := range found {
-		levels[i] = Level{row[0].(string), row[1].(int64)}
+		levels[i] = row[0].(string)
 	}
 	return levels, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/sqltext"
+	"damson/internal/tree"
 )
 
 // Step is a column that a subquery adds, as a model's SQL needs it.
@@ -26,13 +27,65 @@ func (r *Rows) FeatureNames() []string {
 	return names
 }
 
-// HeldOut streams what leaves the database of held-out rows, in the order of their keys, which looks random: hi, lo, label, weight,
-// segment, grp, and a model's outputs, computed in steps of which the innermost comes first.
-func (r *Rows) HeldOut(ctx context.Context, steps [][]Step, outputs []string) (array.RecordReader, error) {
+// Known streams what leaves the database of held-out rows, or of all: hi, lo, label, weight, segment, grp, the group of the
+// cross-validation, and 1 for held-out ones. They come in the order of their keys, which looks random.
+func (r *Rows) Known(ctx context.Context, all bool) (array.RecordReader, error) {
+	where := ""
+	if !all {
+		where = " where " + r.held
+	}
+	return r.session.Query(ctx, sqltext.Plain("", fmt.Sprintf("select hi, lo, label, weight, segment, grp, %s, cast(case when %s then 1 else 0 end as bigint) as held from %s%s order by hi, lo, id",
+		r.foldGroup(), r.held, rowsTable, where)))
+}
+
+// Scoring writes a model as SQL over FeatureNames: columns computed in steps of which the innermost comes first, and outputs.
+type Scoring func(m *tree.Model) (steps [][]Step, outputs []string)
+
+// Predict gives the model's outputs, by output, for the rows that the part watches, in the order of their keys. A model too large for
+// one statement is added up from parts.
+func (p *Part) Predict(ctx context.Context, m *tree.Model, scoring Scoring) (outputs [][]float64, err error) {
+	parts := m.Parts()
+	if len(parts) == 1 && len(parts[0]) == 1 {
+		return p.outputs(ctx, m, scoring)
+	}
+	for _, part := range parts {
+		var sums [][]float64
+		for _, one := range part {
+			own, err := p.outputs(ctx, one, scoring)
+			if err != nil {
+				return nil, err
+			}
+			sums = added(sums, own)
+		}
+		outputs = added(outputs, sums)
+	}
+	for _, output := range outputs {
+		for i := range output {
+			output[i] /= float64(m.Trees())
+		}
+	}
+	return outputs, nil
+}
+
+// added adds more to sums, which may be nil.
+func added(sums, more [][]float64) [][]float64 {
+	if sums == nil {
+		return more
+	}
+	for k, output := range more {
+		for i, v := range output {
+			sums[k][i] += v
+		}
+	}
+	return sums
+}
+
+// outputs brings the outputs of one statement.
+func (p *Part) outputs(ctx context.Context, m *tree.Model, scoring Scoring) ([][]float64, error) {
+	steps, items := scoring(m)
 	var b strings.Builder
-	b.WriteString("select hi, lo, label, weight, segment, grp")
-	for k, output := range outputs {
-		fmt.Fprintf(&b, ", %s as output%d", output, k)
+	for k, output := range items {
+		fmt.Fprintf(&b, "%s%s as output%d", []string{"select ", ", "}[min(k, 1)], output, k)
 	}
 	for _, level := range slices.Backward(steps) {
 		b.WriteString("\nfrom (select *")
@@ -40,18 +93,32 @@ func (r *Rows) HeldOut(ctx context.Context, steps [][]Step, outputs []string) (a
 			b.WriteString(", " + own.Expression + " as " + own.Name)
 		}
 	}
-	fmt.Fprintf(&b, "\nfrom (select * from %s where %s%s) as features", rowsTable, r.held, r.dialect.fence)
+	fmt.Fprintf(&b, "\nfrom (select * from %s as r where %s%s) as features", p.from, p.watched, p.dialect.fence)
 	for n := range steps {
-		fmt.Fprintf(&b, "%s) as step%d", r.dialect.fence, n)
+		fmt.Fprintf(&b, "%s) as step%d", p.dialect.fence, n)
 	}
 	b.WriteString("\norder by hi, lo, id")
-	return r.session.Query(ctx, sqltext.Plain("", b.String()))
+	reader, err := p.session.Query(ctx, sqltext.Plain("", b.String()))
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Release()
+	outputs := make([][]float64, len(items))
+	for reader.Next() {
+		for k := range outputs {
+			outputs[k] = append(outputs[k], reader.RecordBatch().Column(k).(*array.Float64).Values()...)
+		}
+	}
+	return outputs, reader.Err()
 }
 
 // Fingerprint names the set of rows, whatever their order: sums of the database's own hashes of all that stands in them. The same
 // rows in another kind of database have another one.
 func (r *Rows) Fingerprint(ctx context.Context) (string, error) {
 	columns := append([]string{"id", "label", "weight", "moment", "segment", "grp"}, r.FeatureNames()...)
+	if r.columns.Fold.Name != "" {
+		columns = append(columns, "fgrp")
+	}
 	found, err := r.all(ctx, fmt.Sprintf("select count(*), cast(sum(a) as bigint), cast(sum(b) as bigint) from (%s) as hashes", r.dialect.hashes(columns, rowsTable)))
 	if err != nil {
 		return "", err

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"damson/internal/forest"
-	"damson/internal/sqltext"
 	"damson/internal/tree"
 )
 
@@ -14,7 +13,7 @@ import (
 type Lesson struct {
 	Params   forest.Params
 	Classes  Classes
-	Levels   [][]Level             // of features of texts: all there are, sorted by their text
+	Levels   [][]string            // of features of texts: all there are, sorted
 	Progress func(done, total int) // steps: a feature that is cut, a tree that is grown; may be nil
 	done     *int
 }
@@ -27,43 +26,30 @@ const (
 )
 
 // Learn grows the forest.
-func (r *Rows) Learn(ctx context.Context, l Lesson) (*tree.Model, error) {
+func (p *Part) Learn(ctx context.Context, l Lesson) (*tree.Model, error) {
 	if err := l.Params.Check(); err != nil {
 		return nil, err
 	}
 	l.done = new(int)
-	for _, set := range r.dialect.settings {
-		if _, err := r.exec(ctx, set); err != nil {
-			return nil, err
-		}
+	if err := p.pack(ctx, l); err != nil {
+		return nil, err
 	}
-	b, err := r.bins(ctx, l)
+	levels, err := forest.NewLevels(forest.Summary{Bins: p.packed.bins, Classes: l.Classes.number(), Scale: p.packed.scale, Mean: p.packed.mean}, l.Params)
 	if err != nil {
 		return nil, err
 	}
-	of := forest.Summary{Bins: b, Classes: l.Classes.number()}
-	number := "0"
-	if of.Classes == 0 {
-		if number, err = r.fixNumbers(ctx, &of); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.pack(ctx, l, b, number); err != nil {
+	if err := p.roots(ctx, l, levels); err != nil {
 		return nil, err
 	}
-	levels, err := forest.NewLevels(of, l.Params)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.roots(ctx, l, levels); err != nil {
-		return nil, err
-	}
-	most := max(1, wordsAtOnce/(128*(of.Classes+2)))
+	most := max(1, wordsAtOnce/(128*(l.Classes.number()+2)))
 	for asks := levels.Next(most); len(asks) > 0; asks = levels.Next(most) {
-		if err := r.count(ctx, l, levels, asks); err != nil {
+		if err := p.count(ctx, l, levels, asks); err != nil {
 			return nil, err
 		}
 		l.grown(levels.Done())
+	}
+	if p.once {
+		return levels.Model(), p.drop(ctx)
 	}
 	return levels.Model(), nil
 }
@@ -80,30 +66,14 @@ func (l Lesson) grown(trees int) {
 	}
 }
 
-// fixNumbers gives the SQL of the target as an integer, the mean taken off: tree.Fixed, whose two additions round to the nearest.
-func (r *Rows) fixNumbers(ctx context.Context, of *forest.Summary) (string, error) {
-	found, err := r.all(ctx, fmt.Sprintf("select max(abs(label)), count(*) from %s where not (%s)", rowsTable, r.held))
-	if err != nil {
-		return "", err
-	}
-	largest, n := found[0][0].(float64), found[0][1].(int64)
-	of.Scale = forest.Scale(largest, int(n))
-	fixed := fmt.Sprintf("cast((label * %s + %s) - %s as bigint)", sqltext.Double(of.Scale), sqltext.Double(tree.RoundMagic), sqltext.Double(tree.RoundMagic))
-	err = r.each(ctx, fmt.Sprintf("select cast(sum(%s) as bigint) from %s where not (%s)", fixed, rowsTable, r.held), func(row []int64) error {
-		of.Mean = row[0] / n
-		return nil
-	})
-	return fmt.Sprintf("%s - bigint '%d'", fixed, of.Mean), err
-}
-
 // drawn gives a FROM item of the rows that a tree's bootstrap has drawn, with how often.
-func drawn(p forest.Params, number int) string {
-	if p.WholeRows {
-		return fmt.Sprintf("(select bins, class, number, 1 as times from %s) as drawn", binsTable)
+func (p *Part) drawn(of forest.Params, number int) string {
+	if of.WholeRows {
+		return fmt.Sprintf("(select bins, class, number, 1 as times from %s) as drawn", p.binsTable())
 	}
 	times, some := tree.PoissonSQL("draw")
 	return fmt.Sprintf("(select bins, class, number, %s as times from (select bins, class, number, %s as draw from %s) as draws where %s) as drawn",
-		times, tree.NewDraw(p.Seed, tree.StreamTrees+uint64(number)).SQL("hi", "lo"), binsTable, some)
+		times, tree.NewDraw(of.Seed, tree.StreamTrees+uint64(number)).SQL("hi", "lo"), p.binsTable(), some)
 }
 
 // sums are the columns of a count: rows, and the sum of their numbers.
@@ -115,18 +85,18 @@ func (l Lesson) sums() string {
 }
 
 // roots counts all rows, and those of each tree.
-func (r *Rows) roots(ctx context.Context, l Lesson, levels *forest.Levels) error {
-	all := fmt.Sprintf("select cast(class as bigint), %s from (select class, number, 1 as times from %s) as whole group by class", l.sums(), binsTable)
-	err := r.each(ctx, all, func(row []int64) error {
+func (p *Part) roots(ctx context.Context, l Lesson, levels *forest.Levels) error {
+	all := fmt.Sprintf("select cast(class as bigint), %s from (select class, number, 1 as times from %s) as whole group by class", l.sums(), p.binsTable())
+	err := p.each(ctx, all, func(row []int64) error {
 		levels.AddAll(int(row[0]), uint64(row[1]), row[2])
 		return nil
 	})
 	for from := 0; from < l.Params.Trees && err == nil; from += treesAtOnce {
 		var parts []string
 		for i := from; i < min(from+treesAtOnce, l.Params.Trees); i++ {
-			parts = append(parts, fmt.Sprintf("select bigint '%d' as tree, cast(class as bigint) as class, %s from %s group by class", i, l.sums(), drawn(l.Params, i)))
+			parts = append(parts, fmt.Sprintf("select bigint '%d' as tree, cast(class as bigint) as class, %s from %s group by class", i, l.sums(), p.drawn(l.Params, i)))
 		}
-		err = r.union(ctx, parts, func(row []int64) error {
+		err = p.union(ctx, parts, func(row []int64) error {
 			levels.AddRoot(int(row[0]), int(row[1]), uint64(row[2]), row[3])
 			return nil
 		})
@@ -147,11 +117,11 @@ func (r *Rows) union(ctx context.Context, parts []string, visit func(row []int64
 }
 
 // count answers the questions, those of some trees in one statement.
-func (r *Rows) count(ctx context.Context, l Lesson, levels *forest.Levels, asks []forest.Ask) error {
+func (p *Part) count(ctx context.Context, l Lesson, levels *forest.Levels, asks []forest.Ask) error {
 	var parts []string
 	nodes := 0
 	flush := func() error {
-		err := r.union(ctx, parts, func(row []int64) error {
+		err := p.union(ctx, parts, func(row []int64) error {
 			return levels.Add(int(row[0]), int(row[1]), int(row[2]), uint64(row[3]), row[4])
 		})
 		parts, nodes = nil, 0
@@ -162,7 +132,7 @@ func (r *Rows) count(ctx context.Context, l Lesson, levels *forest.Levels, asks 
 		for to < len(asks) && asks[to].Tree == asks[from].Tree {
 			to++
 		}
-		part, size := r.histograms(l, levels.Route(asks[from].Tree), asks, from, to)
+		part, size := p.histograms(l, levels.Route(asks[from].Tree), asks, from, to)
 		if len(parts) > 0 && (nodes+size > nodesAtOnce || len(parts) == treesAtOnce) {
 			if err := flush(); err != nil {
 				return err
@@ -174,8 +144,8 @@ func (r *Rows) count(ctx context.Context, l Lesson, levels *forest.Levels, asks 
 }
 
 // histograms writes the SELECT that answers questions from … to-1, all of one tree.
-func (r *Rows) histograms(l Lesson, route *forest.Branch, asks []forest.Ask, from, to int) (sql string, size int) {
-	w := router{dialect: r.dialect}
+func (p *Part) histograms(l Lesson, route *forest.Branch, asks []forest.Ask, from, to int) (sql string, size int) {
+	w := router{dialect: p.dialect}
 	w.write(route)
 	wanted := make([]string, to-from)
 	for i, ask := range asks[from:to] {
@@ -184,7 +154,7 @@ func (r *Rows) histograms(l Lesson, route *forest.Branch, asks []forest.Ask, fro
 	return fmt.Sprintf(`select cast(ask as bigint) as ask, cast(bin as bigint) as bin, cast(class as bigint) as class, %s
 from (select wanted.ask, %s as bin, class, number, times from (select bins, class, number, times, %s as node from %s) as routed
   join (values %s) as wanted (node, feature, ask) on wanted.node = routed.node) as counted
-group by ask, bin, class`, l.sums(), r.dialect.unpack("routed.bins", "wanted.feature"), w.String(), drawn(l.Params, asks[from].Tree), strings.Join(wanted, ", ")), w.size + to - from
+group by ask, bin, class`, l.sums(), p.dialect.unpack("routed.bins", "wanted.feature"), w.String(), p.drawn(l.Params, asks[from].Tree), strings.Join(wanted, ", ")), w.size + to - from
 }
 
 // router writes where rows go.

@@ -35,6 +35,7 @@ type Session interface {
 // Columns say which columns of the source play which part. Name "" = none does. Types are those of the session's Query.
 type Columns struct {
 	ID, Target, Weight, Segment, Group, Time arrow.Field
+	Fold                                     arrow.Field // the group of the cross-validation, when it is another than the split's
 	Features                                 []arrow.Field
 }
 
@@ -44,6 +45,7 @@ type Columns struct {
 //	label          the target, a text or a double
 //	grp, ghi, glo  the split's group as text, and its key
 //	segment, weight, moment
+//	fgrp           the group of the cross-validation as text
 //	f0, f1, …      the features: double, or text; NULL when missing
 type Rows struct {
 	session  Session
@@ -60,6 +62,8 @@ const (
 	runsTable  = "damson_runs"
 	binsTable  = "damson_bins"
 	levelTable = "damson_levels"
+	foldsTable = "damson_folds"
+	cutTable   = "damson_cut"
 
 	countsTable = "damson_counts"
 )
@@ -68,7 +72,7 @@ const (
 func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c Columns) (*Rows, error) {
 	r := &Rows{session: s, dialect: dialectOf(kind), columns: c}
 	var b sqltext.Builder
-	b.Add("create temporary table " + rowsTable + " as\nselect " + r.dialect.key("idhash", "hi", "lo") + ", id, label, segment, weight, moment, grp, " + r.dialect.key("grouphash", "ghi", "glo"))
+	b.Add("create temporary table " + rowsTable + " as\nselect " + r.dialect.key("idhash", "hi", "lo") + ", id, label, segment, weight, moment, fgrp, grp, " + r.dialect.key("grouphash", "ghi", "glo"))
 	for f := range c.Features {
 		b.Add(fmt.Sprintf(", f%d", f))
 	}
@@ -77,6 +81,11 @@ func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c C
 	b.Add("\n) as source" + r.dialect.hash + ") as named" + r.dialect.hash + ") as hashed")
 	if _, err := s.Exec(ctx, b.Text()); err != nil {
 		return nil, err
+	}
+	for _, set := range r.dialect.settings {
+		if _, err := r.exec(ctx, set); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	r.skipped, err = r.exec(ctx, "delete from "+rowsTable+" where label is null")
@@ -90,7 +99,7 @@ func stagedItems(c Columns) []string {
 		label = text(c.Target)
 	}
 	items := []string{text(c.ID) + " as id", label + " as label", orNull(c.Segment, text) + " as segment",
-		orNull(c.Weight, number) + " as weight", orNull(c.Time, moment) + " as moment", orNull(c.Group, text) + " as grp"}
+		orNull(c.Weight, number) + " as weight", orNull(c.Time, moment) + " as moment", orNull(c.Group, text) + " as grp", orNull(c.Fold, text) + " as fgrp"}
 	for f, own := range c.Features {
 		if isText(own) {
 			items = append(items, fmt.Sprintf("%s as f%d", text(own), f))
@@ -149,8 +158,18 @@ func (r *Rows) HoldOutGroups(d tree.Draw, share float64) {
 }
 
 // HoldOutLast holds out rows from after the given one in the order of time, counted from 0.
-func (r *Rows) HoldOutLast(position int64) {
-	r.held = fmt.Sprintf("moment > (select moment from %s order by moment limit 1 offset %d)", rowsTable, position)
+func (r *Rows) HoldOutLast(ctx context.Context, position int64) error {
+	r.held = "moment > (select moment from " + cutTable + ")"
+	_, err := r.exec(ctx, fmt.Sprintf("create temporary table %s as select moment from %s order by moment limit 1 offset %d", cutTable, rowsTable, position))
+	return err
+}
+
+// foldGroup is the column of the cross-validation's groups.
+func (r *Rows) foldGroup() string {
+	if r.columns.Fold.Name == "" {
+		return "grp"
+	}
+	return "fgrp"
 }
 
 // IsText reports whether a feature holds texts.

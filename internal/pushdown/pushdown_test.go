@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -17,17 +16,11 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/tree"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
-	"damson/internal/warehouse/postgres"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // hard are rows that SQL and Go have to read alike: numbers with NULL, NaN, infinities, both zeros, ties, few and many
 // different values; texts with NULL, the empty text, quotes and letters; more texts than bins; a constant, and nothing at all.
@@ -61,7 +54,7 @@ func TestTheForestIsTheOneGrownInMemory(t *testing.T) {
 		"numbers":      {"minutes", func(p *forest.Params) { p.FeaturesPerSplit = 0 }},
 		"one tree":     {"late", func(p *forest.Params) { *p = forest.DecisionTree(*p); p.Alpha, p.MaxDepth = 0.0002, 12 }},
 	} {
-		for kind, w := range warehouses(t) {
+		for kind, w := range warehousetest.Each(t) {
 			t.Run(name+" on "+kind, func(t *testing.T) {
 				t.Parallel()
 				p := params
@@ -77,26 +70,6 @@ func TestTheForestIsTheOneGrownInMemory(t *testing.T) {
 			})
 		}
 	}
-}
-
-func warehouses(t *testing.T) map[string]*warehouse.Warehouse {
-	t.Helper()
-	duck, err := duckdb.Open(t.Context(), duckdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pg, err := postgres.Open(t.Context(), pgtest.Database(t), postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]*warehouse.Warehouse{}
-	for kind, d := range map[string]driver.Warehouse{"duckdb": duck, "postgres": pg} {
-		if out[kind], err = warehouse.New(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { out[kind].Close() })
-	}
-	return out
 }
 
 // columnsOf finds the parts by their names in hard.
@@ -136,7 +109,7 @@ func pushed(t *testing.T, w *warehouse.Warehouse, source sqltext.Text, target st
 		t.Fatal(err)
 	}
 	r.HoldOutGroups(tree.NewDraw(p.Seed, streamHold), 0.2)
-	l := pushdown.Lesson{Params: p, Levels: make([][]pushdown.Level, len(columns.Features))}
+	l := pushdown.Lesson{Params: p, Levels: make([][]string, len(columns.Features))}
 	switch target {
 	case "late":
 		l.Classes.Numbers = []float64{0, 1}
@@ -154,10 +127,10 @@ func pushed(t *testing.T, w *warehouse.Warehouse, source sqltext.Text, target st
 			if l.Levels[f], err = r.Levels(t.Context(), f, 1000); err != nil {
 				t.Fatal(err)
 			}
-			slices.SortFunc(l.Levels[f], func(a, b pushdown.Level) int { return bytes.Compare([]byte(a.Text), []byte(b.Text)) })
+			slices.Sort(l.Levels[f])
 		}
 	}
-	m, err := r.Learn(t.Context(), l)
+	m, err := r.Split().Learn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"damson/internal/metric"
 	"damson/internal/scoring"
 	"damson/internal/sqltext"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // strange are rows to be scored that differ from journeys.
@@ -18,7 +19,7 @@ from (select cast(n as bigint) as i from generate_series(0, 9999) as s(n)) as nu
 
 func TestDriftIsSeen(t *testing.T) {
 	t.Parallel()
-	db := duck(t)
+	db := warehousetest.Open(t, "duckdb")
 	v := trained(t, db, journeys, journey)
 	drift := func(sql string) *metric.Drift {
 		source := sqltext.Plain("sql/x.sql", sql)

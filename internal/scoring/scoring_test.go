@@ -21,16 +21,12 @@ import (
 	"damson/internal/tree"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
+	"damson/internal/warehouse/warehousetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // late and journey are the models that the tests apply: of rowsSQL and of journeys.
 var (
@@ -51,20 +47,6 @@ const journeys = `select 't' || cast(i as text) as id, case when i % 19 = 0 then
 from (select i, cast((i * 7919 + 13) % 1009 as double precision) / 1009 as u1, cast((i * 104729 + 7) % 1013 as double precision) / 1013 as u2,
     cast((i * 1299709 + 5) % 997 as double precision) / 997 as u3
   from (select cast(n as bigint) as i from generate_series(0, 899) as s(n)) as numbers) as drawn`
-
-func duck(t *testing.T) *warehouse.Warehouse {
-	t.Helper()
-	d, err := duckdb.Open(t.Context(), duckdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := warehouse.New(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.Close() })
-	return w
-}
 
 // rowsSQL gives the rows that package mltrain tests with.
 func rowsSQL(t *testing.T) string {
@@ -135,8 +117,8 @@ func readAll(t *testing.T, r array.RecordReader) (columns []string, rows map[str
 
 func TestSQLAndStreamGiveTheSamePredictions(t *testing.T) {
 	t.Parallel()
-	v := trained(t, duck(t), rowsSQL(t), late)
-	db := duck(t)
+	v := trained(t, warehousetest.Open(t, "duckdb"), rowsSQL(t), late)
+	db := warehousetest.Open(t, "duckdb")
 	source := sqltext.Plain("sql/to_score.sql", toScore)
 	for _, kind := range []string{"duckdb", "postgres"} {
 		text, err := scoring.SQL(v, source, toScoreColumns, scoreTask, kind)
@@ -178,7 +160,7 @@ func TestSQLAndStreamGiveTheSamePredictions(t *testing.T) {
 // TestWrittenSQL keeps the SELECT's shape under review, for a forest of two small trees.
 func TestWrittenSQL(t *testing.T) {
 	t.Parallel()
-	v := trained(t, duck(t), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 2, MaxDepth: 2, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 4}))
+	v := trained(t, warehousetest.Open(t, "duckdb"), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 2, MaxDepth: 2, FeaturesPerSplit: 2, MinSplit: 3, MinLeaf: 5, Bins: 4}))
 	for _, kind := range []string{"duckdb", "postgres"} {
 		text, err := scoring.SQL(v, sqltext.Plain("sql/x.sql", "select * from geo.features"), toScoreColumns, scoreTask, kind)
 		if err != nil {
@@ -205,7 +187,7 @@ func TestWrittenSQL(t *testing.T) {
 
 func TestWhatCannotBeScored(t *testing.T) {
 	t.Parallel()
-	v := trained(t, duck(t), rowsSQL(t), late)
+	v := trained(t, warehousetest.Open(t, "duckdb"), rowsSQL(t), late)
 	without := func(names ...string) []driver.Column {
 		var out []driver.Column
 		for _, c := range toScoreColumns {
@@ -245,7 +227,7 @@ func TestWhatCannotBeScored(t *testing.T) {
 
 func TestTypesChangedSinceTraining(t *testing.T) {
 	t.Parallel()
-	v := trained(t, duck(t), journeys, journey)
+	v := trained(t, warehousetest.Open(t, "duckdb"), journeys, journey)
 	columns := []driver.Column{{Name: "id", Type: driver.Text}, {Name: "speed", Type: driver.Text, Native: "VARCHAR"}, {Name: "turns", Type: driver.Double},
 		{Name: "paved", Type: driver.Boolean}, {Name: "town", Type: driver.Bigint, Native: "BIGINT"}, {Name: "noise", Type: driver.Date, Native: "DATE"}}
 	_, err := scoring.SQL(v, sqltext.Plain("sql/x.sql", "select 1"), columns, pipeline.Score{}, "duckdb")
@@ -258,8 +240,8 @@ func TestTypesChangedSinceTraining(t *testing.T) {
 
 func TestLargeForestsAreStreamed(t *testing.T) {
 	t.Parallel()
-	small := trained(t, duck(t), rowsSQL(t), late)
-	large := trained(t, duck(t), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 60, MaxDepth: 20, FeaturesPerSplit: 2, MinSplit: 2, MinLeaf: 1, Bins: 50}))
+	small := trained(t, warehousetest.Open(t, "duckdb"), rowsSQL(t), late)
+	large := trained(t, warehousetest.Open(t, "duckdb"), rowsSQL(t), changed(late, pipeline.RandomForest{Trees: 60, MaxDepth: 20, FeaturesPerSplit: 2, MinSplit: 2, MinLeaf: 1, Bins: 50}))
 	for want, v := range map[bool]model.Version{true: small, false: large} {
 		if got, err := scoring.InSQL(v); err != nil || got != want {
 			t.Errorf("InSQL is %v, %v", got, err)

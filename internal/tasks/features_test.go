@@ -1,21 +1,15 @@
 package tasks_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"damson/internal/engine"
 	"damson/internal/pgtest"
-	"damson/internal/warehouse"
-	"damson/internal/warehouse/postgres"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // seriesProject computes a few features of windows by a features task, and by GROUP BY.
 var seriesProject = map[string]string{
@@ -42,20 +36,7 @@ FROM (SELECT CAST(k AS integer) AS i FROM generate_series(0, 1199) AS g(k)) AS s
 // onPostgres puts a fresh PostgreSQL database in the place of the shop's warehouse.
 func onPostgres(s *shop) *shop {
 	s.Helper()
-	d, err := postgres.Open(s.Context(), pgtest.Database(s), postgres.Options{})
-	if err != nil {
-		s.Fatal(err)
-	}
-	w, err := warehouse.New(s.Context(), d)
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			s.Error(err)
-		}
-	})
-	s.of.Warehouse = w
+	s.of.Warehouse = warehousetest.Open(s, "postgres")
 	return s.newStore()
 }
 

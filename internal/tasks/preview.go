@@ -103,10 +103,25 @@ func (s *Shop) Forecast(ctx context.Context, p *pipeline.Pipeline, t *pipeline.T
 	}
 	text := fmt.Sprintf("-- %d rows with %d features %s (%s)\n-- read, they take about %s of memory, %s\n", f.Rows, f.Features, way, f.Why, mebibytes(f.Memory), bound)
 	if cost := f.InDatabase; cost != nil {
-		text += fmt.Sprintf("-- in the database, it takes about %d statements, %s of temporary tables, %d visits of rows; at most %d counts leave it\n",
-			cost.Statements, mebibytes(cost.Temporary), cost.Visits, cost.Counts)
+		text += fmt.Sprintf("-- in the database, it takes about %d statements, %s of temporary tables, %d visits of rows; at most %d counts, and %d predictions, leave it\n",
+			cost.Statements, mebibytes(cost.Temporary), cost.Visits, cost.Counts, cost.Predictions)
 	}
-	return text, nil
+	return text + trainings(f), nil
+}
+
+// trainings says why a model is trained several times.
+func trainings(f *mltrain.Forecast) string {
+	text := ""
+	if f.Trials > 0 {
+		text += fmt.Sprintf("%d trials × %d folds of the search, ", f.Trials, f.TrialFolds)
+	}
+	if f.Folds > 0 {
+		text += fmt.Sprintf("%d folds of the cross-validation, ", f.Folds)
+	}
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf("-- %d models are trained: %sand the version\n", f.Trainings(), text)
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }

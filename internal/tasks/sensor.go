@@ -11,7 +11,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/engine"
-	"damson/internal/load"
+	"damson/internal/load/glob"
 	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/store"
@@ -127,11 +127,11 @@ func clockLook(at time.Time, zone *time.Location, now time.Time) look {
 
 // files looks for files by a glob.
 func (e sensorExecutor) files(ctx context.Context, w engine.Work) (look, error) {
-	glob, err := e.renderText(ctx, w, w.Task.Sensor.Files)
+	pattern, err := e.renderText(ctx, w, w.Task.Sensor.Files)
 	if err != nil {
 		return look{}, err
 	}
-	found, err := load.Glob(e.Project.Dir, glob)
+	found, err := glob.List(e.Project.Dir, pattern)
 	if f := (diag.Finding{}); errors.As(err, &f) {
 		f.At = w.Task.At
 		err = f
@@ -140,7 +140,7 @@ func (e sensorExecutor) files(ctx context.Context, w engine.Work) (look, error) 
 	case err != nil:
 		return look{}, err
 	case len(found) == 0:
-		return look{what: fmt.Sprintf("no file matches %q", glob)}, nil
+		return look{what: fmt.Sprintf("no file matches %q", pattern)}, nil
 	}
 	first, err := filepath.Rel(e.Project.Dir, found[0])
 	if err != nil || strings.HasPrefix(first, "..") {

@@ -19,8 +19,8 @@ import (
 	"damson/internal/store/sqlite"
 	"damson/internal/tasks"
 	"damson/internal/warehouse"
-	"damson/internal/warehouse/duckdb"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
 // shop is a project with a warehouse, a store and an engine of its own.
@@ -49,20 +49,7 @@ func open(t *testing.T, files map[string]string) *shop {
 	if findings.HasErrors() {
 		t.Fatal(findings)
 	}
-	d, err := duckdb.Open(t.Context(), duckdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := warehouse.New(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	of := &tasks.Shop{Project: p, Warehouse: w, Clock: clock.System{}}
+	of := &tasks.Shop{Project: p, Warehouse: warehousetest.Open(t, "duckdb"), Clock: clock.System{}}
 	return (&shop{T: t, of: of}).newStore()
 }
 

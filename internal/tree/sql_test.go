@@ -5,40 +5,17 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
-
-	_ "github.com/duckdb/duckdb-go/v2"
-	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"damson/internal/forest"
 	"damson/internal/pgtest"
 	"damson/internal/sqltext"
 	"damson/internal/tree"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
-
-// databases are opened empty.
-var databases = map[string]func(t testing.TB) *sql.DB{
-	"duckdb":   func(t testing.TB) *sql.DB { return open(t, "duckdb", "") },
-	"postgres": func(t testing.TB) *sql.DB { return open(t, "pgx", pgtest.Database(t)) },
-}
-
-func open(t testing.TB, driver, url string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open(driver, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // fill puts the rows in table t: i, f0, f1, … NULL stands for every second missing value, NaN for the others.
 func fill(t testing.TB, db *sql.DB, columns [][]float64) {
@@ -103,10 +80,10 @@ func scoringSQL(m *tree.Model) string {
 
 func TestSQLGivesTheSameOutputs(t *testing.T) {
 	t.Parallel()
-	for name, database := range databases {
+	for _, name := range warehousetest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := database(t)
+			db := warehousetest.SQL(t, name)
 			unseen := sample(10_000, 0, 12, true).Columns
 			fill(t, db, unseen)
 			each(t, func(t *testing.T, m *tree.Model) { checkSQL(t, db, m, unseen) })
@@ -165,7 +142,7 @@ func TestLargestSQLRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	db := databases["duckdb"](t)
+	db := warehousetest.SQL(t, "duckdb")
 	unseen := sample(300, 0, 13, true).Columns
 	fill(t, db, unseen)
 	for _, p := range []forest.Params{

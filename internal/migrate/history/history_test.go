@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -22,60 +21,24 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/duckdb"
-	"damson/internal/warehouse/postgres"
 	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Stop()
-	os.Exit(code)
-}
-
-// engines open an empty warehouse of each kind.
-var engines = map[string]func(t *testing.T) driver.Warehouse{
-	"duckdb": func(t *testing.T) driver.Warehouse {
-		d, err := duckdb.Open(t.Context(), duckdb.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	},
-	"postgres": func(t *testing.T) driver.Warehouse { return openPostgres(t, pgtest.Database(t)) },
-}
-
-func openPostgres(t *testing.T, url string) driver.Warehouse {
-	t.Helper()
-	d, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // onEach runs a test in a warehouse of each kind.
 func onEach(t *testing.T, f func(t *testing.T, b *bench)) {
 	t.Parallel()
-	for kind, open := range engines {
+	for _, kind := range warehousetest.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			f(t, newBench(t, kind, open(t)))
+			f(t, newBench(t, kind, warehousetest.Open(t, kind)))
 		})
 	}
 }
 
-func newBench(t *testing.T, kind string, d driver.Warehouse) *bench {
-	t.Helper()
-	w, err := warehouse.New(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+func newBench(t *testing.T, kind string, w *warehouse.Warehouse) *bench {
 	return &bench{T: t, w: w, kind: kind}
 }
 
@@ -367,7 +330,7 @@ func TestProcessesAtOnce(t *testing.T) {
 	url := pgtest.Database(t)
 	benches := make([]*bench, 12)
 	for i := range benches {
-		benches[i] = newBench(t, "postgres", openPostgres(t, url))
+		benches[i] = newBench(t, "postgres", warehousetest.Postgres(t, url))
 	}
 	atOnce(t, benches...)
 }
@@ -410,7 +373,7 @@ func atOnce(t *testing.T, benches ...*bench) {
 func TestLockIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	b, others := newBench(t, "postgres", openPostgres(t, url)), newBench(t, "postgres", openPostgres(t, url))
+	b, others := newBench(t, "postgres", warehousetest.Postgres(t, url)), newBench(t, "postgres", warehousetest.Postgres(t, url))
 	b.mustUp(b.migrations("CREATE TABLE t (a bigint)"), "[1]")
 	migrations := b.migrations("CREATE TABLE t (a bigint)", "INSERT INTO t VALUES (2)")
 	o, told := b.options(nil), 0
@@ -566,7 +529,7 @@ func TestReadFails(t *testing.T) {
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	b := newBench(t, "postgres", openPostgres(t, server.Database(t)))
+	b := newBench(t, "postgres", warehousetest.Postgres(t, server.Database(t)))
 	migrations := b.migrations("CREATE TABLE t (a bigint);\nINSERT INTO t VALUES (1);", "-- damson: transaction = none\nINSERT INTO t VALUES (2);\nCREATE INDEX CONCURRENTLY i ON t (a);")
 	killed := map[int64]bool{}
 	h := b.told(func(e migrate.Entry, i, _ int, _ int64, _ time.Duration) {

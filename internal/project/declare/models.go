@@ -117,17 +117,9 @@ func (c *call) checkModel(m *pipeline.Model) {
 
 // checkStays refuses what no database trains.
 func (c *call) checkStays(m *pipeline.Model) {
-	switch name := m.Algorithm.Name(); {
-	case !m.DataStays || name == "" || m.KMeans != nil:
-	case m.Forest == nil && m.Tree == nil:
+	if name := m.Algorithm.Name(); m.DataStays && name != "" && m.KMeans == nil && m.Forest == nil && m.Tree == nil {
 		c.report(c.place("data_stays"), "Can not be trained in the database", "Take random_forest() or decision_tree(), or remove data_stays.",
 			"Model %s has data_stays = True and is a %s, which needs its rows in memory.", m.Name, name)
-	case m.Folds != nil:
-		c.report(c.place("data_stays"), "Can not be trained in the database", "Remove cross_validation, or data_stays.",
-			"Model %s has data_stays = True and a cross_validation, which is computed on rows in memory.", m.Name)
-	case m.Search != nil:
-		c.report(c.place("data_stays"), "Can not be trained in the database", "Remove search, or data_stays.",
-			"Model %s has data_stays = True and a search, whose trials are judged on rows in memory.", m.Name)
 	}
 }
 

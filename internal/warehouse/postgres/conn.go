@@ -11,6 +11,7 @@ import (
 
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/postgres/wire"
 )
 
 // conn is one connection. It runs one statement at a time, and a statement that streams its rows runs until its reader has
@@ -134,12 +135,6 @@ func (c *conn) describe(ctx context.Context, sql string) ([]driver.Column, error
 	return c.columns(ctx, s.Fields)
 }
 
-// found is a table's column with what its binary form depends on.
-type found struct {
-	driver.Column
-	oid uint32 // of its type; of the type beneath when that is a domain
-}
-
 // tableSQL asks the catalog rather than preparing a SELECT: a statement that fails would end the transaction. $table is the
 // table's name as a literal, $size what gives its bytes. OFFSET 0 has that asked once rather than for each column.
 const tableSQL = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype, t.typbasetype,
@@ -150,7 +145,7 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t O
 WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 // table gives a table's columns, and what the table is.
-func (c *conn) table(ctx context.Context, name driver.Name) ([]found, look, error) {
+func (c *conn) table(ctx context.Context, name driver.Name) ([]wire.Column, look, error) {
 	size := "pg_catalog.pg_relation_size(oid)"
 	if c.w.server.kind == greenplum {
 		size = "CAST(0 AS bigint)" // there it asks all segments
@@ -159,7 +154,7 @@ func (c *conn) table(ctx context.Context, name driver.Name) ([]found, look, erro
 	if err != nil {
 		return nil, look{}, err
 	}
-	var columns []found
+	var columns []wire.Column
 	for _, row := range rows {
 		oid, kind, base := row[1], row[3], row[4]
 		for kind == "d" { // a domain may stand on a domain
@@ -177,7 +172,7 @@ func (c *conn) table(ctx context.Context, name driver.Name) ([]found, look, erro
 		if err != nil {
 			return nil, look{}, err
 		}
-		columns = append(columns, found{Column: driver.Column{Name: row[0], Type: portable(uint32(number)), Native: row[2]}, oid: uint32(number)})
+		columns = append(columns, wire.Column{Column: driver.Column{Name: row[0], Type: wire.Portable(uint32(number)), Native: row[2]}, OID: uint32(number)})
 	}
 	return columns, c.w.readLook(rows), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/postgres/wire"
 )
 
 // failure gives the driver's error for what went wrong with a statement that began at a time; nil for nil. sql is the text
@@ -127,23 +128,14 @@ func message(said *pgconn.PgError) string {
 		lines = append(lines, said.Detail)
 	}
 	if said.InternalQuery != "" {
-		lines = append(lines, "In the statement: "+shorten(said.InternalQuery, longestQuote))
+		lines = append(lines, "In the statement: "+wire.Shorten(said.InternalQuery, longestQuote))
 	}
 	for line := range strings.Lines(said.Where) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "JSON data, line") {
-			lines = append(lines, shorten(line, longestQuote))
+			lines = append(lines, wire.Shorten(line, longestQuote))
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// shorten gives a text on one line, cut to so many characters.
-func shorten(s string, most int) string {
-	characters := []rune(strings.Join(strings.Fields(s), " "))
-	if len(characters) > most {
-		return string(characters[:most]) + "…"
-	}
-	return string(characters)
 }
 
 // byteOffset gives the byte at which a character of a text begins.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/postgres/wire"
 )
 
 // holder is a session that holds a lock which another waits for.
@@ -38,9 +39,9 @@ func (h holder) String() string {
 		return who
 	}
 	if strings.HasPrefix(h.state, "idle") {
-		return who + ", " + h.state + " after: " + shorten(h.query, longestQuote)
+		return who + ", " + h.state + " after: " + wire.Shorten(h.query, longestQuote)
 	}
-	return who + ", running: " + shorten(h.query, longestQuote)
+	return who + ", running: " + wire.Shorten(h.query, longestQuote)
 }
 
 // waitedFor tells in a line of its own for whom a statement waited; "" when nobody is known.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"damson/internal/warehouse/driver"
+	"damson/internal/warehouse/postgres/wire"
 	"damson/internal/warehouse/rows"
 )
 
@@ -33,7 +34,7 @@ type reader struct {
 	writes bool // the statement may change rows
 	schema *arrow.Schema
 
-	decoders []decoder
+	decoders []wire.Decoder
 
 	refs    atomic.Int64
 	mu      sync.Mutex // guards what follows
@@ -59,11 +60,11 @@ func (c *conn) query(ctx context.Context, sql string) (r *reader, sent bool, err
 	r = &reader{ctx: ctx, c: c, sql: sql, writes: mayWrite(sql), began: time.Now()}
 	r.refs.Store(1)
 	fields, formats := make([]arrow.Field, len(s.Fields)), make([]int16, len(s.Fields))
-	r.decoders = make([]decoder, len(s.Fields))
+	r.decoders = make([]wire.Decoder, len(s.Fields))
 	for i, f := range s.Fields {
-		fields[i] = rows.Field(f.Name, arrowTypes[portable(f.DataTypeOID)])
-		r.decoders[i] = newDecoder(f)
-		if binaryForm(f.DataTypeOID) {
+		fields[i] = rows.Field(f.Name, wire.ArrowTypes[wire.Portable(f.DataTypeOID)])
+		r.decoders[i] = wire.NewDecoder(f)
+		if wire.BinaryForm(f.DataTypeOID) {
 			formats[i] = 1
 		}
 	}
@@ -179,7 +180,7 @@ func (r *reader) Next() bool {
 	}
 	columns := make([]arrow.Array, len(r.decoders))
 	for i, d := range r.decoders {
-		columns[i] = d.take()
+		columns[i] = d.Take()
 		defer columns[i].Release()
 	}
 	r.current = array.NewRecordBatch(r.schema, columns, int64(n))
@@ -196,12 +197,12 @@ func (r *reader) fill() (n int, more bool) {
 		for i, v := range r.rr.Values() {
 			d := &r.decoders[i]
 			if v == nil {
-				d.null()
+				d.Null()
 				continue
 			}
 			bytes += len(v)
-			if err := d.put(v); err != nil {
-				r.err = badValue(d.name, err)
+			if err := d.Put(v); err != nil {
+				r.err = d.Failed(err)
 				r.stop()
 				return n, false
 			}

@@ -5,42 +5,12 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"damson/internal/warehouse/driver"
-	"damson/internal/warehouse/rows"
+	"damson/internal/warehouse/postgres/wire"
 )
-
-// portable gives the portable type that a type is read as. Numbers without bound (numeric) are read as Double, which is
-// exact up to 15 digits; sum() of a bigint is one of them.
-func portable(oid uint32) driver.Type {
-	switch oid {
-	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
-		return driver.Bigint
-	case pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID:
-		return driver.Double
-	case pgtype.BoolOID:
-		return driver.Boolean
-	case pgtype.DateOID:
-		return driver.Date
-	case pgtype.TimeOID:
-		return driver.Time
-	case pgtype.TimestampOID, pgtype.TimestamptzOID:
-		return driver.Timestamp
-	}
-	return driver.Text
-}
-
-// arrowTypes are the Arrow types of the portable ones.
-var arrowTypes = map[driver.Type]arrow.DataType{
-	driver.Text: rows.TextType, driver.Bigint: rows.BigintType, driver.Double: rows.DoubleType, driver.Boolean: rows.BooleanType,
-	driver.Date: rows.DateType, driver.Time: rows.TimeType, driver.Timestamp: rows.TimestampType,
-}
-
-// binaryForm reports whether a type is read in its binary form; the others come as the server writes them.
-func binaryForm(oid uint32) bool { return portable(oid) != driver.Text && oid != pgtype.NumericOID }
 
 // nativeKey is what a type's name depends on.
 type nativeKey struct {
@@ -61,7 +31,7 @@ func (c *conn) columns(ctx context.Context, fields []pgconn.FieldDescription) ([
 	columns := make([]driver.Column, len(fields))
 	var unknown []string
 	for i, f := range fields {
-		columns[i] = driver.Column{Name: f.Name, Type: portable(f.DataTypeOID)}
+		columns[i] = driver.Column{Name: f.Name, Type: wire.Portable(f.DataTypeOID)}
 		if _, ok := c.w.native(f); !ok {
 			unknown = append(unknown, fmt.Sprintf("(%d, %d)", f.DataTypeOID, f.TypeModifier))
 		}

@@ -1,4 +1,4 @@
-package postgres
+package wire
 
 import (
 	"encoding/binary"
@@ -30,18 +30,18 @@ const (
 	infiniteMicros = math.MaxInt64
 )
 
-// decoder fills one column of a batch.
-type decoder struct {
+// Decoder fills one column of a batch.
+type Decoder struct {
 	name string
-	put  func(v []byte) error // v is not NULL
-	null func()
-	take func() arrow.Array // gives what was put and begins anew
+	Put  func(v []byte) error // v is not NULL
+	Null func()
+	Take func() arrow.Array // gives what was put and begins anew
 }
 
-// newDecoder gives the decoder of a column. Texts are UTF-8: the server makes sure of it, whatever the database's encoding.
-func newDecoder(f pgconn.FieldDescription) decoder {
-	kind := portable(f.DataTypeOID)
-	t := arrowTypes[kind]
+// NewDecoder gives the decoder of a column. Texts are UTF-8: the server makes sure of it, whatever the database's encoding.
+func NewDecoder(f pgconn.FieldDescription) Decoder {
+	kind := Portable(f.DataTypeOID)
+	t := ArrowTypes[kind]
 	switch kind {
 	case driver.Bigint:
 		return newFixed(t).decoder(f.Name, readInt(f.DataTypeOID))
@@ -53,13 +53,13 @@ func newDecoder(f pgconn.FieldDescription) decoder {
 		return newFixed(t).decoder(f.Name, readTimestamp)
 	case driver.Date:
 		b := array.NewDate32Builder(memory.DefaultAllocator)
-		return decoder{f.Name, func(v []byte) error { b.Append(readDate(v)); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
+		return Decoder{f.Name, func(v []byte) error { b.Append(readDate(v)); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
 	case driver.Boolean:
 		b := array.NewBooleanBuilder(memory.DefaultAllocator)
-		return decoder{f.Name, func(v []byte) error { b.Append(v[0] != 0); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
+		return Decoder{f.Name, func(v []byte) error { b.Append(v[0] != 0); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
 	}
 	b := array.NewStringBuilder(memory.DefaultAllocator)
-	return decoder{f.Name, func(v []byte) error { b.BinaryBuilder.Append(v); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
+	return Decoder{f.Name, func(v []byte) error { b.BinaryBuilder.Append(v); return nil }, b.AppendNull, func() arrow.Array { return b.NewArray() }}
 }
 
 // fixed is a column of values of 8 bytes. It costs half of Arrow's builders, which check and mark every value.
@@ -71,19 +71,19 @@ type fixed struct {
 
 func newFixed(kind arrow.DataType) *fixed { return &fixed{kind: kind} }
 
-func (f *fixed) decoder(name string, read func(v []byte) (uint64, error)) decoder {
-	return decoder{
+func (f *fixed) decoder(name string, read func(v []byte) (uint64, error)) Decoder {
+	return Decoder{
 		name: name,
-		put: func(v []byte) error {
+		Put: func(v []byte) error {
 			word, err := read(v)
 			f.values = append(f.values, word)
 			return err
 		},
-		null: func() {
+		Null: func() {
 			f.nulls = append(f.nulls, len(f.values))
 			f.values = append(f.values, 0)
 		},
-		take: f.take,
+		Take: f.take,
 	}
 }
 
@@ -160,12 +160,12 @@ func readTimestamp(v []byte) (uint64, error) {
 	return uint64(micros), nil
 }
 
-// badValue is the error of a value that its portable type does not hold.
-func badValue(column string, why error) error {
+// Failed is the error of a value that the column's portable type does not hold.
+func (d *Decoder) Failed(why error) error {
 	return &driver.Error{
 		Class:    driver.DataError,
-		Message:  fmt.Sprintf("Column %q: %v.", column, why),
-		Hint:     fmt.Sprintf("Cast it in the SELECT, for example CAST(%s AS text).", column),
+		Message:  fmt.Sprintf("Column %q: %v.", d.name, why),
+		Hint:     fmt.Sprintf("Cast it in the SELECT, for example CAST(%s AS text).", d.name),
 		Position: -1,
 	}
 }

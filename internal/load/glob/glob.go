@@ -1,4 +1,6 @@
-package load
+// Package glob finds files by patterns, and says what is there instead where a pattern finds none. Its central type is Set. It reads
+// directories, never files.
+package glob
 
 import (
 	"fmt"
@@ -13,18 +15,15 @@ import (
 	"damson/internal/diag"
 )
 
-// file is one file to load.
-type file struct {
-	path   string   // where it lies
-	name   string   // relative to the root, with forward slashes: the key of what is loaded
-	bytes  int64    // on disk
-	fields []string // what FilenameFields takes from name
-	was    *record  // the record of its last load, or nil
+// File is a file that was found.
+type File struct {
+	Path string // where it lies
+	Name string // relative to the root when it lies below, with forward slashes
 }
 
-// globs finds files by patterns in the manner of a shell: * ? [a-z] within one part of a path, ** for any number of
+// Set finds files by patterns in the manner of a shell: * ? [a-z] within one part of a path, ** for any number of
 // directories. Wildcards leave out names that begin with a dot; ** does not follow symbolic links.
-type globs struct {
+type Set struct {
 	root     string // absolute
 	patterns []pattern
 }
@@ -35,9 +34,9 @@ type pattern struct {
 	parts []string
 }
 
-// newGlobs reads patterns, which are relative to root unless absolute.
-func newGlobs(root string, texts []string) (*globs, error) {
-	g := &globs{root: root}
+// New reads patterns, which are relative to root unless absolute.
+func New(root string, texts []string) (*Set, error) {
+	g := &Set{root: root}
 	for _, text := range texts {
 		full := filepath.ToSlash(text)
 		if !filepath.IsAbs(text) {
@@ -66,8 +65,8 @@ func escapeGlob(s string) string {
 // wild reports whether a part of a pattern can match more than one name.
 func wild(part string) bool { return strings.ContainsAny(part, `*?[\`) }
 
-// matches reports whether a name, relative to the root or absolute, is one that the patterns would find.
-func (g *globs) matches(name string) bool {
+// Matches reports whether a name, relative to the root or absolute, is one that the patterns would find.
+func (g *Set) Matches(name string) bool {
 	full := name
 	if !path.IsAbs(name) {
 		full = path.Join(filepath.ToSlash(g.root), name)
@@ -107,9 +106,9 @@ func matchPart(part, name string) bool {
 	return ok
 }
 
-// find lists the files, ordered by name, each once. Every pattern must match at least one file.
-func (g *globs) find() ([]*file, error) {
-	var files []*file
+// Find lists the files, ordered by name, each once. Every pattern must match at least one file.
+func (g *Set) Find() ([]File, error) {
+	var files []File
 	seen := map[string]bool{}
 	for _, p := range g.patterns {
 		s := search{}
@@ -122,16 +121,16 @@ func (g *globs) find() ([]*file, error) {
 		for _, at := range s.found {
 			if !seen[at] {
 				seen[at] = true
-				files = append(files, &file{path: at, name: g.name(at)})
+				files = append(files, File{at, g.name(at)})
 			}
 		}
 	}
-	sort.Slice(files, func(i, j int) bool { return files[i].name < files[j].name })
+	sort.Slice(files, func(i, j int) bool { return files[i].Name < files[j].Name })
 	return files, nil
 }
 
 // name gives the name under which a file's load is recorded: relative to the root when it lies below, else its path.
-func (g *globs) name(at string) string {
+func (g *Set) name(at string) string {
 	rel, err := filepath.Rel(g.root, at)
 	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return filepath.ToSlash(at)
@@ -157,7 +156,7 @@ func (s *search) walk(dir string, parts []string) error {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return unreadable(dir, err)
+		return Unreadable(dir, err)
 	}
 	if part == "**" {
 		return s.descend(dir, parts, entries)
@@ -186,7 +185,7 @@ func (s *search) step(at, dir string, parts []string) error {
 		return nil
 	}
 	if err != nil {
-		return unreadable(at, err)
+		return Unreadable(at, err)
 	}
 	return s.into(at, fs.FileInfoToDirEntry(info), parts)
 }
@@ -197,7 +196,7 @@ func (s *search) into(at string, e fs.DirEntry, parts []string) error {
 	if e.Type()&fs.ModeSymlink != 0 {
 		info, err := os.Stat(at)
 		if err != nil && len(parts) == 1 {
-			return unreadable(at, err)
+			return Unreadable(at, err)
 		}
 		isDir = err == nil && info.IsDir()
 	}
@@ -245,7 +244,7 @@ func (s *search) miss(dir string, parts []string, entries []fs.DirEntry) {
 }
 
 // nothing is the finding for a pattern that matches no file.
-func (g *globs) nothing(p pattern, s search) error {
+func (g *Set) nothing(p pattern, s search) error {
 	f := diag.Finding{
 		Summary: fmt.Sprintf("No files match %q", p.text),
 		Detail:  fmt.Sprintf("Looked below %s: nothing there matches.", g.root),
@@ -279,8 +278,8 @@ func contents(names []string) string {
 	return fmt.Sprintf("holds %s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// unreadable is the finding for a file or directory that the system does not let us read.
-func unreadable(at string, err error) error {
+// Unreadable is the finding for a file or directory that the system does not let us read.
+func Unreadable(at string, err error) error {
 	why := err.Error()
 	fix := "Make it readable for the user that runs Damson, or leave it out of the glob."
 	if pe, ok := err.(*fs.PathError); ok {
@@ -289,10 +288,10 @@ func unreadable(at string, err error) error {
 	return diag.Finding{Summary: "Unreadable file", Detail: fmt.Sprintf("%s: %s.", at, why), Fix: fix, Cause: err}
 }
 
-// Glob lists the files that a pattern finds, ordered by name: relative to root unless it is absolute, with the wildcards
+// List lists the files that a pattern finds, ordered by name: relative to root unless it is absolute, with the wildcards
 // that loads have. Where nothing matches, not even a directory on the way, the list is empty.
-func Glob(root, pattern string) ([]string, error) {
-	g, err := newGlobs(root, []string{pattern})
+func List(root, pattern string) ([]string, error) {
+	g, err := New(root, []string{pattern})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,7 @@
-package load
+// Package literal reads values as files write them: numbers, booleans, dates and times, and the places where JSON values end. It works
+// on bytes without copying them, never guesses, and says of what it does not read whether the form is wrong or the value too large
+// (Verdict).
+package literal
 
 import (
 	"bytes"
@@ -7,54 +10,54 @@ import (
 	"unsafe"
 )
 
-// verdict says whether a text is a value of a type.
-type verdict uint8
+// Verdict says whether a text is a value of a type.
+type Verdict uint8
 
 const (
-	good       verdict = iota
-	malformed          // not of that form
-	outOfRange         // of that form, but the type cannot hold it
+	Good       Verdict = iota
+	Malformed          // not of that form
+	OutOfRange         // of that form, but the type cannot hold it
 )
 
 // view gives b as a string without a copy; the string must not outlive b's content.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// parseBigint reads an optional sign and decimal digits.
-func parseBigint(b []byte) (int64, verdict) {
+// ParseBigint reads an optional sign and decimal digits.
+func ParseBigint(b []byte) (int64, Verdict) {
 	digits, negative := b, false
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		digits, negative = b[1:], b[0] == '-'
 	}
 	if len(digits) == 0 {
-		return 0, malformed
+		return 0, Malformed
 	}
 	var n uint64
 	over := false
 	for _, c := range digits {
 		d := uint64(c - '0')
 		if d > 9 {
-			return 0, malformed
+			return 0, Malformed
 		}
 		over = over || n > (math.MaxUint64-d)/10
 		n = n*10 + d
 	}
 	switch {
 	case over || n > math.MaxInt64+1 || n == math.MaxInt64+1 && !negative:
-		return 0, outOfRange
+		return 0, OutOfRange
 	case negative:
-		return -int64(n), good
+		return -int64(n), Good
 	}
-	return int64(n), good
+	return int64(n), Good
 }
 
 // tens holds the powers of ten that a float64 holds exactly.
 var tens = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
 	1e18, 1e19, 1e20, 1e21, 1e22}
 
-// parseDouble reads a decimal number, correctly rounded. A decimal whose digits fit 53 bits and whose power of ten is at
+// ParseDouble reads a decimal number, correctly rounded. A decimal whose digits fit 53 bits and whose power of ten is at
 // most 22 is one exact multiplication or division away from the nearest float64 (W. Clinger 1990); the rest goes to
 // strconv, as do exponents, nan and inf.
-func parseDouble(b []byte) (float64, verdict) {
+func ParseDouble(b []byte) (float64, Verdict) {
 	i, negative := 0, false
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		i, negative = 1, b[0] == '-'
@@ -81,28 +84,28 @@ func parseDouble(b []byte) (float64, verdict) {
 	if negative {
 		f = -f
 	}
-	return f, good
+	return f, Good
 }
 
 // parseDoubleSlowly reads what parseDouble has no quick way for. It refuses the hexadecimal numbers and underscores of Go.
-func parseDoubleSlowly(b []byte) (float64, verdict) {
+func parseDoubleSlowly(b []byte) (float64, Verdict) {
 	if bytes.ContainsAny(b, "xX_") {
-		return 0, malformed
+		return 0, Malformed
 	}
 	f, err := strconv.ParseFloat(view(b), 64)
 	switch {
 	case err == nil:
-		return f, good
+		return f, Good
 	case math.IsInf(f, 0):
-		return 0, outOfRange
+		return 0, OutOfRange
 	}
-	return 0, malformed
+	return 0, Malformed
 }
 
-// parseBoolean reads true/false, t/f, yes/no, y/n and 1/0 in any letter case.
-func parseBoolean(b []byte) (bool, verdict) {
+// ParseBoolean reads true/false, t/f, yes/no, y/n and 1/0 in any letter case.
+func ParseBoolean(b []byte) (bool, Verdict) {
 	if len(b) > 5 {
-		return false, malformed
+		return false, Malformed
 	}
 	var lower [5]byte
 	for i, c := range b {
@@ -113,11 +116,11 @@ func parseBoolean(b []byte) (bool, verdict) {
 	}
 	switch string(lower[:len(b)]) {
 	case "true", "t", "yes", "y", "1":
-		return true, good
+		return true, Good
 	case "false", "f", "no", "n", "0":
-		return false, good
+		return false, Good
 	}
-	return false, malformed
+	return false, Malformed
 }
 
 // twoDigits reads b[at] and b[at+1], or gives -1.
@@ -131,24 +134,24 @@ func twoDigits(b []byte, at int) int {
 
 var monthDays = [...]int{0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
 
-// parseDate reads 2007-06-26 or 2007/06/26 as days since 1970-01-01.
-func parseDate(b []byte) (int32, verdict) {
+// ParseDate reads 2007-06-26 or 2007/06/26 as days since 1970-01-01.
+func ParseDate(b []byte) (int32, Verdict) {
 	if len(b) != 10 || b[4] != b[7] || b[4] != '-' && b[4] != '/' {
-		return 0, malformed
+		return 0, Malformed
 	}
 	century, rest, month, day := twoDigits(b, 0), twoDigits(b, 2), twoDigits(b, 5), twoDigits(b, 8)
 	if century < 0 || rest < 0 || month < 0 || day < 0 {
-		return 0, malformed
+		return 0, Malformed
 	}
 	year := century*100 + rest
 	leap := year%4 == 0 && (year%100 != 0 || year%400 == 0)
 	if year < 1 || month < 1 || month > 12 || day < 1 {
-		return 0, outOfRange
+		return 0, OutOfRange
 	}
 	if day > monthDays[month] && !(leap && month == 2 && day == 29) {
-		return 0, outOfRange
+		return 0, OutOfRange
 	}
-	return civilDays(year, month, day), good
+	return civilDays(year, month, day), Good
 }
 
 // civilDays counts the days from 1970-01-01 to a date of the Gregorian calendar (H. Hinnant, "chrono-compatible low-level
@@ -163,26 +166,26 @@ func civilDays(year, month, day int) int32 {
 }
 
 const (
-	second = int64(1e6) // all times are in microseconds
-	minute = 60 * second
+	Second = int64(1e6) // all times are in microseconds
+	minute = 60 * Second
 	hour   = 60 * minute
-	day    = 24 * hour
+	Day    = 24 * hour
 )
 
-// parseTime reads 23:59, 23:59:58 or 23:59:58.123456 as microseconds since midnight. Digits after the sixth of a fraction
+// ParseTime reads 23:59, 23:59:58 or 23:59:58.123456 as microseconds since midnight. Digits after the sixth of a fraction
 // are cut.
-func parseTime(b []byte) (int64, verdict) {
+func ParseTime(b []byte) (int64, Verdict) {
 	t, rest, v := parseClock(b)
-	if v == good && len(rest) > 0 {
-		return 0, malformed
+	if v == Good && len(rest) > 0 {
+		return 0, Malformed
 	}
 	return t, v
 }
 
 // parseClock reads a time of day and gives what follows it.
-func parseClock(b []byte) (t int64, rest []byte, v verdict) {
+func parseClock(b []byte) (t int64, rest []byte, v Verdict) {
 	if len(b) < 5 || b[2] != ':' {
-		return 0, nil, malformed
+		return 0, nil, Malformed
 	}
 	h, m, s := twoDigits(b, 0), twoDigits(b, 3), 0
 	rest = b[5:]
@@ -191,62 +194,62 @@ func parseClock(b []byte) (t int64, rest []byte, v verdict) {
 		rest = rest[3:]
 	}
 	if h < 0 || m < 0 || s < 0 {
-		return 0, nil, malformed
+		return 0, nil, Malformed
 	}
 	if h > 23 || m > 59 || s > 59 {
-		return 0, nil, outOfRange
+		return 0, nil, OutOfRange
 	}
-	t = int64(h)*hour + int64(m)*minute + int64(s)*second
+	t = int64(h)*hour + int64(m)*minute + int64(s)*Second
 	if len(rest) > 0 && rest[0] == '.' && len(b)-len(rest) == 8 {
 		n := 1
-		for unit := second / 10; n < len(rest) && rest[n]-'0' <= 9; n++ {
+		for unit := Second / 10; n < len(rest) && rest[n]-'0' <= 9; n++ {
 			t += unit * int64(rest[n]-'0')
 			unit /= 10
 		}
 		if n == 1 {
-			return 0, nil, malformed
+			return 0, nil, Malformed
 		}
 		rest = rest[n:]
 	}
-	return t, rest, good
+	return t, rest, Good
 }
 
-// parseTimestamp reads a date, or a date and a time of day with 'T' or a blank between and perhaps a zone after (Z, UTC,
+// ParseTimestamp reads a date, or a date and a time of day with 'T' or a blank between and perhaps a zone after (Z, UTC,
 // +08, +0800, +08:00), as microseconds since 1970-01-01 in UTC. Without a zone the text is taken as UTC.
-func parseTimestamp(b []byte) (int64, verdict) {
+func ParseTimestamp(b []byte) (int64, Verdict) {
 	if len(b) < 10 {
-		return 0, malformed
+		return 0, Malformed
 	}
-	date, v := parseDate(b[:10])
-	if v != good || len(b) == 10 {
-		return int64(date) * day, v
+	date, v := ParseDate(b[:10])
+	if v != Good || len(b) == 10 {
+		return int64(date) * Day, v
 	}
 	if b[10] != 'T' && b[10] != 't' && b[10] != ' ' {
-		return 0, malformed
+		return 0, Malformed
 	}
 	t, zone, v := parseClock(b[11:])
-	if v != good {
+	if v != Good {
 		return 0, v
 	}
 	offset, v := parseZone(zone)
-	return int64(date)*day + t - offset, v
+	return int64(date)*Day + t - offset, v
 }
 
 // parseZone reads the offset of a zone east of Greenwich.
-func parseZone(b []byte) (int64, verdict) {
+func parseZone(b []byte) (int64, Verdict) {
 	if len(b) > 0 && b[0] == ' ' {
 		b = b[1:]
 		if len(b) == 0 {
-			return 0, malformed
+			return 0, Malformed
 		}
 	}
 	if len(b) == 0 || string(b) == "Z" || string(b) == "z" || string(b) == "UTC" {
-		return 0, good
+		return 0, Good
 	}
 	var h, m int
 	switch {
 	case b[0] != '+' && b[0] != '-':
-		return 0, malformed
+		return 0, Malformed
 	case len(b) == 3:
 		h = twoDigits(b, 1)
 	case len(b) == 5:
@@ -254,23 +257,23 @@ func parseZone(b []byte) (int64, verdict) {
 	case len(b) == 6 && b[3] == ':':
 		h, m = twoDigits(b, 1), twoDigits(b, 4)
 	default:
-		return 0, malformed
+		return 0, Malformed
 	}
 	if h < 0 || m < 0 {
-		return 0, malformed
+		return 0, Malformed
 	}
 	if h > 15 || m > 59 {
-		return 0, outOfRange
+		return 0, OutOfRange
 	}
 	offset := int64(h)*hour + int64(m)*minute
 	if b[0] == '-' {
 		offset = -offset
 	}
-	return offset, good
+	return offset, Good
 }
 
-// trim cuts blanks and tabs from both ends.
-func trim(b []byte) []byte {
+// Trim cuts blanks and tabs from both ends.
+func Trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]
 	}

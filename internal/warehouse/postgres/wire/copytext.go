@@ -1,4 +1,4 @@
-package postgres
+package wire
 
 import (
 	"fmt"
@@ -16,11 +16,11 @@ import (
 
 // textEncoders gives encoders of COPY's text form, which the server reads as the input of whatever type the column has. A
 // pair of types by which part of a value would be lost without a word is refused.
-func textEncoders(columns []found, schema *arrow.Schema) ([]encoder, error) {
+func textEncoders(columns []Column, schema *arrow.Schema) ([]encoder, error) {
 	encoders := make([]encoder, len(columns))
 	for i, c := range columns {
 		from := schema.Field(i).Type
-		if loses(from.ID(), c.oid) {
+		if loses(from.ID(), c.OID) {
 			return nil, &driver.Error{
 				Class:    driver.DataError,
 				Message:  fmt.Sprintf("Column %q of the table is %s, which would lose part of the rows' %s.", c.Name, c.Native, from),

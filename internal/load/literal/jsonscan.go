@@ -1,4 +1,4 @@
-package load
+package literal
 
 import (
 	"unicode/utf16"
@@ -7,32 +7,32 @@ import (
 
 // Results of a scan that did not find a whole value.
 const (
-	cutShort = -1 // the data ends within it
-	notJSON  = -2
+	CutShort = -1 // the data ends within it
+	NotJSON  = -2
 )
 
 const maxDepth = 512 // of nested arrays and objects
 
-// scanSpace gives the first place from at on that is not white space.
-func scanSpace(b []byte, at int) int {
+// ScanSpace gives the first place from at on that is not white space.
+func ScanSpace(b []byte, at int) int {
 	for at < len(b) && (b[at] == ' ' || b[at] == '\n' || b[at] == '\r' || b[at] == '\t') {
 		at++
 	}
 	return at
 }
 
-// scanValue gives the end of the JSON value (RFC 8259) that begins at b[at], or cutShort or notJSON. A number that stands
+// ScanValue gives the end of the JSON value (RFC 8259) that begins at b[at], or CutShort or NotJSON. A number that stands
 // at the end of b is whole.
-func scanValue(b []byte, at, depth int) int {
+func ScanValue(b []byte, at, depth int) int {
 	if at >= len(b) {
-		return cutShort
+		return CutShort
 	}
 	switch c := b[at]; {
 	case c == '"':
-		return scanString(b, at)
+		return ScanString(b, at)
 	case c == '{' || c == '[':
 		if depth == maxDepth {
-			return notJSON
+			return NotJSON
 		}
 		return scanNested(b, at, depth)
 	case c == 't':
@@ -48,10 +48,10 @@ func scanValue(b []byte, at, depth int) int {
 func scanWord(b []byte, at int, word string) int {
 	for i := range len(word) {
 		if at+i == len(b) {
-			return cutShort
+			return CutShort
 		}
 		if b[at+i] != word[i] {
-			return notJSON
+			return NotJSON
 		}
 	}
 	return at + len(word)
@@ -64,7 +64,7 @@ func scanNested(b []byte, at, depth int) int {
 	if object {
 		shut = '}'
 	}
-	at = scanSpace(b, at+1)
+	at = ScanSpace(b, at+1)
 	if at < len(b) && b[at] == shut {
 		return at + 1
 	}
@@ -74,71 +74,71 @@ func scanNested(b []byte, at, depth int) int {
 				return at
 			}
 		}
-		if at = scanValue(b, at, depth+1); at < 0 {
+		if at = ScanValue(b, at, depth+1); at < 0 {
 			return at
 		}
-		at = scanSpace(b, at)
+		at = ScanSpace(b, at)
 		switch {
 		case at == len(b):
-			return cutShort
+			return CutShort
 		case b[at] == shut:
 			return at + 1
 		case b[at] != ',':
-			return notJSON
+			return NotJSON
 		}
-		at = scanSpace(b, at+1)
+		at = ScanSpace(b, at+1)
 	}
 }
 
 // scanKey gives the place of the value behind a key and its colon.
 func scanKey(b []byte, at int) int {
 	if at == len(b) {
-		return cutShort
+		return CutShort
 	}
 	if b[at] != '"' {
-		return notJSON
+		return NotJSON
 	}
-	if at = scanString(b, at); at < 0 {
+	if at = ScanString(b, at); at < 0 {
 		return at
 	}
-	at = scanSpace(b, at)
+	at = ScanSpace(b, at)
 	switch {
 	case at == len(b):
-		return cutShort
+		return CutShort
 	case b[at] != ':':
-		return notJSON
+		return NotJSON
 	}
-	return scanSpace(b, at+1)
+	return ScanSpace(b, at+1)
 }
 
-// scanString gives the end of a string, quotes included.
-func scanString(b []byte, at int) int {
+// ScanString gives the end of a string, quotes included.
+func ScanString(b []byte, at int) int {
 	for at++; at < len(b); at++ {
 		switch c := b[at]; {
 		case c == '"':
 			return at + 1
 		case c < ' ':
-			return notJSON
+			return NotJSON
 		case c == '\\':
 			if at++; at == len(b) {
-				return cutShort
+				return CutShort
 			}
 			switch b[at] {
 			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 			case 'u':
 				if len(b)-at < 5 {
-					return cutShort
+					return CutShort
 				}
 				if hex4(b[at+1:]) < 0 {
-					return notJSON
+					return NotJSON
 				}
 				at += 4
 			default:
-				return notJSON
+				return NotJSON
 			}
 		}
 	}
-	return cutShort
+	return CutShort
 }
 
 // scanNumber gives the end of a number.
@@ -150,9 +150,9 @@ func scanNumber(b []byte, at int) int {
 	at = scanDigits(b, at)
 	switch {
 	case at == start && at == len(b):
-		return cutShort
+		return CutShort
 	case at == start || b[start] == '0' && at > start+1:
-		return notJSON
+		return NotJSON
 	}
 	if at < len(b) && b[at] == '.' {
 		start = at + 1
@@ -176,9 +176,9 @@ func scanNumber(b []byte, at int) int {
 // endOr tells data that ends too early from data that is wrong.
 func endOr(b []byte, at int) int {
 	if at == len(b) {
-		return cutShort
+		return CutShort
 	}
-	return notJSON
+	return NotJSON
 }
 
 func scanDigits(b []byte, at int) int {
@@ -210,9 +210,9 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// appendUnescaped adds the text that the inside of a JSON string (as scanString accepted it) stands for. Half of a
+// AppendUnescaped adds the text that the inside of a JSON string (as scanString accepted it) stands for. Half of a
 // surrogate pair becomes U+FFFD.
-func appendUnescaped(to, s []byte) []byte {
+func AppendUnescaped(to, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\\' {
 			to = append(to, s[i])

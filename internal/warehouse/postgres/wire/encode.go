@@ -1,4 +1,4 @@
-package postgres
+package wire
 
 import (
 	"bytes"
@@ -19,10 +19,10 @@ const (
 )
 
 // binaryEncoders gives the encoders of columns; nil when one of them has a type whose binary form is not written here.
-func binaryEncoders(columns []found, schema *arrow.Schema) []encoder {
+func binaryEncoders(columns []Column, schema *arrow.Schema) []encoder {
 	encoders := make([]encoder, len(columns))
 	for i, c := range columns {
-		bind := binaryForms[form{schema.Field(i).Type.ID(), c.oid}]
+		bind := binaryForms[form{schema.Field(i).Type.ID(), c.OID}]
 		if bind == nil {
 			return nil
 		}
