@@ -11,6 +11,9 @@ import (
 //	own[i]    is the number of its centre
 //	upper[i]  is at least its distance to that centre
 //	lower[i]  is at most its distance to every other centre
+//
+// Bounds for each centre (C. Elkan 2003, groups of centres as in Y. Ding and others 2015) were tried with 24 coordinates and 10 centres: they
+// spared four of five distances that these need, and a tenth of the time at most.
 type fit struct {
 	*points
 	k            int
