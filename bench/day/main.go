@@ -34,7 +34,7 @@ import (
 	"damson/internal/pgtest"
 	"damson/internal/pipeline"
 	"damson/internal/project"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse"
 	"damson/internal/warehouse/postgres"
 )
@@ -158,7 +158,7 @@ func (b *bench) render(root string) error {
 			if t.Kind != pipeline.SQLTask {
 				continue
 			}
-			sql, err := p.Render(t, template.Context{Pipeline: daily.Name, Start: start, End: end})
+			sql, err := p.Render(t, airflow.Context{Pipeline: daily.Name, Start: start, End: end})
 			if err != nil {
 				return err
 			}

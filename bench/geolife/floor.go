@@ -11,7 +11,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/sqltext"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse/duckdb"
 )
 
@@ -86,7 +86,7 @@ func floorStatements(p *project.Project) ([]statement, error) {
 		if t.Kind != pipeline.SQLTask {
 			continue
 		}
-		all := template.Context{Pipeline: daily.Name, Start: daily.Start, End: daily.Start.AddDate(100, 0, 0)}
+		all := airflow.Context{Pipeline: daily.Name, Start: daily.Start, End: daily.Start.AddDate(100, 0, 0)}
 		sql, err := p.Render(t, all)
 		if err != nil {
 			return nil, diag.AsFinding("Rendering "+t.Name, err)

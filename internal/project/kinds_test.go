@@ -13,7 +13,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/project"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // TestRenderTexts renders what tasks declare as templates, with the item of a mapped task.
@@ -25,7 +25,7 @@ func TestRenderTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := time.Date(2007, 4, 15, 0, 0, 0, 0, time.UTC)
-	ctx := template.Context{Pipeline: "report", Start: day, End: day.AddDate(0, 0, 1), Params: map[string]any{"city": "Xi'an"}}
+	ctx := airflow.Context{Pipeline: "report", Start: day, End: day.AddDate(0, 0, 1), Params: map[string]any{"city": "Xi'an"}}
 	cluster, ping := report.Task("cluster"), report.Task("ping")
 	if args, err := p.RenderTexts(cluster, cluster.Process.Args, ctx); err != nil || !slices.Equal(args, []string{"--city", "Xi'an"}) {
 		t.Errorf("args = %q, %v", args, err)

@@ -15,7 +15,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/project"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // brokenFS has one file that reads and one that does not.
@@ -64,7 +64,7 @@ func TestSecrets(t *testing.T) {
 	if got := p.Redact("https://h/?t=tok%2Fen%2B42"); got != "https://h/?t=******" {
 		t.Errorf("Redact of a URL = %q", got)
 	}
-	text, err := p.Render(p.Pipelines[0].Tasks[0], template.Context{})
+	text, err := p.Render(p.Pipelines[0].Tasks[0], airflow.Context{})
 	if want := "select 'tok/en+42' as x, 'plain' as y, '${env:X}' as z"; err != nil || strings.TrimSpace(text.SQL()) != want {
 		t.Errorf("Render = %q, %v; want %q", text.SQL(), err, want)
 	}
@@ -244,7 +244,7 @@ func TestRender(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := time.Date(2007, 4, 12, 0, 0, 0, 0, time.UTC)
-	ctx := template.Context{Pipeline: "geolife", Start: day, End: day.AddDate(0, 0, 1), Params: daily.Params}
+	ctx := airflow.Context{Pipeline: "geolife", Start: day, End: day.AddDate(0, 0, 1), Params: daily.Params}
 	text, err := p.Render(daily.Task("clean_daily_trajectory"), ctx)
 	if want := "select *, (speed / 1.609344) as mph from geolife.trajectory where tdate = '2007-04-12' and speed < 15"; err != nil || strings.TrimSpace(text.SQL()) != want {
 		t.Errorf("Render = %q, %v\nwant %q", text.SQL(), err, want)

@@ -9,7 +9,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/migrate"
 	"damson/internal/sqltext"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // migrationNames are what the template of a migration may read: the project's settings. A migration belongs to no run, and it
@@ -23,7 +23,7 @@ func (p *Project) RenderMigration(v migrate.Variant) (sqltext.Text, error) {
 		return sqltext.Text{}, diag.Finding{At: diag.Pos{File: v.File}, Severity: diag.Error, Summary: "Missing SQL file",
 			Detail: fmt.Sprintf("The project has no file %s.", v.File), Fix: "Run `damson validate`."}
 	}
-	all := p.bindProject(template.Context{}).Names()
+	all := p.bindProject(airflow.Context{}).Names()
 	names := make(starlark.StringDict, len(migrationNames))
 	for _, name := range migrationNames {
 		names[name] = all[name]

@@ -15,6 +15,7 @@ import (
 	"damson/internal/project/source"
 	"damson/internal/sqltext"
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // Template gives the parsed SQL file of that path ("sql/x.sql"), nil when the project has none.
@@ -28,7 +29,7 @@ func (p *Project) Template(file string) *template.Template {
 // Render gives the SQL of the file that the task itself runs or reads as it will run; programs are no SQL. Variables,
 // connections, environment and the kind of warehouse are the project's; whatever else ctx tells is the run's. The error is
 // a diag.Finding.
-func (p *Project) Render(t *pipeline.Task, ctx template.Context) (sqltext.Text, error) {
+func (p *Project) Render(t *pipeline.Task, ctx airflow.Context) (sqltext.Text, error) {
 	if t.File() == "" || t.Process != nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Severity: diag.Error, Summary: "No SQL to render",
 			Detail: fmt.Sprintf("Task %s (%s) runs no SQL file.", t.Name, t.Kind), Fix: "Render a task that has one."}
@@ -37,7 +38,7 @@ func (p *Project) Render(t *pipeline.Task, ctx template.Context) (sqltext.Text, 
 }
 
 // RenderFile gives the SQL of one of the task's SQLFiles, such as that of an input, as Render does.
-func (p *Project) RenderFile(t *pipeline.Task, file string, ctx template.Context) (sqltext.Text, error) {
+func (p *Project) RenderFile(t *pipeline.Task, file string, ctx airflow.Context) (sqltext.Text, error) {
 	tmpl := p.Template(file)
 	if tmpl == nil {
 		return sqltext.Text{}, diag.Finding{At: t.At, Severity: diag.Error, Summary: "Missing SQL file",
@@ -48,7 +49,7 @@ func (p *Project) RenderFile(t *pipeline.Task, file string, ctx template.Context
 
 // RenderText gives a templated text of the task's declaration, such as a URL or an argument; one without template is given
 // back as it is. The error is a diag.Finding at the argument in the task's Starlark file.
-func (p *Project) RenderText(t *pipeline.Task, text string, ctx template.Context) (string, error) {
+func (p *Project) RenderText(t *pipeline.Task, text string, ctx airflow.Context) (string, error) {
 	list, err := p.RenderTexts(t, []string{text}, ctx)
 	if err != nil {
 		return "", err
@@ -57,7 +58,7 @@ func (p *Project) RenderText(t *pipeline.Task, text string, ctx template.Context
 }
 
 // RenderTexts does what RenderText does for each of the texts.
-func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx template.Context) ([]string, error) {
+func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx airflow.Context) ([]string, error) {
 	var names starlark.StringDict
 	out := make([]string, len(list))
 	for i, text := range list {
@@ -77,7 +78,7 @@ func (p *Project) RenderTexts(t *pipeline.Task, list []string, ctx template.Cont
 }
 
 // RenderDict does what RenderText does for each value of a dict.
-func (p *Project) RenderDict(t *pipeline.Task, dict map[string]string, ctx template.Context) (map[string]string, error) {
+func (p *Project) RenderDict(t *pipeline.Task, dict map[string]string, ctx airflow.Context) (map[string]string, error) {
 	keys := slices.Sorted(maps.Keys(dict))
 	list := make([]string, len(keys))
 	for i, key := range keys {
@@ -115,7 +116,7 @@ func (p *Project) renderText(t *pipeline.Task, text string, names starlark.Strin
 }
 
 // LoadFiles gives the root and the globs of a load task, rendered.
-func (p *Project) LoadFiles(t *pipeline.Task, ctx template.Context) (root string, globs []string, err error) {
+func (p *Project) LoadFiles(t *pipeline.Task, ctx airflow.Context) (root string, globs []string, err error) {
 	list, err := p.RenderTexts(t, append([]string{t.Load.Root}, t.Load.Files...), ctx)
 	if err != nil {
 		return "", nil, err
@@ -124,34 +125,34 @@ func (p *Project) LoadFiles(t *pipeline.Task, ctx template.Context) (root string
 }
 
 // bind completes a run's context with what the project knows.
-func (p *Project) bind(t *pipeline.Task, ctx template.Context) template.Context {
+func (p *Project) bind(t *pipeline.Task, ctx airflow.Context) airflow.Context {
 	ctx.Task = t.Name
 	p.bindPipeline(&ctx)
 	return p.bindProject(ctx)
 }
 
 // bindProject fills in what is the same for every run.
-func (p *Project) bindProject(ctx template.Context) template.Context {
+func (p *Project) bindProject(ctx airflow.Context) airflow.Context {
 	ctx.Environment = p.Environment.Name
 	ctx.WarehouseKind = p.Environment.Kind()
 	ctx.Vars = make(map[string]string, len(p.Vars))
 	for name, v := range p.Vars {
 		ctx.Vars[name] = variableText(v)
 	}
-	ctx.Conns = make(map[string]template.Conn, len(p.Conns))
+	ctx.Conns = make(map[string]airflow.Conn, len(p.Conns))
 	for id, c := range p.Conns {
 		extra := make(map[string]any, len(c.Extra))
 		for k, v := range c.Extra {
 			extra[k] = v.Reveal()
 		}
-		ctx.Conns[id] = template.Conn{ID: id, Type: c.Type, Host: c.Host.Reveal(), Login: c.Login.Reveal(),
+		ctx.Conns[id] = airflow.Conn{ID: id, Type: c.Type, Host: c.Host.Reveal(), Login: c.Login.Reveal(),
 			Password: c.Password.Reveal(), Schema: c.Schema.Reveal(), Port: c.Port, Extra: extra}
 	}
 	return ctx
 }
 
 // bindPipeline fills in what the pipeline of the run declares: a run's own params stand over the declared ones.
-func (p *Project) bindPipeline(ctx *template.Context) {
+func (p *Project) bindPipeline(ctx *airflow.Context) {
 	pl, err := p.Pipeline(ctx.Pipeline)
 	if err != nil {
 		return // the context belongs to no pipeline of the project; it must bring all that its template reads

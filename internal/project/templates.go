@@ -14,6 +14,7 @@ import (
 	"damson/internal/project/source"
 	"damson/internal/sqltext"
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // templates are all parsed SQL files and macros of a project.
@@ -195,7 +196,7 @@ func (l *loader) checkText(d *declare.Pipeline, t *declare.Task, text taskText) 
 }
 
 // knownNames are the names a template may read; checkRefs judges those of mapped tasks.
-func knownNames() []string { return append(template.ContextNames(), template.MappedNames()...) }
+func knownNames() []string { return append(airflow.Names(), airflow.MappedNames()...) }
 
 // checkRefs judges the names a template reads: parameters, variables and connections must be declared, and a batch has no
 // single date. at, when given, is where to report instead of in the template; mapped says that there is an item to read.
@@ -204,11 +205,11 @@ func (l *loader) checkRefs(d *declare.Pipeline, t *declare.Task, refs []template
 		if at != nil {
 			ref.At = *at
 		}
-		if t.Task.Batch && slices.Contains(template.SingleDateNames(), ref.Name) {
+		if t.Task.Batch && slices.Contains(airflow.SingleDateNames(), ref.Name) {
 			l.errorf(ref.At, "Single date in a batch", "Read data_interval_start and data_interval_end instead, or remove batch = True.",
 				"Task %s of pipeline %s may cover several data intervals at once (batch = True); %s is the date of one.", t.Task.Name, d.Pipeline.Name, ref.Name)
 		}
-		if !mapped && !ref.Optional && slices.Contains(template.MappedNames(), ref.Name) {
+		if !mapped && !ref.Optional && slices.Contains(airflow.MappedNames(), ref.Name) {
 			l.errorf(ref.At, "Item outside of a mapped task", "Map the task with .map(over = […]), or define the name with {% set %}.",
 				"Task %s of pipeline %s has no items, so %s is not there.", t.Task.Name, d.Pipeline.Name, ref.Name)
 		}

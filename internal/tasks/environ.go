@@ -15,7 +15,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/engine"
 	"damson/internal/pipeline"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // inherited are the variables that a program gets from Damson's own environment. All others stay away from it, since
@@ -51,7 +51,7 @@ type command struct {
 }
 
 // command renders a python or shell task.
-func (s *Shop) command(t *pipeline.Task, c template.Context) (cmd command, err error) {
+func (s *Shop) command(t *pipeline.Task, c airflow.Context) (cmd command, err error) {
 	render := func(text string) string {
 		if err == nil {
 			text, err = s.Renderer.RenderText(t, text, c)
@@ -157,7 +157,7 @@ type facts struct {
 
 // variables puts a program's environment together: what it inherits, what its kind needs, what the task declares, and what
 // Damson tells it, each over those before. It writes the file with the facts.
-func (s *Shop) variables(w engine.Work, c template.Context, cmd command, r *room, inputs map[string]string) ([]string, error) {
+func (s *Shop) variables(w engine.Work, c airflow.Context, cmd command, r *room, inputs map[string]string) ([]string, error) {
 	all := map[string]string{}
 	ours := s.environ()
 	for name, value := range ours {
@@ -203,7 +203,7 @@ func (s *Shop) variables(w engine.Work, c template.Context, cmd command, r *room
 	return list, nil
 }
 
-func (s *Shop) facts(w engine.Work, c template.Context, inputs map[string]string) facts {
+func (s *Shop) facts(w engine.Work, c airflow.Context, inputs map[string]string) facts {
 	start, end := c.Start.In(c.Location), c.End.In(c.Location)
 	f := facts{
 		Pipeline: c.Pipeline, Task: w.Task.Name, Owner: c.Owner, RunID: c.RunID, Trigger: c.Trigger, Attempt: c.Attempt,

@@ -13,7 +13,7 @@ import (
 	"damson/internal/run"
 	"damson/internal/series"
 	"damson/internal/sqltext"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse"
 )
 
@@ -66,7 +66,7 @@ func atSource(w engine.Work, err error, source sqltext.Text) error {
 }
 
 // previewFeatures shows the rows that the series are made of, in their order, and the columns that come of them.
-func (s *Shop) previewFeatures(t *pipeline.Task, c template.Context, r run.Run) (string, error) {
+func (s *Shop) previewFeatures(t *pipeline.Task, c airflow.Context, r run.Run) (string, error) {
 	var text sqltext.Text
 	var err error
 	if t.File() != "" {

@@ -16,7 +16,7 @@ import (
 	"damson/internal/diag"
 	"damson/internal/engine"
 	"damson/internal/pipeline"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // httpExecutor sends one request. It shows neither headers nor the query and the user of the URL to anybody: secrets stand
@@ -83,7 +83,7 @@ func (e httpExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcom
 }
 
 // rendered gives the request's texts.
-func (s *Shop) rendered(t *pipeline.Task, c template.Context) (h pipeline.HTTP, err error) {
+func (s *Shop) rendered(t *pipeline.Task, c airflow.Context) (h pipeline.HTTP, err error) {
 	h = *t.HTTP
 	render := func(text string) string {
 		if err == nil {

@@ -20,13 +20,14 @@ import (
 	"damson/internal/sqltext"
 	"damson/internal/tasks"
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse/duckdb"
 )
 
 // renderer renders as a project does, without its variables and connections.
 type renderer struct{ *project.Project }
 
-func (r renderer) RenderText(_ *pipeline.Task, text string, c template.Context) (string, error) {
+func (r renderer) RenderText(_ *pipeline.Task, text string, c airflow.Context) (string, error) {
 	t, findings := template.NewSet().Parse("pipelines/p.star", text)
 	if findings.HasErrors() {
 		return "", findings
@@ -35,7 +36,7 @@ func (r renderer) RenderText(_ *pipeline.Task, text string, c template.Context) 
 	return out.SQL(), err
 }
 
-func (r renderer) RenderFile(_ *pipeline.Task, file string, c template.Context) (sqltext.Text, error) {
+func (r renderer) RenderFile(_ *pipeline.Task, file string, c airflow.Context) (sqltext.Text, error) {
 	return r.Template(file).Render(c.Names())
 }
 

@@ -12,7 +12,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/run"
 	"damson/internal/sqltext"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // Preview gives what the task would run for the run, for people: its SQL under a comment that says where the rows go, the
@@ -40,7 +40,7 @@ func (s *Shop) Preview(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Ta
 	return head + text, err
 }
 
-func (s *Shop) preview(t *pipeline.Task, c template.Context, r run.Run) (string, error) {
+func (s *Shop) preview(t *pipeline.Task, c airflow.Context, r run.Run) (string, error) {
 	switch {
 	case t.Load != nil:
 		root, files, err := s.Project.LoadFiles(t, c)
@@ -127,14 +127,14 @@ func trainings(f *mltrain.Forecast) string {
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 // fileText renders the task's own SQL file: the newer kinds through the Renderer, as when they are executed.
-func (s *Shop) fileText(t *pipeline.Task, c template.Context) (sqltext.Text, error) {
+func (s *Shop) fileText(t *pipeline.Task, c airflow.Context) (sqltext.Text, error) {
 	if t.Branch != nil || t.Condition != nil || t.Sensor != nil {
 		return s.Renderer.RenderFile(t, t.File(), c)
 	}
 	return s.Project.Render(t, c)
 }
 
-func (s *Shop) previewProcess(t *pipeline.Task, c template.Context, r run.Run) (string, error) {
+func (s *Shop) previewProcess(t *pipeline.Task, c airflow.Context, r run.Run) (string, error) {
 	cmd, err := s.command(t, c)
 	if err != nil {
 		return "", err
@@ -171,7 +171,7 @@ func shellWord(s string) string {
 }
 
 // previewHTTP shows no header's value but those that say what the body is: secrets stand in the others.
-func (s *Shop) previewHTTP(t *pipeline.Task, c template.Context) (string, error) {
+func (s *Shop) previewHTTP(t *pipeline.Task, c airflow.Context) (string, error) {
 	h, err := s.rendered(t, c)
 	if err != nil {
 		return "", err
@@ -191,7 +191,7 @@ func (s *Shop) previewHTTP(t *pipeline.Task, c template.Context) (string, error)
 	return b.String(), nil
 }
 
-func (s *Shop) previewTrigger(t *pipeline.Task, c template.Context) (string, error) {
+func (s *Shop) previewTrigger(t *pipeline.Task, c airflow.Context) (string, error) {
 	start, params, err := triggerExecutor{s}.wanted(t, c)
 	if err != nil {
 		return "", err

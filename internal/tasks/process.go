@@ -16,7 +16,7 @@ import (
 	"damson/internal/pipeline"
 	"damson/internal/process"
 	"damson/internal/sqltext"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse"
 )
 
@@ -85,7 +85,7 @@ func skipped(r process.Result) string {
 }
 
 // inputs writes the program's inputs as Parquet files and gives their paths by name.
-func (e processExecutor) inputs(ctx context.Context, w engine.Work, c template.Context, r *room) (map[string]string, error) {
+func (e processExecutor) inputs(ctx context.Context, w engine.Work, c airflow.Context, r *room) (map[string]string, error) {
 	paths := map[string]string{}
 	for i, in := range w.Task.Process.Inputs {
 		text, err := e.inputRows(w.Task, in, c)
@@ -107,7 +107,7 @@ func (e processExecutor) inputs(ctx context.Context, w engine.Work, c template.C
 	return paths, nil
 }
 
-func (s *Shop) inputRows(t *pipeline.Task, in pipeline.Input, c template.Context) (sqltext.Text, error) {
+func (s *Shop) inputRows(t *pipeline.Task, in pipeline.Input, c airflow.Context) (sqltext.Text, error) {
 	if in.File != "" {
 		return s.Renderer.RenderFile(t, in.File, c)
 	}
@@ -115,7 +115,7 @@ func (s *Shop) inputRows(t *pipeline.Task, in pipeline.Input, c template.Context
 }
 
 // run runs the program; what it writes goes to the task's log.
-func (e processExecutor) run(ctx context.Context, w engine.Work, c template.Context, cmd command, r *room, inputs map[string]string) (process.Result, error) {
+func (e processExecutor) run(ctx context.Context, w engine.Work, c airflow.Context, cmd command, r *room, inputs map[string]string) (process.Result, error) {
 	env, err := e.variables(w, c, cmd, r, inputs)
 	if err != nil {
 		return process.Result{}, err

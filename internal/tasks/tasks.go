@@ -22,7 +22,7 @@ import (
 	"damson/internal/run"
 	"damson/internal/sqltext"
 	"damson/internal/store"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/warehouse"
 )
 
@@ -35,8 +35,8 @@ type Past interface {
 // Renderer renders what a task's declaration holds: its texts, such as a URL, and its SQL files. The errors are
 // diag.Findings.
 type Renderer interface {
-	RenderText(t *pipeline.Task, text string, c template.Context) (string, error)
-	RenderFile(t *pipeline.Task, file string, c template.Context) (sqltext.Text, error)
+	RenderText(t *pipeline.Task, text string, c airflow.Context) (string, error)
+	RenderFile(t *pipeline.Task, file string, c airflow.Context) (sqltext.Text, error)
 }
 
 // Shop is where tasks are executed. Project, Renderer, Past and Clock are all that Preview needs, and all that is needed to
@@ -80,12 +80,12 @@ func (s *Shop) Executors() map[pipeline.Kind]engine.Executor {
 
 // Context gives what a template of the task may read for these runs. The runs before are looked up only when the template
 // asks for them.
-func (s *Shop) Context(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Task, first run.Run, end time.Time, attempt int) (template.Context, error) {
+func (s *Shop) Context(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Task, first run.Run, end time.Time, attempt int) (airflow.Context, error) {
 	zone, err := zoneOf(p)
 	if err != nil {
-		return template.Context{}, err
+		return airflow.Context{}, err
 	}
-	c := template.Context{
+	c := airflow.Context{
 		Pipeline: p.Name, Owner: p.Owner, Schedule: p.Schedule, Location: zone, RunID: first.ID, Trigger: first.Trigger,
 		Start: first.Start, End: end, Attempt: attempt, Now: s.Clock.Now(), Params: p.Params,
 	}
@@ -109,7 +109,7 @@ func (s *Shop) Context(ctx context.Context, p *pipeline.Pipeline, t *pipeline.Ta
 }
 
 // workContext gives what a template of the work's task may read, its item included.
-func (s *Shop) workContext(ctx context.Context, w engine.Work) (template.Context, error) {
+func (s *Shop) workContext(ctx context.Context, w engine.Work) (airflow.Context, error) {
 	c, err := s.Context(ctx, w.Pipeline, w.Task, w.Runs[0], w.End, w.Claims[0].Attempt)
 	if w.Item != nil {
 		c.Item, c.MapIndex, c.HasItem = plainItem(w.Item.Value), w.Item.Index, true

@@ -12,7 +12,7 @@ import (
 	"damson/internal/run"
 	"damson/internal/schedule"
 	"damson/internal/store"
-	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // Starter makes runs of other pipelines, or clears them. Asked again for the same claim it gives the same run and does
@@ -76,7 +76,7 @@ func (e triggerExecutor) Execute(ctx context.Context, w engine.Work) (engine.Out
 }
 
 // wanted gives the start of the data interval to run and the parameters, rendered.
-func (e triggerExecutor) wanted(t *pipeline.Task, c template.Context) (start time.Time, params map[string]any, err error) {
+func (e triggerExecutor) wanted(t *pipeline.Task, c airflow.Context) (start time.Time, params map[string]any, err error) {
 	p, err := e.Project.Pipeline(t.Trigger.Pipeline)
 	if err != nil {
 		f := diag.AsFinding("Unknown pipeline", err)

@@ -12,20 +12,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // day is the context of a daily run of the first of March 2018.
-func day() template.Context {
+func day() airflow.Context {
 	start := time.Date(2018, 3, 1, 0, 0, 0, 0, time.UTC)
-	return template.Context{
+	return airflow.Context{
 		Pipeline: "events", Task: "load", Owner: "data", RunID: "scheduled__2018-03-01T00:00:00+00:00", Trigger: "scheduled",
 		Environment: "dev", WarehouseKind: "duckdb", Schedule: "@daily", Start: start, End: start.AddDate(0, 0, 1), Attempt: 2,
 		Now:    time.Date(2018, 3, 2, 0, 5, 0, 0, time.UTC),
 		Params: map[string]any{"schema": "analytics", "countries": []any{"de", "fr"}},
 		Vars:   map[string]string{"roles": `{"readers": ["bi", "ops"]}`, "bucket": "s3"},
-		Conns:  map[string]template.Conn{"dwh": {Host: "db.example.com", Port: 5432, Login: "etl", Password: "s", Schema: "public", Type: "postgres"}},
+		Conns:  map[string]airflow.Conn{"dwh": {Host: "db.example.com", Port: 5432, Login: "etl", Password: "s", Schema: "public", Type: "postgres"}},
 	}
 }
 
@@ -44,7 +45,7 @@ func TestAirflowScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			tpl, findings := template.NewSet().Parse(file, string(script))
-			findings = append(findings, tpl.Check(template.ContextNames())...)
+			findings = append(findings, tpl.Check(airflow.Names())...)
 			if len(findings) > 0 {
 				t.Fatal(findings)
 			}
@@ -96,7 +97,7 @@ func BenchmarkContextNames(b *testing.B) {
 // BenchmarkParseAndCheck reads the templates of a project of 12,000 tasks.
 func BenchmarkParseAndCheck(b *testing.B) {
 	const tasks = 12_000
-	known := template.ContextNames()
+	known := airflow.Names()
 	for b.Loop() {
 		set := template.NewSet()
 		set.AddMacros("macros/day.sql", "{% macro day(c) %}{{ c }} >= '{{ data_interval_start }}'{% endmacro %}")

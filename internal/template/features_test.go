@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // TestFeatures writes SELECT items for columns, in one line each, and says what cannot be asked for.
@@ -31,8 +32,8 @@ func TestFeatures(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			tmpl, findings := template.NewSet().Parse("sql/x.sql", test.text)
-			if len(findings) > 0 || len(tmpl.Check(template.ContextNames())) > 0 {
-				t.Fatal(findings, tmpl.Check(template.ContextNames()))
+			if len(findings) > 0 || len(tmpl.Check(airflow.Names())) > 0 {
+				t.Fatal(findings, tmpl.Check(airflow.Names()))
 			}
 			text, err := tmpl.Render(day().Names())
 			got := text.SQL()

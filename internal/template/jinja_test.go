@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 	"damson/internal/template/datetime"
 )
 
@@ -22,7 +23,7 @@ func jinjaValues() starlark.StringDict {
 		"names": []any{"b", "A", "c", "a"}, "numbers": []any{3, 1, 2},
 		"ds": "2018-01-01",
 	} {
-		vars[name] = template.FromGo(v)
+		vars[name] = airflow.FromGo(v)
 	}
 	vars["d"] = ordered("one", 1, "two", map[string]any{"three": 3}, "items_", []any{1, 2})
 	vars["rows"] = starlark.NewList([]starlark.Value{
@@ -36,7 +37,7 @@ func jinjaValues() starlark.StringDict {
 func ordered(pairs ...any) starlark.Value {
 	d := starlark.NewDict(len(pairs) / 2)
 	for i := 0; i < len(pairs); i += 2 {
-		if err := d.SetKey(template.FromGo(pairs[i]), template.FromGo(pairs[i+1])); err != nil {
+		if err := d.SetKey(airflow.FromGo(pairs[i]), airflow.FromGo(pairs[i+1])); err != nil {
 			panic(err)
 		}
 	}

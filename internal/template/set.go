@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"damson/internal/diag"
+	"damson/internal/template/airflow"
 	"damson/internal/template/builtin"
 	"damson/internal/template/jinja"
 	"damson/internal/template/value"
@@ -90,7 +91,7 @@ var reserved = func() map[string]bool {
 	for name := range builtin.Globals {
 		names[name] = true
 	}
-	for _, name := range append(ContextNames(), MappedNames()...) {
+	for _, name := range append(airflow.Names(), airflow.MappedNames()...) {
 		names[name] = true
 	}
 	return names

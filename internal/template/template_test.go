@@ -12,6 +12,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/template"
+	"damson/internal/template/airflow"
 )
 
 // parse fails the test when the template has mistakes.
@@ -230,7 +231,7 @@ func TestCheck(t *testing.T) {
 		"{% include params.file %}":                                                                           nil,
 		"{{ {'a': aa}[bb] }}{{ ds[cc:dd] }}{{ -ee ~ ff }}{% do gg %}":                                         {"1:10: Unknown template name", "1:14: Unknown template name", "1:26: Unknown template name", "1:29: Unknown template name", "1:39: Unknown template name", "1:44: Unknown template name", "1:55: Unknown template name"},
 	} {
-		findings := parse(t, set, "sql/x.sql", text).Check(template.ContextNames())
+		findings := parse(t, set, "sql/x.sql", text).Check(airflow.Names())
 		var got []string
 		for _, line := range brief(findings) {
 			got = append(got, strings.TrimPrefix(line, "sql/x.sql:"))
@@ -239,7 +240,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s\n%s", text, diff)
 		}
 	}
-	if got := brief(set.Check(template.ContextNames())); len(got) != 1 || got[0] != "macros/m.sql:1:32: Unknown template name" {
+	if got := brief(set.Check(airflow.Names())); len(got) != 1 || got[0] != "macros/m.sql:1:32: Unknown template name" {
 		t.Errorf("macros: %v", got)
 	}
 }
@@ -320,7 +321,7 @@ func TestContextInATimeZone(t *testing.T) {
 		t.Skip("no time zone data:", err)
 	}
 	start := time.Date(2018, 3, 25, 0, 0, 0, 0, berlin) // the clocks change on this day
-	c := template.Context{Start: start.UTC(), End: start.AddDate(0, 0, 1).UTC(), Location: berlin, RunID: "r"}
+	c := airflow.Context{Start: start.UTC(), End: start.AddDate(0, 0, 1).UTC(), Location: berlin, RunID: "r"}
 	for text, want := range map[string]string{
 		"{{ ds }} {{ ts }}":                          "2018-03-25 2018-03-25T00:00:00+01:00",
 		"{{ data_interval_end }}":                    "2018-03-26 00:00:00+02:00",
@@ -352,7 +353,7 @@ func TestPreviousIntervals(t *testing.T) {
 		{"2018-03-01 00:00", "2018-03-01 01:00", "2018-02-28"},
 		{"2018-03-01 00:00", "2018-03-01 00:00", "2018-03-01"},
 	} {
-		names := template.Context{Start: date(c.start), End: date(c.end)}.Names()
+		names := airflow.Context{Start: date(c.start), End: date(c.end)}.Names()
 		if got := names["prev_ds"]; got != starlark.String(c.prev) {
 			t.Errorf("%s to %s: %s, want %s", c.start, c.end, got, c.prev)
 		}
@@ -383,13 +384,13 @@ func TestRandomValuesFollowTheRun(t *testing.T) {
 func TestContextNamesAreThose(t *testing.T) {
 	t.Parallel()
 	names := day().Names()
-	for _, name := range template.ContextNames() {
+	for _, name := range airflow.Names() {
 		if names[name] == nil {
 			t.Errorf("%s has no value", name)
 		}
 	}
-	if len(names) != len(template.ContextNames()) {
-		t.Errorf("%d values for %d names", len(names), len(template.ContextNames()))
+	if len(names) != len(airflow.Names()) {
+		t.Errorf("%d values for %d names", len(names), len(airflow.Names()))
 	}
 	c := day()
 	c.PrevStart = time.Date(2018, 2, 28, 0, 0, 0, 0, time.UTC)
@@ -413,7 +414,7 @@ func FuzzParse(f *testing.F) {
 		set.AddMacros("macros/m.sql", text)
 		tpl, findings := set.Parse("x.sql", text)
 		tpl.Names()
-		tpl.Check(template.ContextNames())
+		tpl.Check(airflow.Names())
 		out, err := tpl.Render(starlark.StringDict{"x": starlark.MakeInt(1), "a": starlark.String("s")})
 		if findings.HasErrors() && err == nil {
 			t.Error("a template with mistakes renders")
@@ -462,7 +463,7 @@ func TestMappedNames(t *testing.T) {
 		}
 		c.Item, c.MapIndex, c.HasItem = map[string]any{"city": "Beijing", "n": 7}, 2, true
 	}
-	for _, name := range template.MappedNames() {
+	for _, name := range airflow.MappedNames() {
 		if _, err := parse(t, template.NewSet(), "x.sql", "{{ "+name+" }}").Render(day().Names()); err == nil {
 			t.Errorf("%s has a value outside of a mapped task", name)
 		}

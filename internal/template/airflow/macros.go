@@ -1,4 +1,4 @@
-package template
+package airflow
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,6 @@
-package template
+// Package airflow has what a template knows of the run it is rendered for, under Airflow's names: dates, parameters, variables,
+// connections, macros, and the columns of features. Its central type is Context. It renders nothing and reads no clock: Now is given.
+package airflow
 
 import (
 	"maps"
@@ -60,8 +62,8 @@ var contextNames = map[string]bool{
 	"warehouse": false, "env": false, "environment": false, "test_mode": false,
 }
 
-// ContextNames lists the names that every template may read, sorted.
-func ContextNames() []string { return slices.Sorted(maps.Keys(contextNames)) }
+// Names lists the names that every template may read, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(contextNames)) }
 
 // MappedNames lists the names that only the templates of a mapped task may read.
 func MappedNames() []string { return []string{"item", "map_index"} }
