@@ -31,7 +31,7 @@ import (
 
 // Limits that keep hostile or absurd input from taking all memory and time.
 const (
-	MaxFeatures = 700 // PostgreSQL allows 1,664 columns in a SELECT: SQL has the features, their coordinates and the distances
+	MaxFeatures = 700 // in more dimensions all rows are about equally far from each other
 	MaxClusters = 1_000
 	MaxRows     = 1 << 30
 	maxValue    = 1e100 // so that no product overflows

@@ -229,6 +229,9 @@ func TestSpecialValues(t *testing.T) {
 			t.Errorf("row %d: cluster %v, distance %v", i, clusters[i], d)
 		}
 	}
+	if n := m.Nodes(); n != 81 {
+		t.Errorf("four columns that vary and five clusters are %d nodes", n)
+	}
 	for f, share := range m.Importance() {
 		if (f == 3 || f == 5) != (share == 0) {
 			t.Errorf("feature %d has importance %v", f, share)

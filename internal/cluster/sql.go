@@ -65,5 +65,9 @@ func (m *Model) gapSQL(c int, used []int, places []Item) string {
 	return "(" + m.gapSQL(c, used[:half], places[:half]) + " + " + m.gapSQL(c, used[half:], places[half:]) + ")"
 }
 
-// Nodes counts the terms of all distances.
-func (m *Model) Nodes() int { return len(m.used()) * len(m.clusters) }
+// Nodes says how large the SQL is: what DuckDB takes to plan it grows with the square of its columns, the coordinates and the
+// distances.
+func (m *Model) Nodes() int {
+	columns := len(m.used()) + len(m.clusters)
+	return columns * columns
+}
