@@ -64,6 +64,11 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	f := &Forecast{Rows: found[0].(int64), Features: len(l.features)}
 	f.Memory = f.Rows * rowBytes(algorithm, f.Features)
 	f.choose(t, memory)
+	if f.Inside {
+		if err := t.checkInside(columnsOf(l, fields)); err != nil {
+			return nil, err
+		}
+	}
 	if m.Folds != nil {
 		f.Folds = m.Folds.K
 	}

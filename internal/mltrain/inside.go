@@ -42,8 +42,12 @@ func (t *training) trainInside(ctx context.Context, sql sqltext.Text) (*Trained,
 	if err != nil {
 		return nil, err
 	}
+	columns := columnsOf(l, fields)
+	if err := t.checkInside(columns); err != nil {
+		return nil, err
+	}
 	t.progress(StageStage, 0, 0)
-	staged, err := pushdown.Stage(ctx, s, t.options.Warehouse.Kind(), sql, columnsOf(l, fields))
+	staged, err := pushdown.Stage(ctx, s, t.options.Warehouse.Kind(), sql, columns)
 	if err != nil {
 		return nil, fmt.Errorf("copy the rows to train model %s on: %w", t.model.Name, err)
 	}
@@ -169,13 +173,17 @@ func (t *training) versionInside(ctx context.Context, train pushdown.Side, held 
 
 // dealInside tells the database how rows of these groups were dealt out.
 func (t *training) dealInside(ctx context.Context, c *codes, d pushdown.Deal) (err error) {
+	column := t.foldBy()
 	switch {
 	case !c.used:
 		d.By = pushdown.ByRow
 	case c == &t.rows.groups:
-		d.By = pushdown.ByGroup
+		d.By, column = pushdown.ByGroup, t.model.Split.By
 	default:
 		d.By = pushdown.ByFoldGroup
+	}
+	if err := t.unwritable(column, c.Names); err != nil {
+		return err
 	}
 	t.inside.folds, err = t.inside.Deal(ctx, d)
 	return err
@@ -228,20 +236,25 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
 	t.rows.labels.used = l.target >= 0 && cells.IsText(fields[l.target].Type)
+	return l, fields, nil
+}
+
+// checkInside refuses columns that SQL cannot learn from as Go does.
+func (t *training) checkInside(c pushdown.Columns) error {
 	var all diag.Findings
-	if n := len(l.features); n > maxInside {
+	if n := len(c.Features); n > maxInside {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
 	}
 	for _, part := range []struct {
-		what string
-		c    int
-	}{{"id", l.id}, {"split by", l.group}, {"cross_validation by", l.fold}} {
-		if c := part.c; c >= 0 && !pushdown.HasKey(fields[c]) && !(c == l.fold && c == l.group && part.what != "split by") {
-			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", fields[c].Name, part.what, t.model.Name, fields[c].Type),
-				fmt.Sprintf("Make it bigint or text in the source's SELECT: cast(%s as bigint).", fields[c].Name)))
+		what  string
+		field arrow.Field
+	}{{"id", c.ID}, {"split by", c.Group}, {"cross_validation by", c.Fold}} {
+		if f := part.field; f.Name != "" && !pushdown.HasKey(f) {
+			all = append(all, t.fail("Column can not be drawn by", fmt.Sprintf("Column %q, %s of model %q, is %s, whose text differs from database to database.", f.Name, part.what, t.model.Name, f.Type),
+				fmt.Sprintf("Make it bigint or text in the source's SELECT: cast(%s as bigint).", f.Name)))
 		}
 	}
-	return l, fields, all.Err()
+	return all.Err()
 }
 
 func columnsOf(l layout, fields []arrow.Field) (c pushdown.Columns) {

@@ -220,6 +220,13 @@ func TestWhatDoesNotFitIsTrainedInTheDatabase(t *testing.T) {
 	m = unsearched("boosting of numbers")
 	_, err = mltrain.Train(t.Context(), w, m, sql, mltrain.Options{Warehouse: w, Memory: 50_000})
 	checkFinding(t, err, []string{"Training rows do not fit in memory", "trained in the database"})
+	f, err := mltrain.Foresee(t.Context(), w, changed(declaredKind("forest of four texts"), dealt("", 4)), sql, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Trainings() != 3*3+4+1 || f.InDatabase.Predictions != 3*675+225+900 {
+		t.Errorf("%d models and %d predictions are foreseen", f.Trainings(), f.InDatabase.Predictions)
+	}
 	for memory, want := range map[int64]string{1 << 30: "false they fit in memory", 50_000: "true they do not fit in memory"} {
 		m := unsearched("forest of four texts")
 		f, err := mltrain.Foresee(t.Context(), w, m, sql, memory)
@@ -239,8 +246,8 @@ func TestNothingIsLeftInTheDatabase(t *testing.T) {
 		for name, sql := range map[string]string{"success": trips, "failure": strings.Replace(trips, "then 'Bus!'", "then 'Bus!' when i > 0 then cast(i as text)", 1), "cancel": trips} {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := declaredKind("forest of four texts")
-			m.DataStays, m.Folds = true, &pipeline.Folds{K: 3}
+			m := changed(declaredKind("forest of four texts"), dealt("", 2))
+			m.DataStays, m.Search.Trials, m.Search.Folds = true, 1, 2
 			_, err := mltrain.Train(ctx, w, m, sqltext.Plain("sql/trips.sql", sql), mltrain.Options{Warehouse: w, Progress: func(p mltrain.Progress) {
 				if name == "cancel" && p.Stage == mltrain.StageFolds && p.Done > 8 {
 					cancel()
@@ -322,6 +329,9 @@ func TestGroupsOfEveryType(t *testing.T) {
 		m.Split.By, m.Folds = "day", &pipeline.Folds{K: 3, By: "turns"}
 		_, err = inside(t, w, m, trips)
 		checkFinding(t, err, []string{"Column can not be drawn by", `"turns", cross_validation by`, "cast(turns as bigint)"})
+		if f, err := mltrain.Foresee(t.Context(), w, m, sqltext.Plain("", trips), 0); err != nil || f.Inside {
+			t.Error("rows that are read may be dealt out by any column:", err)
+		}
 		m.Folds = nil
 	}
 }

@@ -34,10 +34,11 @@ func (p *Part) cut(ctx context.Context, f, bins int, seed int64) (edges []float6
 	if draw, share := tree.BinSample(seed, int(p.training)); share < 1 {
 		where += " and " + draw.BelowSQL("hi", "lo", share)
 	}
-	// 0 and -0 are one value.
+	// 0 and -0 are one value. Of equal values the last one is kept, whose number says how many there are up to it.
 	sql := fmt.Sprintf(`create temporary table %s as
-select value, cast(sum(times) over (order by value rows between unbounded preceding and current row) as bigint) as upto, lead(value) over (order by value) as following
-from (select value, count(*) as times from (select case when f%d = float8 '0' then float8 '0' else f%d end as value from %s as r where %s) as present group by value) as counted`,
+select value, upto, following from (select value, row_number() over (order by value) as upto, lead(value) over (order by value) as following
+  from (select case when f%d = float8 '0' then float8 '0' else f%d end as value from %s as r where %s) as present) as sorted
+where following is null or following <> value`,
 		runsTable, f, f, p.from, where)
 	if _, err := p.exec(ctx, sql); err != nil {
 		return nil, err
@@ -156,7 +157,7 @@ func (p *Part) pack(ctx context.Context, l Lesson) error {
 	bins, from := make([]string, b.Features()), p.from+" as r"
 	for f := range bins {
 		if !b.Categorical(f) {
-			bins[f] = b.SQL(f, fmt.Sprintf("r.f%d", f))
+			bins[f] = p.dialect.bin(b, f, fmt.Sprintf("r.f%d", f))
 			continue
 		}
 		table := fmt.Sprintf("%s%d", levelTable, f)

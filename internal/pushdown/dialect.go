@@ -3,6 +3,8 @@ package pushdown
 import (
 	"fmt"
 	"strings"
+
+	"damson/internal/tree"
 )
 
 // dialect is what the databases write differently.
@@ -11,6 +13,8 @@ type dialect struct {
 	hash  string // the same around hashes of all rows, unless it would bring them together on one machine
 	// key writes the two numbers of a key from the text of an MD5.
 	key func(hash, hi, lo string) string
+	// bin writes the bin of a number.
+	bin func(b *tree.Bins, f int, column string) string
 	// pack writes bins as one value, and unpack one of them from it.
 	pack   func(bins []string) string
 	unpack func(packed, feature string) string
@@ -21,17 +25,19 @@ type dialect struct {
 	// streams tells that the rows of a UNION ALL come as they are made. In DuckDB 1.5, which streams a result of which a megabyte is
 	// waiting to be read, its parts may wait for each other for ever.
 	streams bool
+	// sets tells that grouping sets are counted in one pass.
+	sets bool
 	// settings make a session ready.
 	settings []string
 }
 
 func dialectOf(kind string) dialect {
 	if kind == "duckdb" {
-		return dialect{hashes: duckHashes, key: duckKey, pack: duckPack, unpack: duckUnpack}
+		return dialect{hashes: duckHashes, key: duckKey, bin: (*tree.Bins).SQL, pack: duckPack, unpack: duckUnpack}
 	}
-	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, bin: (*tree.Bins).SQL, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
-		d.hash = d.fence
+		d.hash, d.sets, d.bin = d.fence, true, (*tree.Bins).BucketSQL
 		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.
 		d.settings = []string{"set work_mem = '64MB'", "set enable_sort = off"}
 	}

@@ -28,6 +28,7 @@ func (r *Rows) Facts(ctx context.Context) (*Facts, error) {
 		sql += fmt.Sprintf(", count(f%d)", f)
 	}
 	var facts Facts
+	r.present = nil
 	err := r.each(ctx, sql+" from "+rowsTable, func(row []int64) error {
 		n := row[0]
 		facts = Facts{Rows: n, NullID: row[1] < n, NullGroup: r.columns.Group.Name != "" && row[2] < n, NullTime: r.columns.Time.Name != "" && row[3] < n,
@@ -36,6 +37,7 @@ func (r *Rows) Facts(ctx context.Context) (*Facts, error) {
 			facts.Groups = row[6]
 		}
 		for f, present := range row[8:] {
+			r.present = append(r.present, present == n)
 			if present == 0 {
 				facts.Empty = append(facts.Empty, f)
 			}
@@ -50,6 +52,9 @@ func (r *Rows) Facts(ctx context.Context) (*Facts, error) {
 	}
 	return &facts, err
 }
+
+// complete reports whether all rows are known to have a feature.
+func (r *Rows) complete(f int) bool { return r.present != nil && r.present[f] }
 
 func (r *Rows) firstTwin(ctx context.Context) (string, error) {
 	found, err := r.all(ctx, fmt.Sprintf("select id from %s group by id having count(*) > 1 order by id%s limit 1", rowsTable, r.dialect.binary))

@@ -1,12 +1,13 @@
 // Package pushdown trains forests where the rows are: in the database, by SQL. Its central type is Rows, a temporary table of
-// what a model learns from. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
+// what a model learns from; a Part says which of them one forest learns from, and which it is judged on: the two sides of the split, or
+// all folds but one and that one. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
 // splits, and sends back where rows go next.
 //
 // Invariants:
 //  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL.
 //  2. The source is read once; all that follows sees what was read then.
 //  3. What leaves the database are counts, the values at the bins' edges, texts that features and the target hold, and of
-//     held-out rows what HeldOut gives.
+//     rows that something is judged on what Known and Predict give: never a feature.
 //  4. All that is made is temporary and belongs to one session: when it ends, however it ends, nothing is left.
 //
 // The SQL is DuckDB's, PostgreSQL's and that of the Greenplum family (6 and later); what they write differently stands in
@@ -54,6 +55,7 @@ type Rows struct {
 	skipped  int64
 	held     string // the condition to be held out
 	training int64  // rows that are not
+	present  []bool // by feature: all rows have it; nil = not known
 }
 
 // Names of the temporary tables.

@@ -3,6 +3,7 @@ package tree
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"damson/internal/sqltext"
@@ -63,6 +64,20 @@ func (b *Bins) SQL(f int, column string) string {
 	return w.String()
 }
 
+// BucketSQL writes the same by a function of PostgreSQL 9.5 and later, which counts the thresholds that are not above a value: of the
+// edges, negated, those that are not below it.
+func (b *Bins) BucketSQL(f int, column string) string {
+	edges := b.edges[f]
+	if len(edges) == 0 {
+		return b.SQL(f, column)
+	}
+	thresholds := make([]string, len(edges))
+	for i, edge := range edges {
+		thresholds[len(edges)-1-i] = strconv.FormatFloat(-edge, 'g', -1, 64)
+	}
+	return fmt.Sprintf("case when %s is null then 0 else %d - width_bucket(-%s, cast('{%s}' as double precision[])) end", column, len(edges)+1, column, strings.Join(thresholds, ","))
+}
+
 // writeBin searches for a value's bin among those parted by edges, of which the first is at.
 func writeBin(w *strings.Builder, column string, edges []float64, at int) {
 	if len(edges) == 0 {
@@ -77,10 +92,10 @@ func writeBin(w *strings.Builder, column string, edges []float64, at int) {
 	w.WriteString(" end")
 }
 
-// SQL writes the condition to go left over an integer, the bin of the split's feature.
-func (s *Split) SQL(bin string) string {
+// SQL writes the condition to go left over an integer, the bin of the split's feature, which is complete when no row lacks it.
+func (s *Split) SQL(bin string, complete bool) string {
 	if s.Categories == nil {
-		if s.MissingLeft {
+		if s.MissingLeft || complete {
 			return fmt.Sprintf("%s <= %d", bin, s.Bin)
 		}
 		return fmt.Sprintf("%s between 1 and %d", bin, s.Bin)
