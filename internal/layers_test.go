@@ -22,7 +22,7 @@ var layers = map[string]int{
 	"warehouse/duckdb": 5, "warehouse/postgres": 5,
 	"warehouse/drivertest": 5, "store/storetest": 5, "warehouse/warehousetest": 6,
 	"project/source": 3, "project/declare": 4,
-	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "scoring": 5, "series": 5, "registry": 5, "citydata": 5, "migrate/history": 5,
+	"project": 5, "engine": 5, "load": 5, "mltrain": 5, "scoring": 5, "series": 5, "registry": 5, "stale": 5, "citydata": 5, "migrate/history": 5,
 	"tasks": 6, "watch": 6, "serve": 6, "scheduler": 6, "doctor": 6,
 	"cli/console":    7,
 	"cli/projectcmd": 8, "cli/querycmd": 8, "cli/runcmd": 8, "cli/migratecmd": 8, "cli/doctorcmd": 8,

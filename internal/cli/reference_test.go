@@ -21,8 +21,10 @@ Made from the commands' own help by ` + "`go test ./internal/cli -run Reference 
 Exit codes: 0 success; 1 the work failed (findings, failed tasks); 2 wrong usage, nothing was tried. Lists and shows take
 ` + "`--json`" + `. Colours and live progress appear on terminals only; ` + "`NO_COLOR`" + ` turns colours off. While one process works on a
 project, others may look (` + "`runs`, `tasks`, `logs`, `model list`" + `) and decide on models; what else they ask for a running server does.
+What only reads records (these, ` + "`why`, `backfills`" + `), decisions on models, ` + "`pause` and `unpause`" + ` work in a project with mistakes, too.
 
-` + "`damson completion bash|zsh|fish|powershell`" + ` prints a script for the shell that completes commands, flags, pipelines and tasks.
+` + "`damson completion bash|zsh|fish|powershell`" + ` prints a script for the shell that completes commands, flags, pipelines, tasks,
+runs, dates, and models with their versions and aliases.
 `
 
 // TestReference compares docs/cli.md with the help of every command.

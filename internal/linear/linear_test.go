@@ -550,3 +550,28 @@ func BenchmarkTrain(b *testing.B) {
 		})
 	}
 }
+
+// TestManyColumnsThatSayTheSame has more columns than second derivatives are kept of between classes, made of two: the minimum is found at once.
+func TestManyColumnsThatSayTheSame(t *testing.T) {
+	t.Parallel()
+	const rows, columns = 40, 1001
+	d := linear.Data{Target: make([]float64, rows), Classes: 2, Columns: make([]linear.Column, columns)}
+	x, y := make([]float64, rows), make([]float64, rows)
+	for i := range rows {
+		x[i], y[i] = float64(i*7919%101), float64(i*104729%89)
+		if x[i]+y[i]/4 > 60 != (i%5 == 0) { // no line parts them
+			d.Target[i] = 1
+		}
+	}
+	for c := range columns {
+		values := make([]float64, rows)
+		for i := range values {
+			values[i] = x[i] + float64(c%7)*y[i]
+		}
+		d.Columns[c] = linear.Column{Name: "c" + strconv.Itoa(c), Numbers: values}
+	}
+	_, fit := mustTrain(t, d, linear.Params{Penalty: 1.0 / rows, Tolerance: 1e-2}, 1)
+	if !fit.Converged || fit.Iterations > 5 {
+		t.Errorf("the fit is %+v", fit)
+	}
+}

@@ -78,7 +78,7 @@ func (p *problem) newton(ctx context.Context, beta []float64, most int, toleranc
 			}
 			scaled(second, scale)
 		}
-		step := p.step(second, f.beta, gradient)
+		step := p.step(ctx, second, f.beta, gradient)
 		size, slope := length(step), p.slope(f.beta, step, gradient)
 		// Where columns say the same, and between the intercepts of classes, rounding makes steps that no loss notices.
 		if size <= tolerance*max(1, length(f.beta)) || size <= math.Sqrt(tolerance) && -slope <= noise(loss) {
@@ -253,14 +253,14 @@ func length(v []float64) float64 {
 	return most
 }
 
-// step minimises gradient·d + ½·dᵀ·second·d + penalty(beta + d).
-func (p *problem) step(second []matrix, beta, gradient []float64) []float64 {
+// step minimises gradient·d + ½·dᵀ·second·d + penalty(beta + d). Once ctx has ended it gives what it has.
+func (p *problem) step(ctx context.Context, second []matrix, beta, gradient []float64) []float64 {
 	d := make([]float64, len(beta))
 	from := 0
 	for _, h := range second {
 		own := quadratic{h: h, p: p, beta: beta[from : from+h.n], gradient: gradient[from : from+h.n], d: d[from : from+h.n]}
-		if p.l1 != 0 || h.n > fullHessian || !own.solve() {
-			own.descend()
+		if p.l1 != 0 || len(second) > 1 && h.n > fullHessian || !own.solve() {
+			own.descend(ctx)
 		}
 		from += h.n
 	}
@@ -363,27 +363,27 @@ const (
 
 // descend minimises one coordinate after the other (Friedman, Hastie, Tibshirani 2010, with covariance updates), all of
 // them and then those that are not 0. Where columns say nearly the same that takes thousands of sweeps: after a few, the
-// coordinates that are not 0 go to their minimum together.
-func (q *quadratic) descend() {
+// coordinates that are not 0 go to their minimum together, which without L1 is all there is to do.
+func (q *quadratic) descend(ctx context.Context) {
 	ridge := q.ridge()
 	slope := slices.Clone(q.gradient) // of the quadratic model without the penalty, at d
-	for sweeps := 0; sweeps < mostSweeps; {
+	for sweeps := 0; sweeps < mostSweeps && ctx.Err() == nil; {
 		if q.sweep(slope, ridge, true) <= rest {
 			return
 		}
 		moved := math.Inf(1)
-		for end := sweeps + max(fewSweeps, q.h.n/3); sweeps < end && moved > rest; sweeps++ {
+		for end := sweeps + max(fewSweeps, q.h.n/3); sweeps < end && moved > rest && ctx.Err() == nil; sweeps++ {
 			moved = q.sweep(slope, ridge, false)
 		}
-		if moved > rest {
-			q.leap(slope)
+		if moved > rest && q.leap(slope) && q.p.l1 == 0 {
+			return
 		}
 	}
 }
 
-// leap takes the coordinates that are not 0 to their minimum. Where one of them becomes 0 on the way, it stays there, and the
-// others go on from there.
-func (q *quadratic) leap(slope []float64) {
+// leap takes the coordinates that are not 0 to their minimum. Where L1 makes one of them 0 on the way, it stays there, and the
+// others go on from there. It gives false when rounding makes it impossible.
+func (q *quadratic) leap(slope []float64) bool {
 	for range mostLeaps {
 		var active []int
 		for i := range q.d {
@@ -393,12 +393,12 @@ func (q *quadratic) leap(slope []float64) {
 		}
 		way, ok := q.toMinimum(active, slope)
 		if !ok {
-			return
+			return false
 		}
 		share, first := 1.0, -1 // of the way, and the coordinate that becomes 0 there
 		for k, i := range active {
 			at := q.beta[i] + q.d[i]
-			if t := -at / way[k]; !q.p.free(i) && t >= 0 && t < share {
+			if t := -at / way[k]; q.p.l1 != 0 && !q.p.free(i) && t >= 0 && t < share {
 				share, first = t, i
 			}
 		}
@@ -406,11 +406,12 @@ func (q *quadratic) leap(slope []float64) {
 			q.move(slope, i, float64(share*way[k]))
 		}
 		if first < 0 {
-			return
+			return true
 		}
 		q.move(slope, first, -q.beta[first]-q.d[first])
 		q.d[first] = -q.beta[first] // exactly
 	}
+	return true
 }
 
 // move changes a coordinate, and what the quadratic model's slope is there.

@@ -162,6 +162,9 @@ func TestFoldsAreJudgedTogetherAndEachAlone(t *testing.T) {
 	if diff := cmp.Diff(want, got.ByFold); diff != "" {
 		t.Error(diff)
 	}
+	if want := (Confusion{TruePositives: 2, TrueNegatives: 1, FalseNegatives: 1}); got.Confusion != want {
+		t.Errorf("of all folds %+v, want %+v", got.Confusion, want)
+	}
 	if got.Metrics["accuracy"] != 0.75 || got.Metrics["auc"] != 1 || got.Groups != 3 {
 		t.Errorf("%+v", got)
 	}

@@ -88,14 +88,15 @@ type Group struct {
 
 // Folds is a cross-validation: every row was predicted by a model that saw no row of its group, and all are judged together.
 type Folds struct {
-	K        int                `json:"k"`
-	Rows     int64              `json:"rows"`
-	Groups   int64              `json:"groups"`
-	Metrics  map[string]float64 `json:"metrics"`
-	Classes  *Classes           `json:"classes,omitempty"` // of several classes
-	Segments *Segments          `json:"segments,omitempty"`
-	ByGroup  []Group            `json:"by_group,omitempty"`
-	ByFold   []Fold             `json:"by_fold"`
+	K         int                `json:"k"`
+	Rows      int64              `json:"rows"`
+	Groups    int64              `json:"groups"`
+	Metrics   map[string]float64 `json:"metrics"`
+	Confusion Confusion          `json:"confusion,omitzero"` // of two classes
+	Classes   *Classes           `json:"classes,omitempty"`  // of several classes
+	Segments  *Segments          `json:"segments,omitempty"`
+	ByGroup   []Group            `json:"by_group,omitempty"`
+	ByFold    []Fold             `json:"by_fold"`
 }
 
 // Fold is one part of a cross-validation. Of two classes it has the AUC, absent when its rows have one class only, and the
@@ -157,7 +158,7 @@ func JudgeFolds(r Rows, fold []int, k int, threshold float64) *Folds {
 	same(len(fold), len(r.Labels))
 	c, confusion := NewCurve(r.Probabilities, r.Labels), Confuse(r.Probabilities, r.Labels, threshold)
 	f := &Folds{
-		K: k, Rows: int64(len(r.Labels)), Metrics: basic(r, c, confusion, threshold),
+		K: k, Rows: int64(len(r.Labels)), Metrics: basic(r, c, confusion, threshold), Confusion: confusion,
 		Segments: judgeSegments(r, threshold), ByGroup: judgeGroups(r, threshold),
 	}
 	for part := range k {

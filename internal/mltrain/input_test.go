@@ -24,7 +24,7 @@ func TestBadInputOfEveryKind(t *testing.T) {
 		{"one class", "logistic of four texts", over("replace ('walk' as mode)"), nil, []string{"One class only", `"mode" = walk`}},
 		{"one number", "linear", over("replace (3 as minutes)"), nil, []string{"One number only", `"minutes" = 3`}},
 		{"target is NaN", "linear", over("replace (case when noise < 0.1 then cast('NaN' as double) else minutes end as minutes)"), nil, []string{"Target is not a number", "holds NaN", "nullif"}},
-		{"target is infinite", "linear", over("replace (case when noise < 0.1 then cast('-Infinity' as double) else minutes end as minutes)"), nil, []string{"Target is not a number", "holds -Inf"}},
+		{"target is infinite", "linear", over("replace (case when noise < 0.1 then cast('-Infinity' as double) else minutes end as minutes)"), nil, []string{"Target is not a number", "holds -Inf", "nullif(…, '-Infinity')"}},
 		{"target is too large", "linear", over("replace (minutes * 1e120 as minutes)"), nil, []string{"Target is too large"}},
 		{"target is a text", "linear", over("replace ('x' || minutes as minutes)"), nil, []string{"Target is not a number", "random_forest() or algorithm = decision_tree()"}},
 		{"fractions as classes", "logistic of three numbers", over("replace (minutes as code)"), nil, []string{"Target is not a class", "linear_regression()"}},

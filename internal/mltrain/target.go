@@ -72,7 +72,11 @@ func (t *training) checkNumber(y float64) error {
 	holds := fmt.Sprintf("Column %q, the target of model %q, holds %v", t.model.Target, t.model.Name, y)
 	switch {
 	case math.IsNaN(y) || math.IsInf(y, 0):
-		return t.fail("Target is not a number", holds+".", "Make it NULL in the source's SELECT where it is not known: nullif(…, 'NaN').")
+		written := map[bool]string{true: "NaN", false: "Infinity"}[math.IsNaN(y)]
+		if math.IsInf(y, -1) {
+			written = "-Infinity"
+		}
+		return t.fail("Target is not a number", holds+".", fmt.Sprintf("Make it NULL in the source's SELECT where it is not known: nullif(…, '%s').", written))
 	case t.algorithm.Regression() && y != math.Trunc(y):
 		t.isNumber = true
 	}

@@ -133,9 +133,9 @@ func Dependence(feature string, effects []Effect, levels []string) *Figure {
 	return f
 }
 
-// Confusion draws how many rows of each class (down) were predicted to be of each (across). Shades are shares of a line.
-func Confusion(classes []string, counts [][]int64) *Figure {
-	return &Figure{title: "confusion matrix", x: "predicted", y: "actual", matrix: &matrix{classes, counts}}
+// Confusion draws how many rows of each class (down) were predicted to be of each (across); of says which rows. Shades are shares of a line.
+func Confusion(of string, classes []string, counts [][]int64) *Figure {
+	return &Figure{title: "confusion matrix: " + of, x: "predicted", y: "actual", matrix: &matrix{classes, counts}}
 }
 
 // inks are the colours of lines, of which the first is Damson's.

@@ -83,7 +83,7 @@ func lines(r io.Reader, take func(line string)) {
 			line, more := text(part), ""
 			for errors.Is(err, bufio.ErrBufferFull) {
 				if part, err = in.ReadSlice('\n'); len(bytes.TrimRight(part, "\r\n")) > 0 {
-					more = cut
+					more = Cut
 				}
 			}
 			take(line + more)
@@ -94,7 +94,8 @@ func lines(r io.Reader, take func(line string)) {
 	}
 }
 
-const cut = " … (the line is longer)"
+// Cut ends a line that was longer.
+const Cut = " … (the line is longer)"
 
 // text makes bytes a text that every store takes: valid UTF-8 without NUL.
 func text(line []byte) string {

@@ -289,3 +289,19 @@ func TestHome(t *testing.T) {
 		t.Error("the secret file beside the real project was not read")
 	}
 }
+
+func TestSecretsThatAreCut(t *testing.T) {
+	t.Parallel()
+	p, findings := project.Load(write(t, map[string]string{"damson.yaml": "name: s\nvars:\n  token: ${file:token}\n", "token": "sécret\n"}), project.Options{})
+	if findings.HasErrors() {
+		t.Fatal(findings)
+	}
+	for text, want := range map[string]string{
+		"it says sé\uFFFD": "it says ******", "it says sécre": "it says ******", "sécret, and then own-k": "******, and then ******", "nothing to see": "nothing to see",
+		"it ends with s": "it ends with s",
+	} {
+		if got := p.RedactCut(text, "own-key"); got != want {
+			t.Errorf("of %q is left %q, want %q", text, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package project
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -48,6 +49,28 @@ func (p *Project) Redact(text string) string {
 		return text
 	}
 	return p.redactor.Replace(text)
+}
+
+// RedactCut is Redact for a text whose end was cut off, maybe in the middle of a secret: what stands at its end and begins a secret, of
+// the project or one of the others, is removed as well.
+func (p *Project) RedactCut(text string, others ...string) string {
+	text = strings.TrimRight(p.Redact(text), "\uFFFD") // what is left of a character
+	secrets := others
+	if p != nil {
+		secrets = slices.Concat(p.secrets, others)
+	}
+	begun := 0
+	for _, secret := range secrets {
+		for n := min(len(secret)-1, len(text)); n > begun && n >= shortestRedacted; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				begun = n
+			}
+		}
+	}
+	if begun == 0 {
+		return text
+	}
+	return text[:len(text)-begun] + mask
 }
 
 // keepSecrets makes Redact know these values.

@@ -24,7 +24,11 @@ func (r *Registry) Approve(ctx context.Context, name string, number int, d Decis
 		return nil, err
 	}
 	if v.State != model.Candidate {
-		return nil, refused("approved", v, "Only candidates are approved; to go back to an older champion, roll back.")
+		fix := "Only candidates are approved; to go back to an older champion, roll back."
+		if v.State == model.Retired {
+			fix = fmt.Sprintf("Only candidates are approved; what was champion before becomes it again by `damson model rollback %s %d`.", name, number)
+		}
+		return nil, refused("approved", v, fix)
 	}
 	if bad := failed(v.Gates); len(bad) > 0 && !d.DespiteGates {
 		return nil, diag.Finding{Summary: "Gates failed", Detail: fmt.Sprintf("Version %d of model %q failed %s.", number, name, strings.Join(bad, "; ")),

@@ -89,7 +89,7 @@ func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *wat
 	for _, f := range r.Features {
 		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := cells.Find(names, f.Name)
-		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at].Type) {
+		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at]) {
 			continue
 		}
 		w.reference.Features = append(w.reference.Features, f)

@@ -121,6 +121,15 @@ func (s *scorer) tooLarge() string {
 	return ""
 }
 
+// Check gives what of the columns of a source, as the warehouse describes them, keeps the version from scoring its rows.
+func Check(v model.Version, columns []driver.Column, score pipeline.Score, at diag.Pos) error {
+	s, err := newScorer(v)
+	if err != nil {
+		return err
+	}
+	return s.bind(columns, score, at)
+}
+
 // SQL gives a SELECT that scores the rows of source inside the warehouse. Its columns are the id, the kept columns,
 // the target's partition column, and those of Added. columns are those of source, as the warehouse describes them; what
 // the model needs and they lack comes back as findings, before any row is read. kind is the warehouse's.
@@ -289,7 +298,7 @@ func (s *scorer) bind(columns []driver.Column, score pipeline.Score, at diag.Pos
 		case i < 0:
 			add("Feature missing", cmp.Or(diag.DidYouMean(f.Name, names), "Add it to these rows, computed as for the training."),
 				"Version %d of model %q reads the feature %q, which the rows to be scored do not have.", s.version.Number, s.version.Model, f.Name)
-		case !f.Fits(columns[i].Type):
+		case !f.Fits(columns[i]):
 			was := map[bool]string{true: "number", false: "text"}[f.Levels == nil]
 			add("Feature type changed", "Make it a "+was+" again, or train a new version.",
 				"Version %d of model %q was trained with the %s %q; in the rows to be scored it is %s.", s.version.Number, s.version.Model, was, f.Name, columns[i].Native)

@@ -78,7 +78,7 @@ func (e httpExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outcom
 		return engine.Outcome{}, diag.Finding{At: w.Task.At, Summary: "No answer",
 			Detail: e.Project.Redact(fmt.Sprintf("%s %s: %v.", h.Method, e.shown(h.URL), reason(err))), Cause: err}
 	}
-	got.Body = e.Project.Redact(masked(h).Replace(got.Body))
+	got.Body = e.masked(h, got)
 	return e.judge(w, h, got, wait)
 }
 
@@ -176,12 +176,25 @@ func reason(err error) error {
 	return err
 }
 
-// masked removes from an answer what of the request may be secret, for servers that send it back.
-func masked(h pipeline.HTTP) *strings.Replacer {
+// masked is the body without secrets of the project, and without what of the request may be secret, for servers that send it back.
+func (s *Shop) masked(h pipeline.HTTP, got answered) string {
+	own := secretsOf(h)
 	var pairs []string
+	for _, secret := range own {
+		pairs = append(pairs, secret, "******")
+	}
+	body := strings.NewReplacer(pairs...).Replace(got.Body)
+	if got.Bytes > keptBody {
+		return s.Project.RedactCut(body, own...)
+	}
+	return s.Project.Redact(body)
+}
+
+// secretsOf are the parts of a request that may be secret.
+func secretsOf(h pipeline.HTTP) (secrets []string) {
 	add := func(text string) {
 		if len(text) >= 4 {
-			pairs = append(pairs, text, "******")
+			secrets = append(secrets, text)
 		}
 	}
 	for name, value := range h.Headers {
@@ -199,7 +212,7 @@ func masked(h pipeline.HTTP) *strings.Replacer {
 			add(password)
 		}
 	}
-	return strings.NewReplacer(pairs...)
+	return secrets
 }
 
 // openHeader reports whether a header holds no secret.

@@ -60,6 +60,21 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestSecretsAtTheCut: of a long answer its beginning is kept, and nothing of a secret that stands where it is cut.
+func TestSecretsAtTheCut(t *testing.T) {
+	t.Parallel()
+	s := openKinds(t, nil)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		fmt.Fprintf(w, "%s%s%s", strings.Repeat("x", 4096-10), r.Header.Get("X-Key"), strings.Repeat("y", 100))
+	}))
+	defer server.Close()
+	w, _ := work(request(pipeline.HTTP{URL: server.URL, Headers: map[string]string{"X-Key": "s3cret-header"}}))
+	if got := s.result(w); !strings.HasSuffix(got, `xxx******"}`) {
+		t.Errorf("it reports … %s", got[len(got)-40:])
+	}
+}
+
 // TestStatus: what the server may take back is tried again, what it refuses is not.
 func TestStatus(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,14 @@ func (s *Shop) inputRows(t *pipeline.Task, in pipeline.Input, c airflow.Context)
 	return tableRows(t, in.Table)
 }
 
+// redactedLine is a line that a program wrote, without secrets.
+func (s *Shop) redactedLine(line string) string {
+	if beginning, cut := strings.CutSuffix(line, process.Cut); cut {
+		return s.Project.RedactCut(beginning) + process.Cut
+	}
+	return s.Project.Redact(line)
+}
+
 // run runs the program; what it writes goes to the task's log.
 func (e processExecutor) run(ctx context.Context, w engine.Work, c airflow.Context, cmd command, r *room, inputs map[string]string) (process.Result, error) {
 	env, err := e.variables(w, c, cmd, r, inputs)
@@ -126,11 +134,11 @@ func (e processExecutor) run(ctx context.Context, w engine.Work, c airflow.Conte
 	}
 	result, err := process.Run(ctx, process.Spec{
 		Path: path, Args: cmd.args, Dir: e.Project.Dir, Env: env,
-		Stdout: func(line string) { w.Log.Infof("%s", e.Project.Redact(line)) },
-		Stderr: func(line string) { w.Log.Warnf("%s", e.Project.Redact(line)) },
+		Stdout: func(line string) { w.Log.Infof("%s", e.redactedLine(line)) },
+		Stderr: func(line string) { w.Log.Warnf("%s", e.redactedLine(line)) },
 	})
 	for i, line := range result.Tail {
-		result.Tail[i] = e.Project.Redact(line)
+		result.Tail[i] = e.redactedLine(line)
 	}
 	if result.Omitted > 0 {
 		w.Log.Warnf("it wrote too much: %d more lines are left out here", result.Omitted)

@@ -107,6 +107,9 @@ func (e scoreExecutor) scoreInSQL(ctx context.Context, tx *warehouse.Tx, w engin
 // them from there.
 func (e scoreExecutor) scoreInGo(ctx context.Context, tx *warehouse.Tx, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) (all warehouse.Written, each []int64, err error) {
 	score := *w.Task.Score
+	if err := scoring.Check(v, columns, score, source.Pos(0)); err != nil { // Rows sees lists as texts
+		return all, nil, err
+	}
 	rows, err := e.Warehouse.Query(ctx, source)
 	if err != nil {
 		return all, nil, err

@@ -7,6 +7,7 @@ import (
 	"damson/internal/engine"
 	"damson/internal/mltrain"
 	"damson/internal/model"
+	"damson/internal/stale"
 	"damson/internal/warehouse"
 )
 
@@ -19,9 +20,27 @@ type trainResult struct {
 	Version int                `json:"version"`
 	State   model.State        `json:"state"`
 	Rows    int64              `json:"rows"`
+	Stale   int                `json:"to_score_again,omitempty"` // runs that other versions scored, when this one is champion
 	Why     string             `json:"why"`
 	Hash    string             `json:"hash"`
 	Metrics map[string]float64 `json:"metrics"` // on held-out rows
+}
+
+// toScoreAgain counts the runs of score tasks that other versions scored, and tells of them, when a version has become champion. The
+// version stands, whatever goes wrong here.
+func (e trainExecutor) toScoreAgain(ctx context.Context, w engine.Work, v model.Version) (n int) {
+	if v.State != model.Champion {
+		return 0
+	}
+	all, err := stale.Find(ctx, e.Past, e.Project.Pipelines, v.Model, model.Reference{}, v.Number)
+	for _, s := range all {
+		n += len(s.Runs)
+		w.Log.Infof("%s: damson model rescore %s", s, v.Model)
+	}
+	if err != nil {
+		w.Log.Warnf("What other versions have scored is not known: %s", err)
+	}
+	return n
 }
 
 // Execute trains on the rows of the source, has the gates judge the version and registers it. A crash between registering
@@ -41,6 +60,13 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	}
 	if !due {
 		return engine.Outcome{Skip: why}, nil
+	}
+	columns, err := e.Warehouse.Describe(ctx, source)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	if err := mltrain.CheckColumns(*m, columns); err != nil {
+		return engine.Outcome{}, err
 	}
 	limits := e.Project.Environment.Limits
 	stage := ""
@@ -71,7 +97,7 @@ func (e trainExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 	}
 	w.Log.Infof("version %d of model %s is %s: %s", registered.Version.Number, m.Name, registered.Version.State, registered.Reason)
 	result := trainResult{
-		Model: m.Name, Version: registered.Version.Number, State: registered.Version.State, Rows: v.Rows, Why: registered.Reason,
+		Model: m.Name, Version: registered.Version.Number, State: registered.Version.State, Rows: v.Rows, Why: registered.Reason, Stale: e.toScoreAgain(ctx, w, registered.Version),
 		Hash: v.Hash, Metrics: trained.Report.Metrics,
 	}
 	err = e.Warehouse.Do(ctx, w.Claims, func(*warehouse.Tx) (any, error) { return result, nil })

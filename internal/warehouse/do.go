@@ -75,7 +75,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // resolve finds out, once the warehouse answers again, what has become of the claims of the transaction whose connection was
 // lost: ErrCommitted, ErrSettled, or nil when they are free. It does so by writing the claims itself and rolling back: where
 // the server still works at the lost COMMIT, the ledger's key makes this wait for its end, while a SELECT would see nothing
-// yet.
+// yet. A warehouse that this process has closed answers no more.
 func (w *Warehouse) resolve(ctx context.Context, claims []run.Claim) (became error, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, lostPatience)
 	defer cancel()
@@ -95,7 +95,7 @@ func (w *Warehouse) resolve(ctx context.Context, claims []run.Claim) (became err
 		case e.Class != driver.Connection && e.Class != driver.Conflict:
 			return nil, false
 		}
-		if !pause(ctx, wait+rand.N(wait)) {
+		if w.closed.Load() || !pause(ctx, wait+rand.N(wait)) {
 			return nil, false
 		}
 		wait = min(2*wait, time.Second)

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"golang.org/x/sync/semaphore"
@@ -39,6 +40,7 @@ type Warehouse struct {
 	driver  driver.Warehouse
 	catalog catalog
 	turns   *semaphore.Weighted // a transaction of Do has one of them, one that runs alone after a conflict has all
+	closed  atomic.Bool
 }
 
 // allTurns is more than there are transactions at a time.
@@ -116,7 +118,10 @@ func (w *Warehouse) Kind() string { return w.driver.Capabilities().Kind }
 func (w *Warehouse) Capabilities() driver.Capabilities { return w.driver.Capabilities() }
 
 // Close ends the use of the database.
-func (w *Warehouse) Close() error { return w.driver.Close() }
+func (w *Warehouse) Close() error {
+	w.closed.Store(true)
+	return w.driver.Close()
+}
 
 // Query streams the rows of one statement, outside of any transaction. The reader must be released.
 func (w *Warehouse) Query(ctx context.Context, text sqltext.Text) (array.RecordReader, error) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
@@ -73,63 +72,6 @@ func (a *App) PrintJSON(v any) error {
 	enc := json.NewEncoder(a.Out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// Grid is a table for people. Columns whose number is in right are aligned to the right.
-type Grid struct {
-	head  []string
-	Rows  [][]string
-	right map[int]bool
-}
-
-// NewGrid makes a grid; a head that starts with ">" marks a column of numbers, aligned to the right.
-func NewGrid(head ...string) *Grid {
-	g := &Grid{right: map[int]bool{}}
-	for i, h := range head {
-		name, number := strings.CutPrefix(h, ">")
-		g.right[i] = number
-		g.head = append(g.head, name)
-	}
-	return g
-}
-
-// Add appends a row.
-func (g *Grid) Add(cells ...string) { g.Rows = append(g.Rows, cells) }
-
-// Print writes the grid in the style of the rest of the output: no frames, two blanks between columns. On a terminal
-// lines are cut to its width, and end with "…".
-func (g *Grid) Print(a *App) {
-	t := table.NewWriter()
-	t.SetStyle(table.Style{
-		Name:    "damson",
-		Box:     table.BoxStyle{PaddingRight: "  ", UnfinishedRow: "…"},
-		Format:  table.FormatOptions{Header: text.FormatDefault},
-		Options: table.OptionsNoBordersAndSeparators,
-	})
-	head := make(table.Row, len(g.head))
-	configs := make([]table.ColumnConfig, len(g.head))
-	for i, h := range g.head {
-		head[i] = a.Style(StyleQuiet, h)
-		configs[i] = table.ColumnConfig{Number: i + 1, Align: text.AlignLeft}
-		if g.right[i] {
-			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
-		}
-	}
-	t.SetColumnConfigs(configs)
-	t.AppendHeader(head)
-	for _, cells := range g.Rows {
-		row := make(table.Row, len(cells))
-		for i, c := range cells {
-			row[i] = c
-		}
-		t.AppendRow(row)
-	}
-	if a.Terminal {
-		t.Style().Size.WidthMax = a.Width
-	}
-	for line := range strings.Lines(t.Render() + "\n") {
-		fmt.Fprintln(a.Out, strings.TrimRight(line, " \n"))
-	}
 }
 
 // Count writes a whole number with blanks between thousands, as 25 000 000.

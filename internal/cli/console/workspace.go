@@ -12,10 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/spf13/cobra"
 
 	"damson/internal/diag"
-	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/registry"
 	"damson/internal/store"
@@ -307,33 +305,6 @@ func (a *App) WithWarehouse(ctx context.Context, p *project.Project, purpose str
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	return f(w)
-}
-
-// CompleteEnvironments offers the project's environments to the shell.
-func (a *App) CompleteEnvironments(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	p, _, err := a.LoadProject()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return p.Environments, cobra.ShellCompDirectiveNoFileComp
-}
-
-// CompletePipelines offers the project's pipelines as the first argument.
-func (a *App) CompletePipelines(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return a.CompleteFirst(args, func(pl *pipeline.Pipeline) []string { return []string{pl.Name} })
-}
-
-// CompleteFirst offers names of each pipeline as the first argument.
-func (a *App) CompleteFirst(args []string, names func(*pipeline.Pipeline) []string) ([]string, cobra.ShellCompDirective) {
-	p, _, err := a.LoadProject()
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var all []string
-	for _, pl := range p.Pipelines {
-		all = append(all, names(pl)...)
-	}
-	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
 // WriteFile puts a whole file in place at once, so that nobody sees half of it.

@@ -101,7 +101,7 @@ func (a *app) aliasListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [MODEL]",
 		Short: "list aliases",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: a.completeModel(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRegistry(cmd.Context(), func(r *registry.Registry) error {
 				all, err := r.Aliases(cmd.Context(), strings.Join(args, ""), history)
@@ -128,7 +128,7 @@ func (a *app) aliasListCommand() *cobra.Command {
 }
 
 func (a *app) printAliases(all []model.Alias) {
-	g := console.NewGrid("model", "alias", ">version", "set", "by", "why")
+	g := console.NewGrid("model", "alias", ">version", "set", "by", "why").Sentences()
 	for _, one := range all {
 		number := "removed"
 		if one.Number > 0 {
@@ -146,7 +146,7 @@ func (a *app) aliasSetCommand() *cobra.Command {
 		Short: "give an alias to a version",
 		Example: `  damson model alias set walk challenger 4
   damson model alias set walk last-good champion --comment "before the new sensors"`,
-		Args: cobra.ExactArgs(3),
+		Args: cobra.ExactArgs(3), ValidArgsFunction: a.completeAlias(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := readReference(args[2])
 			if err != nil {
@@ -183,7 +183,7 @@ func (a *app) aliasRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove MODEL ALIAS",
 		Short: "take an alias away; tasks that score by it are then skipped",
-		Args:  cobra.ExactArgs(2),
+		Args:  cobra.ExactArgs(2), ValidArgsFunction: a.completeAlias(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.moveAlias(cmd.Context(), &d, func(_ *project.Project, _ *store.Store, r *registry.Registry) error {
 				before, err := r.RemoveAlias(cmd.Context(), args[0], args[1], d)

@@ -30,7 +30,7 @@ func (a *app) modelExportCommand() *cobra.Command {
 		Short: "write a version as a SELECT that scores rows (default: the champion)",
 		Example: `  damson model export walk --source geolife.predict_features
   damson model export walk 3 --source "select * from geolife.predict_features where uid = '010'" --out walk.sql`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: a.completeVersions(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "sql" {
 				return console.Usage("Unknown format", fmt.Sprintf("--format %s: a model is written as sql.", format), "Write --format sql.")
@@ -119,7 +119,7 @@ func (a *app) modelPredictCommand() *cobra.Command {
 		Short: "score rows and show the predictions, writing nothing to the warehouse (default: by the champion)",
 		Example: `  damson model predict walk --source geolife.predict_features
   damson model predict walk 3 --csv windows.csv --format csv`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: a.completeVersions(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.Check(cmd.Flags().Changed("format")); err != nil {
 				return err

@@ -18,7 +18,7 @@ func (a *app) modelCompareCommand() *cobra.Command {
 		Short: "set two versions side by side (default: with the champion)",
 		Example: `  damson model compare walk 3 2
   damson model compare walk@challenger`,
-		Args: cobra.RangeArgs(1, 3),
+		Args: cobra.RangeArgs(1, 3), ValidArgsFunction: a.completeVersions(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, refs, err := versionsArgument(args)
 			if err != nil {

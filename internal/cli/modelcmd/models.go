@@ -4,16 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"damson/internal/cli/console"
-	"damson/internal/diag"
 	"damson/internal/metric"
 	"damson/internal/model"
 	"damson/internal/project"
@@ -37,32 +34,14 @@ func (a *app) withRegistry(ctx context.Context, f func(r *registry.Registry) err
 	return a.withModels(ctx, func(_ *project.Project, s *store.Store) error { return f(registry.New(s, a.Clock)) })
 }
 
-// withModels opens the store around f, in a project that has mistakes as well: a version is looked at, or rolled back, whatever
-// somebody is editing. The project is nil then.
-func (a *app) withModels(ctx context.Context, f func(p *project.Project, s *store.Store) error) (err error) {
-	dir, err := a.FindProject()
-	if err != nil {
-		return err
-	}
-	p, findings, err := a.LoadProject()
-	if err != nil {
-		return err
-	}
-	mistakes := slices.DeleteFunc(findings, func(f diag.Finding) bool { return !f.IsError() })
-	if len(mistakes) > 0 {
-		p = nil
-	}
-	// What damson.yaml says, and --env, must be right: who asks for another environment means another place.
-	whole := slices.DeleteFunc(mistakes, func(f diag.Finding) bool { return f.At.File != "" && f.At.File != "damson.yaml" })
-	if err := whole.Err(); err != nil {
-		return err
-	}
-	s, err := a.OpenStoreIn(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return f(p, s)
+// withModels opens the store around f. The project is nil when it has mistakes.
+func (a *app) withModels(ctx context.Context, f func(p *project.Project, s *store.Store) error) error {
+	return a.WithRecords(ctx, func(r console.Records) error {
+		if r.Mistakes {
+			return f(nil, r.Store)
+		}
+		return f(r.Project, r.Store)
+	})
 }
 
 func (a *app) modelListCommand() *cobra.Command {
@@ -70,7 +49,7 @@ func (a *app) modelListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [MODEL]",
 		Short: "list versions, newest first",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: a.completeModel(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRegistry(cmd.Context(), func(r *registry.Registry) error {
 				versions, err := r.List(cmd.Context(), strings.Join(args, ""))
@@ -96,7 +75,7 @@ func (a *app) printVersions(versions []model.Version) error {
 		a.Printf("No model has been trained yet.\n")
 		return nil
 	}
-	g := console.NewGrid("model", ">version", "state", "trained", ">rows", "held-out rows", "why")
+	g := console.NewGrid("model", ">version", "state", "trained", ">rows", "held-out rows", "why").Sentences()
 	for _, v := range versions {
 		report, err := ReadReport(v)
 		if err != nil {
@@ -147,7 +126,7 @@ func (a *app) modelShowCommand() *cobra.Command {
 		Short: "show one version: how it was made and judged (default: the champion)",
 		Example: `  damson model show walk 3
   damson model show walk@challenger`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: a.completeVersions(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := versionArgument(args)
 			if err != nil {
@@ -232,7 +211,7 @@ func predicts(v model.Version) string {
 func (a *app) decide(use, short string, needVersion bool, move func(ctx context.Context, r *registry.Registry, name string, number int, d registry.Decision) (*model.Version, error), flags func(*cobra.Command, *registry.Decision)) *cobra.Command {
 	var d registry.Decision
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.RangeArgs(1, 2),
+		Use: use, Short: short, Args: cobra.RangeArgs(1, 2), ValidArgsFunction: a.completeVersions(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := versionArgument(args)
 			if err != nil {

@@ -15,7 +15,8 @@ import (
 )
 
 // figureKinds are the pictures of a report.
-var figureKinds = []string{"roc", "pr", "calibration", "lift", "thresholds", "confusion", "residuals", "importance", "dependence", "clusters"}
+var figureKinds = []string{"roc", "pr", "calibration", "lift", "thresholds", "confusion", "segment.confusion", "cv.confusion", "cv.segment.confusion",
+	"residuals", "importance", "dependence", "clusters"}
 
 // drawVersion writes a picture of how a version was judged.
 func (a *app) drawVersion(v model.Version, kind, out string) error {
@@ -87,21 +88,42 @@ func figureOf(r metric.Report, kind string) *plot.Figure {
 		return importanceOf(r)
 	case kind == "clusters" && r.Clusters != nil:
 		return clustersOf(*r.Clusters)
-	case kind == "confusion" && r.Classes != nil:
-		var names []string
-		for _, c := range r.Classes.Classes {
-			names = append(names, c.Class)
-		}
-		return plot.Confusion(names, r.Classes.Confusion)
-	case kind == "confusion" && KindOf(r) == metric.Binary && r.Confusion.Rows() > 0:
-		c := r.Confusion
-		return plot.Confusion(ClassNames(r), [][]int64{{c.TrueNegatives, c.FalsePositives}, {c.FalseNegatives, c.TruePositives}})
+	case kind == "confusion" || strings.HasSuffix(kind, ".confusion"):
+		return confusionOf(r, kind)
 	case kind == "residuals" && r.Regression != nil:
 		var out []plot.XY
 		for _, p := range r.Regression.Points {
 			out = append(out, plot.XY{X: p.Predicted, Y: p.Actual - p.Predicted})
 		}
 		return plot.Residuals(out)
+	}
+	return nil
+}
+
+// confusionOf draws what was taken for what among held-out rows, or those of the cross-validation, or segments of either.
+func confusionOf(r metric.Report, kind string) *plot.Figure {
+	of, two, several, segments := "held-out rows", r.Confusion, r.Classes, r.Segments
+	if strings.HasPrefix(kind, "cv.") {
+		if r.Folds == nil {
+			return nil
+		}
+		of, two, several, segments = fmt.Sprintf("rows of %d folds", r.Folds.K), r.Folds.Confusion, r.Folds.Classes, r.Folds.Segments
+	}
+	if strings.HasSuffix(kind, "segment.confusion") {
+		if segments == nil {
+			return nil
+		}
+		of, two, several = strings.Replace(of, "rows", "segments", 1), segments.Confusion, segments.Classes
+	}
+	switch {
+	case several != nil:
+		var names []string
+		for _, c := range several.Classes {
+			names = append(names, c.Class)
+		}
+		return plot.Confusion(of, names, several.Confusion)
+	case KindOf(r) == metric.Binary && two.Rows() > 0:
+		return plot.Confusion(of, ClassNames(r), [][]int64{{two.TrueNegatives, two.FalsePositives}, {two.FalseNegatives, two.TruePositives}})
 	}
 	return nil
 }

@@ -118,6 +118,7 @@ whether they would be read or the model trained in the database, and about what 
 	}
 	cmd.Flags().StringVar(&date, "date", "", "the `date` whose data interval is rendered")
 	cmd.Flags().StringArrayVar(&params, "param", nil, "a parameter of the pipeline as `key=value`")
+	a.CompleteFlags(cmd)
 	return cmd
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"damson/internal/cli/console"
 	"damson/internal/diag"
-	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/scheduler"
 	"damson/internal/store"
@@ -36,7 +35,8 @@ func (a *app) backfillsCommand() *cobra.Command {
 		Short: "list the backfills that a server works on, with their progress",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.WithStore(cmd.Context(), func(_ *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				s := records.Store
 				stored, err := s.Backfills(cmd.Context(), !all)
 				if err != nil {
 					return err
@@ -67,9 +67,10 @@ func (a *app) cancelBackfillCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "cancel ID",
 		Short: "let a backfill begin no further runs; those under way end",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1), ValidArgsFunction: a.completeBackfills(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.WithStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				p, s := records.Project, records.Store
 				leader, err := a.LeaderOf(cmd.Context(), p, s)
 				if err != nil {
 					return err

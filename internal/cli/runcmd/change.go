@@ -60,9 +60,10 @@ has ended in the present one (unless --same-version).`,
 				return engine.Clear(cmd.Context(), s, pl, sel, a.Clock.Now())
 			})
 		},
-		ValidArgsFunction: a.CompletePipelines,
+		ValidArgsFunction: a.completeRunOrPipeline(),
 	}
 	o.addFlags(cmd)
+	a.CompleteFlags(cmd)
 	cmd.Flags().BoolVar(&o.SameCode, "same-version", false, "with a running server: runs that have ended keep the version of the project they ran")
 	return cmd
 }
@@ -83,9 +84,10 @@ func (a *app) markCommand() *cobra.Command {
 				return engine.Mark(cmd.Context(), s, pl, sel, run.State(args[1]), a.Clock.Now())
 			})
 		},
-		ValidArgsFunction: a.CompletePipelines,
+		ValidArgsFunction: a.completeRunOrPipeline("success", "failed", "skipped"),
 	}
 	o.addFlags(cmd)
+	a.CompleteFlags(cmd)
 	return cmd
 }
 
@@ -248,7 +250,7 @@ func (a *app) printChanges(changes []run.Change) int {
 		}
 		lines[key].runs = append(lines[key].runs, c.RunID)
 	}
-	g := console.NewGrid("task", "now", "then", ">runs", "which")
+	g := console.NewGrid("task", "now", "then", ">runs", "which").Sentences()
 	for _, key := range order {
 		task, _, _ := strings.Cut(key, "\x00")
 		l := lines[key]

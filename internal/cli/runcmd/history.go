@@ -18,12 +18,26 @@ import (
 	"damson/internal/store"
 )
 
+var runStates = []string{string(run.Queued), string(run.Running), string(run.Success), string(run.Failed)}
+
 func checkRunState(text string) error {
-	states := []string{string(run.Queued), string(run.Running), string(run.Success), string(run.Failed)}
-	if text == "" || slices.Contains(states, text) {
+	if text == "" || slices.Contains(runStates, text) {
 		return nil
 	}
-	return console.Usage("Unknown state", fmt.Sprintf("%q is no state of a run. There are: %s.", text, strings.Join(states, ", ")), diag.DidYouMean(text, states))
+	return console.Usage("Unknown state", fmt.Sprintf("%q is no state of a run. There are: %s.", text, strings.Join(runStates, ", ")), diag.DidYouMean(text, runStates))
+}
+
+// knownPipeline refuses a name that neither the project nor a run has: a pipeline that is gone, or cannot be read now, keeps its runs.
+func knownPipeline(ctx context.Context, p *project.Project, s *store.Store, name string) error {
+	_, unknown := console.ChoosePipeline(p, name, nil)
+	if unknown == nil {
+		return nil
+	}
+	runs, err := s.Runs(ctx, store.RunFilter{Pipeline: name, Limit: 1})
+	if err == nil && len(runs) == 0 {
+		return unknown
+	}
+	return err
 }
 
 func (a *app) runsCommand() *cobra.Command {
@@ -44,10 +58,11 @@ func (a *app) runsCommand() *cobra.Command {
 			if err := checkRunState(state); err != nil {
 				return err
 			}
-			return a.WithStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				p, s := records.Project, records.Store
 				filter := store.RunFilter{Pipeline: pipelineName, Limit: limit, Newest: true}
 				if pipelineName != "" {
-					if _, err := console.ChoosePipeline(p, pipelineName, nil); err != nil {
+					if err := knownPipeline(cmd.Context(), p, s, pipelineName); err != nil {
 						return err
 					}
 				}
@@ -68,6 +83,7 @@ func (a *app) runsCommand() *cobra.Command {
 		ValidArgsFunction: a.CompletePipelines,
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this `state`: queued, running, success or failed")
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(runStates, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many `runs`; 0 for all")
 	console.JSONFlag(cmd, &asJSON)
 	return cmd
@@ -78,7 +94,7 @@ func (a *app) printRuns(p *project.Project, runs []run.Run) {
 		a.Printf("No runs yet. `damson run PIPELINE --date D` makes one.\n")
 		return
 	}
-	g := console.NewGrid("run", "state", "trigger", "data interval", ">took", "reason")
+	g := console.NewGrid("run", "state", "trigger", "data interval", ">took", "reason").Sentences()
 	for _, r := range runs {
 		g.Add(r.ID, a.State(string(r.State)), r.Trigger, intervalText(r.Start.In(zoneOf(p, r)), r.End.In(zoneOf(p, r))), took(r.Started, r.Ended), console.FirstLine(r.Reason))
 	}
@@ -125,9 +141,10 @@ func (a *app) tasksCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks RUN",
 		Short: "list the task runs of a run, with what each did or why it did not",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1), ValidArgsFunction: a.completeRun(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.WithStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				p, s := records.Project, records.Store
 				r, err := findRun(cmd.Context(), p, s, args[0])
 				if err != nil {
 					return err
@@ -184,7 +201,7 @@ func inPipelineOrder(p *project.Project, pipelineName string, tasks []run.TaskRu
 
 func (a *app) printTasks(r run.Run, tasks []run.TaskRun) {
 	a.Printf("%s  %s  %s\n", a.Style(console.StyleHead, r.ID), a.State(string(r.State)), console.FirstLine(r.Reason))
-	g := console.NewGrid("task", "state", ">attempt", ">took", "result")
+	g := console.NewGrid("task", "state", ">attempt", ">took", "result").Sentences()
 	for _, t := range tasks {
 		g.Add(t.Task, a.State(string(t.State)), fmt.Sprint(t.Attempt), took(t.Started, t.Ended), taskNote(t))
 	}
@@ -274,9 +291,10 @@ func (a *app) logsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs RUN TASK",
 		Short: "show what a task run wrote, all attempts or one",
-		Args:  cobra.ExactArgs(2),
+		Args:  cobra.ExactArgs(2), ValidArgsFunction: a.completeRunTask(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.WithStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				p, s := records.Project, records.Store
 				r, err := findRun(cmd.Context(), p, s, args[0])
 				if err != nil {
 					return err

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/cli/console"
-	"damson/internal/project"
 	"damson/internal/scheduler"
 	"damson/internal/store"
 )
@@ -19,7 +18,7 @@ func (a *app) pauseCommand() *cobra.Command {
 asks for by run or backfill runs all the same.`,
 		Args:              cobra.MinimumNArgs(1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.pause(cmd.Context(), args, true) },
-		ValidArgsFunction: a.CompletePipelines,
+		ValidArgsFunction: a.completeMore(),
 	}
 }
 
@@ -29,15 +28,16 @@ func (a *app) unpauseCommand() *cobra.Command {
 		Short:             "let paused pipelines go on; with catchup they do what they have missed",
 		Args:              cobra.MinimumNArgs(1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.pause(cmd.Context(), args, false) },
-		ValidArgsFunction: a.CompletePipelines,
+		ValidArgsFunction: a.completeMore(),
 	}
 }
 
 // pause changes whether pipelines are paused: by the server, or in the store when none runs.
 func (a *app) pause(ctx context.Context, names []string, paused bool) error {
-	return a.WithStore(ctx, func(p *project.Project, s *store.Store) error {
+	return a.WithRecords(ctx, func(records console.Records) error {
+		p, s := records.Project, records.Store
 		for _, name := range names {
-			if _, err := console.ChoosePipeline(p, name, nil); err != nil {
+			if err := knownPipeline(ctx, p, s, name); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package runcmd
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,9 +114,23 @@ func (p *progress) stop() {
 func (a *app) printFailures(pipeline string, failures []engine.Failure) {
 	for i, f := range failures {
 		if i == 5 {
-			a.Printf("… and %d more: damson runs %s --state failed\n", len(failures)-5, pipeline)
+			a.Printf("… and %d more: %s\n", len(failures)-i, whereMore(pipeline, failures[i:]))
 			break
 		}
 		a.Printf("%s %s, attempt %d\n  %s\n", a.Style(console.StyleBad, "failed"), f.RunID+" "+f.Task, f.Attempt, strings.ReplaceAll(f.Reason, "\n", "\n  "))
 	}
+}
+
+// whereMore names the commands that show failures: those of each run, in up to three runs.
+func whereMore(pipeline string, failures []engine.Failure) string {
+	var commands []string
+	for _, f := range failures {
+		if command := "damson why " + f.RunID; !slices.Contains(commands, command) {
+			commands = append(commands, command)
+		}
+	}
+	if n := len(commands); n > 3 {
+		return fmt.Sprintf("damson why RUN, for each of %d runs: damson runs %s --state failed --limit 0", n, pipeline)
+	}
+	return strings.Join(commands, ", ")
 }

@@ -75,6 +75,7 @@ doubled. A pipeline without a schedule needs no date.`,
 	cmd.Flags().StringVar(&date, "date", "", "the `date` whose data interval is run")
 	cmd.Flags().StringArrayVar(&o.params, "param", nil, "a parameter of the pipeline as `key=value`; may be given more than once")
 	o.addFlags(cmd)
+	a.CompleteFlags(cmd)
 	return cmd
 }
 
@@ -120,6 +121,7 @@ Tasks that allow it (batch = True) are executed for several adjacent intervals a
 	cmd.Flags().BoolVar(&o.detach, "detach", false, "with a running server: do not wait for the end")
 	_ = cmd.RegisterFlagCompletionFunc("rerun", cobra.FixedCompletions([]string{"none", "failed", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	o.addFlags(cmd)
+	a.CompleteFlags(cmd)
 	return cmd
 }
 
@@ -202,7 +204,7 @@ func freeMoment(ctx context.Context, s *store.Store, name string, at time.Time) 
 
 // printDone prints a line for each of the plan's task runs: what became of it, how long it took and what it did.
 func (a *app) printDone(plan engine.Plan, tasks []run.TaskRun) {
-	g := console.NewGrid("task", "state", ">took", "result")
+	g := console.NewGrid("task", "state", ">took", "result").Sentences()
 	for _, t := range tasks {
 		if len(plan.Tasks) == 0 || slices.Contains(plan.Tasks, t.Task) {
 			g.Add(t.Task, a.State(string(t.State)), took(t.Started, t.Ended), taskNote(t))

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"damson/internal/cli/console"
-	"damson/internal/pipeline"
 	"damson/internal/project"
 	"damson/internal/run"
 	"damson/internal/store"
@@ -56,7 +55,8 @@ pipeline, the past, a retry that is due later. Nothing is guessed afterwards: re
   damson why geolife@2007-05-13 clean_daily_trajectory`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.WithStore(cmd.Context(), func(p *project.Project, s *store.Store) error {
+			return a.WithRecords(cmd.Context(), func(records console.Records) error {
+				p, s := records.Project, records.Store
 				answer, err := a.why(cmd.Context(), p, s, args)
 				if err != nil {
 					return err
@@ -68,7 +68,7 @@ pipeline, the past, a retry that is due later. Nothing is guessed afterwards: re
 				return nil
 			})
 		},
-		ValidArgsFunction: a.CompletePipelines,
+		ValidArgsFunction: a.completeRunTask(true),
 	}
 	console.JSONFlag(cmd, &asJSON)
 	return cmd
@@ -80,11 +80,10 @@ func (a *app) why(ctx context.Context, p *project.Project, s *store.Store, args 
 		return a.whyAll(ctx, p, s)
 	}
 	if len(args) == 1 && !strings.Contains(args[0], "@") {
-		pl, err := console.ChoosePipeline(p, args[0], nil)
-		if err != nil {
+		if err := knownPipeline(ctx, p, s, args[0]); err != nil {
 			return whyAnswer{}, err
 		}
-		return a.whyPipeline(ctx, p, s, pl)
+		return a.whyPipeline(ctx, p, s, args[0])
 	}
 	id, task := args[0], ""
 	if len(args) == 2 {
@@ -124,8 +123,8 @@ func (a *app) whyAll(ctx context.Context, p *project.Project, s *store.Store) (a
 }
 
 // whyPipeline tells why a pipeline makes no run, and how its runs stand.
-func (a *app) whyPipeline(ctx context.Context, p *project.Project, s *store.Store, pl *pipeline.Pipeline) (whyAnswer, error) {
-	answer := whyAnswer{Subject: pl.Name}
+func (a *app) whyPipeline(ctx context.Context, p *project.Project, s *store.Store, name string) (whyAnswer, error) {
+	answer := whyAnswer{Subject: name}
 	leader, err := a.LeaderOf(ctx, p, s)
 	if err != nil {
 		return answer, err
@@ -133,10 +132,10 @@ func (a *app) whyPipeline(ctx context.Context, p *project.Project, s *store.Stor
 	if leader != nil {
 		answer.Leader = fmt.Sprintf("process %d on %s", leader.PID, leader.Host)
 	}
-	if answer.Reasons, err = s.Reasons(ctx, pl.Name); err != nil {
+	if answer.Reasons, err = s.Reasons(ctx, name); err != nil {
 		return answer, err
 	}
-	answer.Runs, err = a.openRuns(ctx, s, pl.Name)
+	answer.Runs, err = a.openRuns(ctx, s, name)
 	return answer, err
 }
 
@@ -242,7 +241,7 @@ func (a *app) printWhyPipeline(p *project.Project, w whyAnswer) {
 	if len(w.Runs) == 0 {
 		a.Printf("Nothing is open and nothing has failed.\n")
 	} else {
-		g := console.NewGrid("run", "state", "since", "why")
+		g := console.NewGrid("run", "state", "since", "why").Sentences()
 		for _, r := range w.Runs {
 			since := r.Since
 			if since.IsZero() {
@@ -255,7 +254,7 @@ func (a *app) printWhyPipeline(p *project.Project, w whyAnswer) {
 	}
 	if len(w.Alerts) > 0 {
 		a.Printf("\nAlerts, the latest first:\n")
-		g := console.NewGrid("at", "kind", "of", "what")
+		g := console.NewGrid("at", "kind", "of", "what").Sentences()
 		for _, alert := range w.Alerts {
 			of := alert.RunID
 			if of == "" {

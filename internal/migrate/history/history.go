@@ -48,8 +48,11 @@ type Query func(ctx context.Context, sql string) (array.RecordReader, error)
 func Read(ctx context.Context, query Query) ([]migrate.Row, error) {
 	have, err := ask(ctx, query, `SELECT count(*) FROM information_schema.tables
 WHERE table_catalog = current_database() AND table_schema = 'damson' AND table_name = 'migrations'`)
-	if err != nil || have[0][0].(int64) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if have[0][0].(int64) == 0 {
+		return nil, hidden(ctx, query)
 	}
 	all, err := ask(ctx, query, `SELECT version, name, file, checksum, state, statements, done, applied_at, applied_by, seconds
 FROM damson.migrations ORDER BY version`)
@@ -63,6 +66,19 @@ FROM damson.migrations ORDER BY version`)
 			Took: time.Duration(v[9].(float64) * float64(time.Second))}
 	}
 	return history, nil
+}
+
+// hidden tells that the table is there for others: information_schema shows only what a user has a right to. DuckDB has no rights, and
+// answers that there is every one.
+func hidden(ctx context.Context, query Query) error {
+	found, err := ask(ctx, query, `SELECT current_user FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'damson' AND c.relname = 'migrations' AND NOT has_table_privilege(c.oid, 'SELECT')`)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return diag.Finding{Summary: "The history of migrations cannot be seen",
+		Detail: fmt.Sprintf("%s is there, and user %v may not read it: which migrations the warehouse has is not known.", Table, found[0][0]),
+		Fix:    fmt.Sprintf("As its owner: GRANT USAGE ON SCHEMA damson TO %[1]v; GRANT SELECT ON %[2]s TO %[1]v.", found[0][0], Table)}
 }
 
 func ask(ctx context.Context, query Query, sql string) ([][]any, error) {

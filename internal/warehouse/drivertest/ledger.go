@@ -29,6 +29,7 @@ var ledgerTests = map[string]func(*testing.T, driver.Warehouse){
 	"a conflict runs the function again":              testDoConflict,
 	"a conflict with a long transaction waits for it": testDoLongConflict,
 	"what waits for a transaction can be ended":       testDoWaitEnds,
+	"a closed warehouse is not waited for":            testDoClosed,
 	"a warehouse is prepared once":                    testNewTwice,
 	"a script reports its statements":                 testScript,
 	"a script cannot end the transaction":             testScriptTransaction,
@@ -52,6 +53,33 @@ func ledger(t *testing.T, d driver.Warehouse) *warehouse.Warehouse {
 	t.Helper()
 	exec(t, d, `CREATE TABLE done (x bigint)`)
 	return portable(t, d)
+}
+
+// beginnings counts the transactions of a driver.
+type beginnings struct {
+	driver.Warehouse
+	n atomic.Int64
+}
+
+func (b *beginnings) Begin(ctx context.Context) (driver.Tx, error) {
+	b.n.Add(1)
+	return b.Warehouse.Begin(ctx)
+}
+
+func testDoClosed(t *testing.T, d driver.Warehouse) {
+	counted := &beginnings{Warehouse: d}
+	w := ledger(t, counted)
+	before := counted.n.Load()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Do(t.Context(), []run.Claim{claim("a", 1)}, insert(t, 1))
+	if e := asError(t, err); e.Class != driver.Connection {
+		t.Errorf("a closed warehouse says %v", err)
+	}
+	if n := counted.n.Load() - before; n > 2 { // the transaction, and one look at what has become of it
+		t.Errorf("a closed warehouse was asked %d times", n)
+	}
 }
 
 func testDoCommits(t *testing.T, d driver.Warehouse) {

@@ -102,31 +102,28 @@ func (c *conn) exec(ctx context.Context, sql string) (int64, error) {
 	}
 	defer bindings.DestroyPrepare(&s)
 	kind := bindings.PreparedStatementType(s)
+	if kind == bindings.StatementTypeSelect {
+		return -1, c.discard(ctx, sql)
+	}
 	c.altered = c.altered || altersSession(kind)
 	var result bindings.Result
 	defer bindings.DestroyResult(&result)
-	err = c.interruptible(ctx, func() error {
-		if kind != bindings.StatementTypeSelect {
-			return execute(s, &result)
-		}
-		if err := executeStreaming(s, &result); err != nil {
-			return err
-		}
-		for {
-			chunk := bindings.FetchChunk(result)
-			if chunk.Ptr == nil {
-				return resultError(&result)
-			}
-			bindings.DestroyDataChunk(&chunk)
-		}
-	})
-	if err != nil {
+	if err := c.interruptible(ctx, func() error { return execute(s, &result) }); err != nil {
 		return 0, err
 	}
-	if kind == bindings.StatementTypeSelect {
-		return -1, nil
-	}
 	return int64(bindings.RowsChanged(&result)), nil
+}
+
+// discard runs a SELECT and throws its rows away as they come.
+func (c *conn) discard(ctx context.Context, sql string) error {
+	r, err := c.query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer r.Release()
+	for r.Next() {
+	}
+	return r.Err()
 }
 
 func execute(s bindings.PreparedStatement, result *bindings.Result) error {

@@ -57,6 +57,12 @@ func (c *conn) query(ctx context.Context, sql string) (*reader, error) {
 			return nil, shift(err, before)
 		}
 	}
+	if kind == bindings.StatementTypeSelect && c.mayWait(ctx, wrapped) {
+		bindings.DestroyPrepare(&s)
+		if s, err = c.stored(ctx, wrapped); err != nil {
+			return nil, shift(err, before)
+		}
+	}
 	r := &reader{ctx: ctx, c: c, statement: s, before: before}
 	r.refs.Store(1)
 	if err := r.start(names); err != nil {
