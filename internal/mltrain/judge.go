@@ -34,7 +34,13 @@ func (t *training) judge(ctx context.Context, p learn.Predictor, train, test []i
 		return nil, err
 	}
 	t.keep(test, outputs)
-	report, err := t.verdict(ctx, test, outputs)
+	judge := t.verdict
+	if own, ok := p.(learn.Clusters); ok {
+		judge = func(ctx context.Context, rows []int32, outputs [][]float64) (*metric.Report, error) {
+			return t.judgeClusters(ctx, own, rows, outputs)
+		}
+	}
+	report, err := judge(ctx, test, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +154,16 @@ func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int
 	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
 		least = sorted[len(sorted)-permutationFeatures]
 	}
+	judge := func(outputs [][]float64) float64 { return t.score(rows, outputs) }
+	if t.asked.kind == metric.Clustering {
+		judge = staying()
+	}
 	score := func(columns [][]float64) (float64, error) {
 		outputs, err := p.PredictRows(ctx, columns, nil, t.options.Threads)
 		if err != nil {
 			return 0, err
 		}
-		return t.score(rows, outputs), nil
+		return judge(outputs), nil
 	}
 	lost, err := metric.Permutation(ctx, columns, score, metric.Shuffle{Seed: t.model.Split.Seed, Stream: streamPermutation,
 		Repeats: permutationRepeats, Skip: func(c int) bool { return gain[c] == 0 || gain[c] < least }})
@@ -173,7 +183,8 @@ func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int
 	return out, nil
 }
 
-// dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points.
+// dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points. Numbers of clusters
+// have no mean.
 func (t *training) dependence(ctx context.Context, p learn.Predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
 	predict := func(columns [][]float64) ([][]float64, error) {
 		return p.PredictRows(ctx, columns, nil, t.options.Threads)
@@ -182,6 +193,9 @@ func (t *training) dependence(ctx context.Context, p learn.Predictor, columns []
 		Rows: min(dependenceRows, max(100, permutationNodes/dependencePoints/max(p.Nodes(), 1)))}
 	names := t.rows.names()
 	var out []metric.Dependence
+	if t.asked.kind == metric.Clustering {
+		return out, nil
+	}
 	for _, of := range order[:min(len(order), dependenceFeatures)] {
 		c := slices.Index(names, of.Feature)
 		if of.Gain == 0 {

@@ -19,6 +19,10 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 	for _, r := range test {
 		d.Held[r] = true
 	}
+	clusters := t.asked.kind == metric.Clustering
+	if clusters {
+		d.Target = make([]float64, len(f.target))
+	}
 	// Rows that are kept together for one purpose belong together for all.
 	seen := []string{}
 	for _, g := range []struct {
@@ -51,6 +55,9 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 		return err
 	}
 	for _, found := range findings {
+		if clusters && !aboutClusters(found.Kind) {
+			continue
+		}
 		if found.Kind == leak.Constant && t.isEmpty(found.Feature) {
 			continue // which is said already
 		}
