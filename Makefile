@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/damson
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-load bench-features bench-warehouse bench-project bench-day clean toolchain test-tools
+.PHONY: help build demo test parity chaos simulate check fmt vet lint bench bench-engine bench-geolife bench-ml bench-linear bench-cluster bench-load bench-features bench-warehouse bench-project bench-day clean toolchain test-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ vet:
 lint:
 	$(GO) tool staticcheck ./...
 
-bench: bench-project bench-load bench-warehouse bench-ml bench-features bench-linear bench-geolife bench-day bench-engine ## all benchmarks; each prints ratios against a floor or a peer
+bench: bench-project bench-load bench-warehouse bench-ml bench-features bench-linear bench-cluster bench-geolife bench-day bench-engine ## all benchmarks; each prints ratios against a floor or a peer
 
 bench-project: toolchain ## validate 1,000 pipelines of 12 tasks
 	$(GO) test -run '^$$' -bench . ./bench/project
@@ -65,6 +65,9 @@ bench-ml: toolchain ## train a forest and boosted trees against scikit-learn and
 
 bench-linear: toolchain ## fit logistic and linear regressions against scikit-learn (when python3 has it)
 	$(GO) run ./bench/linear
+
+bench-cluster: toolchain ## cluster rows against scikit-learn's KMeans (when python3 has it)
+	$(GO) run ./bench/cluster
 
 bench-features: toolchain ## features of time series against tsfresh (when python3, or DAMSON_PYTHON, has it)
 	$(GO) run ./bench/features -set minimal -series 5000

@@ -14,7 +14,7 @@ import (
 var layers = map[string]int{
 	"diag": 0, "clock": 0, "template/datetime": 0, "pgtest": 0,
 	"sqltext": 1, "template/value": 1, "process": 1, "feature": 1, "warehouse/extension": 1,
-	"pipeline": 2, "run": 2, "schedule": 2, "tree": 2, "linear": 2, "metric": 2, "leak": 2, "model": 2, "plot": 2, "migrate": 2,
+	"pipeline": 2, "run": 2, "schedule": 2, "tree": 2, "linear": 2, "cluster": 2, "metric": 2, "leak": 2, "model": 2, "plot": 2, "migrate": 2,
 	"template/jinja": 2, "template/builtin": 2, "template/airflow": 2, "load/literal": 2, "load/glob": 2,
 	"forest": 3, "boost": 3, "search": 3, "heldout": 3, "fold": 3, "template": 3, "warehouse/driver": 3, "store/driver": 3,
 	"warehouse/rows": 3,

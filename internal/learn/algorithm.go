@@ -15,7 +15,7 @@ import (
 	"damson/internal/tree"
 )
 
-// Algorithm is a way to learn. What is particular to one stands in a file of its own (trees.go, linear.go); nothing else
+// Algorithm is a way to learn. What is particular to one stands in a file of its own (trees.go, linear.go, clusters.go); nothing else
 // asks which one it is.
 type Algorithm struct {
 	Name     string        // as pipeline.Algorithm and model.Version write it
@@ -32,7 +32,7 @@ type Algorithm struct {
 }
 
 // All are all there are.
-var All = []Algorithm{randomForest, decisionTree, gradientBoosting, logisticRegression, linearRegression}
+var All = []Algorithm{randomForest, decisionTree, gradientBoosting, logisticRegression, linearRegression, kMeans}
 
 // Of gives the one of that name.
 func Of(name string) (Algorithm, bool) {
@@ -48,6 +48,9 @@ func (a Algorithm) Classification() bool { return a.Classes > 0 }
 
 // Regression reports whether it learns numbers.
 func (a Algorithm) Regression() bool { return slices.Contains(a.Kinds, metric.Regression) }
+
+// Clustering reports whether it learns without a target.
+func (a Algorithm) Clustering() bool { return slices.Contains(a.Kinds, metric.Clustering) }
 
 // Others names the algorithms that could do what this one cannot.
 func Others(can func(a Algorithm) bool) string {
@@ -71,7 +74,7 @@ type Lesson struct {
 	Model    pipeline.Model
 	Features []Feature
 	Columns  [][]float64    // by feature, of all rows: numbers, or the places of texts among their levels; NaN = missing
-	Target   []float64      // of all rows: the class, from 0, or the number
+	Target   []float64      // of all rows: the class, from 0, or the number; a clustering is not to look at it
 	Classes  int            // 0 = numbers are learned
 	Weights  []float64      // of the classes; nil = 1 each
 	Keys     []tree.Key     // of all rows
@@ -84,8 +87,8 @@ type Lesson struct {
 
 // Predictor is what was learned. The artifact of a version is its encoding, its hash the version's.
 type Predictor interface {
-	// Outputs is how many numbers a row is given: the predicted number; the probability of the second of two classes; or
-	// that of each of several.
+	// Outputs is how many numbers a row is given: the predicted number; the probability of the second of two classes; that of
+	// each of several; or a cluster's number and the distance to its centre.
 	Outputs() int
 	// PredictRows gives the outputs, by output, of the given rows of a table (nil: all rows). Columns are those of a lesson;
 	// the place behind the last level is that of all texts that training did not see.

@@ -42,6 +42,7 @@ var intervalNames = map[Kind][]string{
 	Binary:     {"auc", "pr_auc", "accuracy", "precision", "recall", "f1", "log_loss", "brier"},
 	Multiclass: {"accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "log_loss", "brier"},
 	Regression: {"rmse", "mae", "r2", "bias"},
+	Clustering: {"silhouette", "inertia", "adjusted_rand", "normalized_mutual_info", "homogeneity", "completeness", "v_measure"},
 }
 
 // Intervals of the metrics of two classes; nil when there are fewer than two groups. The error is the context's.

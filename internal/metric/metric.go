@@ -1,4 +1,5 @@
-// Package metric judges predictions against what happened: probabilities of two or of more classes, and numbers. It says
+// Package metric judges predictions against what happened: probabilities of two or of more classes, and numbers; and
+// clusters by how far they are apart. It says
 // how sure the figures are, what the features do to a model, how two models differ, and whether rows still look like those
 // a model was trained on. Its central type is Report: what is known of a trained model, as plain data with a stable JSON form.
 //

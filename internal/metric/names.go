@@ -10,6 +10,7 @@ var (
 	binaryNames     = []string{"auc", "pr_auc", "accuracy", "weighted_accuracy", "majority_accuracy", "precision", "recall", "f1", "log_loss", "brier"}
 	multiclassNames = []string{"accuracy", "balanced_accuracy", "weighted_accuracy", "majority_accuracy", "macro_f1", "weighted_f1", "macro_auc", "log_loss", "brier"}
 	regressionNames = []string{"rmse", "mae", "r2", "mape", "median_absolute_error", "max_error", "bias", "weighted_rmse", "weighted_mae", "mean_rmse"}
+	clusteringNames = []string{"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", "adjusted_rand", "normalized_mutual_info", "homogeneity", "completeness", "v_measure"}
 	classNames      = []string{"precision", "recall", "f1", "auc"} // of a class: "recall.bus"
 )
 
@@ -19,6 +20,8 @@ func plainNames(k Kind) []string {
 		return multiclassNames
 	case Regression:
 		return regressionNames
+	case Clustering:
+		return clusteringNames
 	}
 	return binaryNames
 }
@@ -34,7 +37,7 @@ func Names(k Kind) []string {
 	}
 	for _, prefix := range prefixes {
 		segment := strings.HasSuffix(prefix, "segment.")
-		if segment && k == Regression {
+		if segment && k == Regression || prefix != "" && k == Clustering {
 			continue
 		}
 		for _, name := range plainNames(k) {
@@ -52,10 +55,16 @@ func Names(k Kind) []string {
 // prefixes of names say which rows a metric is of.
 var prefixes = []string{"", "segment.", "cv.", "cv.segment."}
 
+// Kinds are all kinds that models can be of.
+var Kinds = []Kind{Binary, Multiclass, Regression, Clustering}
+
+// NeedTarget are the metrics that compare clusters with a target.
+var NeedTarget = []string{"adjusted_rand", "normalized_mutual_info", "homogeneity", "completeness", "v_measure"}
+
 // AllNames lists the names of every kind once.
 func AllNames() []string {
 	var all []string
-	for _, k := range []Kind{Binary, Multiclass, Regression} {
+	for _, k := range Kinds {
 		for _, name := range Names(k) {
 			if !slices.Contains(all, name) {
 				all = append(all, name)

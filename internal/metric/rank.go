@@ -6,7 +6,7 @@ import (
 )
 
 // lowerIsBetter are the metrics of which less is better; of all others more is.
-var lowerIsBetter = []string{"log_loss", "brier", "rmse", "mae", "mape", "median_absolute_error", "max_error", "weighted_rmse", "weighted_mae"}
+var lowerIsBetter = []string{"log_loss", "brier", "rmse", "mae", "mape", "median_absolute_error", "max_error", "weighted_rmse", "weighted_mae", "davies_bouldin", "inertia"}
 
 // ranksNothing are metrics that say nothing of how good a model is by being high or low.
 var ranksNothing = []string{"rows", "positives", "majority_accuracy", "mean_rmse", "bias"}
@@ -36,6 +36,8 @@ func Telling(k Kind) string {
 		return "log_loss"
 	case Regression:
 		return "rmse"
+	case Clustering:
+		return "silhouette"
 	}
 	return "auc"
 }
@@ -43,6 +45,9 @@ func Telling(k Kind) string {
 // PairedNames lists the differences that a comparison of two models of a kind on the same rows may have, and the ends of their intervals:
 // "auc", "auc.low", "auc.high".
 func PairedNames(k Kind) []string {
+	if k == Clustering {
+		return nil // the distances of two clusterings are not of one kind
+	}
 	var names []string
 	for _, name := range intervalNames[k] {
 		names = append(names, name, name+".low", name+".high")

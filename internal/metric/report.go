@@ -16,6 +16,7 @@ const (
 	Binary     Kind = "binary"     // the probability of class 1 of two
 	Multiclass Kind = "multiclass" // the probabilities of three and more classes
 	Regression Kind = "regression" // a number
+	Clustering Kind = "clustering" // the nearest of some clusters
 )
 
 // Report is how a model was judged. It is stored with the version as JSON: fields are added, never renamed. What belongs
@@ -37,8 +38,9 @@ type Report struct {
 	Thresholds  []Cut     `json:"thresholds,omitzero"`
 	Lift        []Tier    `json:"lift,omitzero"`
 
-	Classes    *Classes `json:"classes,omitempty"`
-	Regression *Numbers `json:"regression,omitempty"`
+	Classes    *Classes  `json:"classes,omitempty"`
+	Regression *Numbers  `json:"regression,omitempty"`
+	Clusters   *Clusters `json:"clusters,omitempty"`
 
 	Importance []Importance `json:"importance"` // by falling permutation importance, then gain
 	Dependence []Dependence `json:"dependence,omitempty"`
@@ -63,7 +65,7 @@ type Training struct {
 type Importance struct {
 	Feature     string  `json:"feature"`
 	Gain        float64 `json:"gain"`
-	Permutation float64 `json:"permutation"` // of the AUC, of the negative log loss of several classes, of R²
+	Permutation float64 `json:"permutation"` // of the AUC, of the negative log loss of several classes, of R²; of a clustering, the share of rows that get into another cluster
 }
 
 // Segments judges rows that belong together as one: mean probabilities, weighted, against the label that most of the

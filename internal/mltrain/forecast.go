@@ -46,18 +46,22 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 		return nil, err
 	}
 	var b sqltext.Builder
-	b.Add("select count(" + sqltext.QuoteIdent(fields[l.target].Name) + ") from (\n")
+	counted := "*"
+	if !algorithm.Clustering() {
+		counted = sqltext.QuoteIdent(fields[l.target].Name)
+	}
+	b.Add("select count(" + counted + ") from (\n")
 	b.Append(sql)
 	b.Add("\n) as source")
 	reader, err := s.Query(ctx, b.Text())
 	if err != nil {
 		return nil, err
 	}
-	counted, err := rows.ReadOne(reader)
+	found, err := rows.ReadOne(reader)
 	if err != nil {
 		return nil, err
 	}
-	f := &Forecast{Rows: counted[0].(int64), Features: len(l.features)}
+	f := &Forecast{Rows: found[0].(int64), Features: len(l.features)}
 	f.Memory = f.Rows * rowBytes(algorithm, f.Features)
 	f.choose(t, memory)
 	if f.Inside {

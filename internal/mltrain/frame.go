@@ -125,7 +125,7 @@ func (f *frame) addID(text string) [md5.Size]byte {
 func (f *frame) addDigest(i int, id [md5.Size]byte) {
 	b := append(f.scratch[:0], id[:]...)
 	switch y := f.target[i]; {
-	case f.labels.used:
+	case f.labels.used && y == y:
 		b = append(append(b, f.labels.Names[int(y)]...), 0)
 	case y == 0 || y == 1:
 		b = append(b, uint8(y))

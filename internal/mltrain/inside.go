@@ -242,7 +242,7 @@ func (t *training) schema(ctx context.Context, s pushdown.Session, sql sqltext.T
 		t.rows.features = append(t.rows.features, learn.Feature{Name: fields[c].Name})
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
-	t.rows.labels.used = cells.IsText(fields[l.target].Type)
+	t.rows.labels.used = l.target >= 0 && cells.IsText(fields[l.target].Type)
 	return l, fields, nil
 }
 

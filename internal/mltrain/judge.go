@@ -34,7 +34,13 @@ func (t *training) judge(ctx context.Context, p learn.Predictor, train, test []i
 		return nil, err
 	}
 	t.keep(test, outputs)
-	report, err := t.verdict(ctx, test, outputs)
+	judge := t.verdict
+	if own, ok := p.(learn.Clusters); ok {
+		judge = func(ctx context.Context, rows []int32, outputs [][]float64) (*metric.Report, error) {
+			return t.judgeClusters(ctx, own, rows, outputs)
+		}
+	}
+	report, err := judge(ctx, test, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -144,12 +150,16 @@ func (t *training) score(rows []int32, outputs [][]float64) float64 {
 // feature's values are shuffled among them. Features that play no part lose nothing.
 func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
 	gain := p.Importance()
+	judge := func(outputs [][]float64) float64 { return t.score(rows, outputs) }
+	if t.asked.kind == metric.Clustering {
+		judge = staying()
+	}
 	score := func(columns [][]float64) (float64, error) {
 		outputs, err := p.PredictRows(ctx, columns, nil, t.options.Threads)
 		if err != nil {
 			return 0, err
 		}
-		return t.score(rows, outputs), nil
+		return judge(outputs), nil
 	}
 	keys := inOrder(t.rows.keys, rows)
 	lost, err := metric.Permutation(ctx, columns, score, metric.Shuffle{Repeats: permutationRepeats, Skip: notShuffled(gain),
@@ -200,13 +210,17 @@ func (t *training) ranked(gain, lost []float64) []metric.Importance {
 	return out
 }
 
-// dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points.
+// dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points. Numbers of clusters
+// have no mean.
 func (t *training) dependence(ctx context.Context, p learn.Predictor, columns [][]float64, order []metric.Importance) ([]metric.Dependence, error) {
 	predict := func(columns [][]float64) ([][]float64, error) {
 		return p.PredictRows(ctx, columns, nil, t.options.Threads)
 	}
 	grid := gridOf(p)
 	var out []metric.Dependence
+	if t.asked.kind == metric.Clustering {
+		return out, nil
+	}
 	for _, c := range t.shown(order) {
 		grid.Levels = t.rows.features[c].Levels
 		own := columns

@@ -20,6 +20,10 @@ func (t *training) lookForLeaks(ctx context.Context, test []int32) error {
 		d.Held[r] = true
 	}
 	var together *codes // the rows of one value are in one half
+	clusters := t.asked.kind == metric.Clustering
+	if clusters {
+		d.Target = make([]float64, len(f.target))
+	}
 	// Rows that are kept together for one purpose belong together for all.
 	seen := []string{}
 	for _, g := range []struct {
@@ -76,6 +80,9 @@ func leakShare(rows int) float64 { return min(1, leak.SampleRows/float64(max(row
 // warnOfLeaks tells what was found. A feature without any value is warned of already.
 func (t *training) warnOfLeaks(findings []leak.Finding, empty func(feature int) bool) {
 	for _, found := range findings {
+		if t.asked.kind == metric.Clustering && !aboutClusters(found.Kind) {
+			continue
+		}
 		if found.Kind == leak.Constant && empty(slices.Index(t.rows.names(), found.Feature)) {
 			continue
 		}

@@ -48,7 +48,7 @@ func (t *training) read(ctx context.Context, src Source, sql sqltext.Text) error
 		t.rows.texts = append(t.rows.texts, texts)
 	}
 	t.rows.groups.used, t.rows.segments.used, t.rows.folds.used = l.group >= 0, l.segment >= 0, l.fold >= 0
-	t.rows.labels.used = cells.IsText(reader.Schema().Field(l.target).Type)
+	t.rows.labels.used = l.target >= 0 && cells.IsText(reader.Schema().Field(l.target).Type)
 	for reader.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -153,6 +153,9 @@ func (t *training) notAFeature(f arrow.Field) diag.Finding {
 	case cells.IsTime(f.Type):
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; features are numbers, booleans and texts.", f.Name, t.model.Name, f.Type),
 			fmt.Sprintf("%s, or make a number of it: extract(hour from %s).", aside, f.Name))
+	case cells.IsText(f.Type) && t.algorithm.Clustering():
+		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.Name),
+			fmt.Sprintf("%s, or make numbers of its values: case when %s = … then 1 else 0 end.", aside, f.Name))
 	case cells.IsText(f.Type):
 		return t.fail("Feature is not a number", fmt.Sprintf("Column %q in the source of model %q is %s; %s reads numbers and booleans.", f.Name, t.model.Name, f.Type, t.algorithm.Name),
 			fmt.Sprintf("%s, make a number of it in SQL, or take %s.", aside, learn.Others(func(a learn.Algorithm) bool { return a.Texts })))
@@ -168,7 +171,7 @@ func rowBytes(a learn.Algorithm, features int) int64 { return int64(features)*a.
 func (t *training) readBatch(batch arrow.RecordBatch, l layout) error {
 	f := t.rows
 	first := len(f.target)
-	keep, err := t.readTarget(batch.Column(l.target))
+	keep, err := t.readTargets(batch, l)
 	if err != nil {
 		return err
 	}
@@ -259,7 +262,11 @@ func (t *training) readTimes(out []float64, column arrow.Array, rows []int) ([]f
 }
 
 func (t *training) isNull(what, column string) diag.Finding {
-	return t.fail("Column is NULL", fmt.Sprintf("Column %q, %s of model %q, is NULL in a row that has a target.", column, what, t.model.Name),
+	where := "in a row that has a target"
+	if t.algorithm.Clustering() {
+		where = "in a row"
+	}
+	return t.fail("Column is NULL", fmt.Sprintf("Column %q, %s of model %q, is NULL %s.", column, what, t.model.Name, where),
 		fmt.Sprintf("Leave such rows out in the source's SELECT: where %s is not null.", column))
 }
 

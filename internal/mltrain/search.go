@@ -61,6 +61,9 @@ func (t *training) search(ctx context.Context, train []int32) error {
 		own := *t // with the trial's parameters, and without its progress and warnings
 		own.model.Algorithm, own.options.Progress, own.warnings = a, nil, nil
 		learn, watch := fold.Part(train, dealt, part)
+		if own.algorithm.Clustering() {
+			return own.judgeTrial(ctx, table.Metric, learn, watch)
+		}
 		outputs, err := own.predictFold(ctx, part, s.Folds, learn, watch)
 		if err != nil {
 			return 0, false, err

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -36,7 +35,7 @@ func (t *training) learnsNumbers() bool { return !t.algorithm.Classification() |
 func (t *training) checkTarget(f arrow.Field) diag.Findings {
 	says := fmt.Sprintf("Column %q, the target of model %q, is %s", t.model.Target, t.model.Name, f.Type)
 	switch {
-	case cells.IsNumber(f.Type), cells.IsText(f.Type) && t.algorithm.Classification():
+	case cells.IsNumber(f.Type), cells.IsText(f.Type) && (t.algorithm.Classification() || t.algorithm.Clustering()):
 		return nil
 	case cells.IsText(f.Type):
 		return diag.Findings{t.fail("Target is not a number", says+"; "+t.algorithm.Name+" learns numbers.",
@@ -125,6 +124,10 @@ func (t *training) checkClasses(n int) error {
 
 // understand finds out what the target of so many rows asks.
 func (t *training) understand(rows int64) error {
+	if t.algorithm.Clustering() {
+		t.asked, t.labels = question{kind: metric.Clustering}, t.targetNames()
+		return nil
+	}
 	if t.learnsNumbers() {
 		t.asked = question{kind: metric.Regression}
 		if t.model.Segment != "" {
@@ -135,13 +138,7 @@ func (t *training) understand(rows int64) error {
 		}
 		return nil
 	}
-	if t.rows.labels.used {
-		t.asked.texts = true
-		t.asked.classes, _ = t.rows.labels.sorted()
-	}
-	for _, v := range t.classNumbers() {
-		t.asked.classes = append(t.asked.classes, strconv.FormatFloat(v, 'f', -1, 64))
-	}
+	t.asked.texts, t.asked.classes = t.rows.labels.used, t.targetNames()
 	t.asked.kind = metric.Multiclass
 	switch len(t.asked.classes) {
 	case 1:
@@ -157,7 +154,7 @@ func (t *training) understand(rows int64) error {
 // classNumbers are the classes of a target of numbers.
 func (t *training) classNumbers() []float64 { return slices.Sorted(maps.Keys(t.values)) }
 
-// renumber gives every row its class, once the target is understood.
+// renumber gives every row its class, once the target is understood; one that is not known stays NaN.
 func (t *training) renumber() {
 	if t.asked.kind == metric.Regression {
 		return
@@ -169,9 +166,11 @@ func (t *training) renumber() {
 	}
 	numbers := t.classNumbers()
 	for i, y := range f.target {
-		if f.labels.used {
+		switch {
+		case y != y:
+		case f.labels.used:
 			f.target[i] = place[int(y)]
-		} else {
+		default:
 			at, _ := slices.BinarySearch(numbers, y)
 			f.target[i] = float64(at)
 		}

@@ -5,7 +5,7 @@
 //  1. The same set of rows, declaration and seed give the same version: artifact, report and data fingerprint, in any
 //     row order and with any number of threads.
 //  2. All rows of one value of the split's column stand on one side of the split, and of each fold.
-//  3. What is asked (two classes, several, a number) follows from the target's values and the algorithm, and is kept with
+//  3. What is asked (two classes, several, a number; clusters) follows from the target's values and the algorithm, and is kept with
 //     the version, as are the texts that features held.
 //  4. Nothing is registered or written here: a training that fails leaves no trace.
 //  5. Trained in the database (inside.go, insidelooks.go), a model has the same hash as when its rows are read, and the same rows give the
@@ -161,7 +161,10 @@ func checkModel(m pipeline.Model) (learn.Algorithm, error) {
 	if err := checkParameters(own, m); err != nil {
 		add("Parameter out of range", fmt.Sprintf("%s of model %q: %v.", own.Name, m.Name, err), "Change the parameter.")
 	}
-	if m.ID == "" || m.Target == "" {
+	if own.Clustering() && m.Folds != nil {
+		add("Not for clusters", fmt.Sprintf("Model %q has cross_validation and is a %s, whose clusters would have other numbers in every fold.", m.Name, own.Name), "Remove cross_validation.")
+	}
+	if m.ID == "" || m.Target == "" && !own.Clustering() {
 		add("No id or target", fmt.Sprintf("Model %q must name the column of a row's id and the one to predict.", m.Name),
 			`Add id = "…" and target = "…".`)
 	}
@@ -195,6 +198,7 @@ type training struct {
 	isNumber  bool          // the target is a number, though the algorithm learns classes as well
 	low, high float64       // of a target of numbers, while reading
 	tooLarge  bool          // the rows do not fit in memory
+	labels    []string      // values of the target that clusters are compared with
 	trials    *search.Table // nil = nothing was searched
 	kept      heldout.Rows  // predictions of held-out rows
 	inside    *database     // nil = the rows are read
@@ -295,7 +299,7 @@ func (t *training) checkSides(train, test pushdown.Side, all int64) error {
 // sideOf counts rows; of numbers there are no classes.
 func (t *training) sideOf(rows []int32) pushdown.Side {
 	s := pushdown.Side{Rows: int64(len(rows))}
-	if t.asked.kind != metric.Regression {
+	if len(t.asked.classes) > 0 {
 		s.Classes = t.rows.classes(rows, len(t.asked.classes))
 	}
 	return s

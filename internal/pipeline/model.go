@@ -8,7 +8,7 @@ type Model struct {
 	Algorithm
 	Search    *Search  `json:"search,omitempty"` // for parameters of the algorithm, which then has the first of their values
 	ID        string   `json:"id"`               // column that names a row
-	Target    string   `json:"target"`           // column to predict
+	Target    string   `json:"target"`           // column to predict; a clustering is only compared with it, and it may be ""
 	Exclude   []string `json:"exclude"`          // columns that are neither features nor ID nor Target
 	Split     Holdout  `json:"split"`
 	Folds     *Folds   `json:"cross_validation,omitempty"`
@@ -29,6 +29,7 @@ type Algorithm struct {
 	Boosting *GradientBoosting   `json:"gradient_boosting,omitempty"`
 	Logistic *LogisticRegression `json:"logistic_regression,omitempty"`
 	Linear   *LinearRegression   `json:"linear_regression,omitempty"`
+	KMeans   *KMeans             `json:"k_means,omitempty"`
 }
 
 // Name is the algorithm's in pipeline files and in versions; "" when none is set.
@@ -44,6 +45,8 @@ func (a Algorithm) Name() string {
 		return "logistic_regression"
 	case a.Linear != nil:
 		return "linear_regression"
+	case a.KMeans != nil:
+		return "k_means"
 	}
 	return ""
 }
@@ -90,6 +93,16 @@ type Fit struct {
 	Tolerance         float64 `json:"tol"`
 	MissingIndicators bool    `json:"missing_indicators,omitzero"` // a column of its own says that a value is missing
 	MaxLevels         int     `json:"max_levels"`                  // of a text feature, the most frequent ones
+}
+
+// KMeans has the names of scikit-learn's KMeans, whose n_clusters is K.
+type KMeans struct {
+	K             int     `json:"k"`
+	Init          string  `json:"init"`     // how first centres are chosen: "k-means++" or "random"
+	Inits         int     `json:"n_init"`   // so many times from other centres, of which the best is kept
+	MaxIterations int     `json:"max_iter"` // of one time
+	Tolerance     float64 `json:"tol"`
+	Standardise   bool    `json:"standardise"` // distances are measured in standard deviations of each feature
 }
 
 // RandomForest has MADlib's parameters under today's names.

@@ -22,6 +22,7 @@ type Figure struct {
 	unit        bool // both axes go from 0 to 1
 	lines       []line
 	matrix      *matrix
+	heat        *heat
 	bars        []Bar
 	labels      []string // along X, in the place of numbers
 }
@@ -150,6 +151,8 @@ func (f *Figure) draw() (*plot.Plot, error) {
 	switch {
 	case f.matrix != nil:
 		add = f.matrix.add
+	case f.heat != nil:
+		add = f.heat.add
 	case f.bars != nil:
 		add = f.addBars
 	}

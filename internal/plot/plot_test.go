@@ -150,6 +150,10 @@ func TestFigures(t *testing.T) {
 		"confusion":        {plot.Confusion("rows", []string{"walk", "bus"}, [][]int64{{4711, 3}, {2, 815}}), []string{"4711", "815", "walk", "bus"}},
 		"one class":        {plot.Confusion("rows", []string{"walk"}, [][]int64{{5}}), []string{"walk"}},
 		"many classes":     {plot.Confusion("rows", many, counts), []string{"confusion matrix"}},
+		"clusters":         {plot.Clusters([]string{"0 (7 rows)", "1 (3 rows)"}, []string{"speed", "bend"}, [][]float64{{1.23, -0.5}, {-2, 0}}), []string{"0 (7 rows)", "speed", "+1.2", "-2.0"}},
+		"one feature":      {plot.Clusters([]string{"0", "1"}, []string{"speed"}, [][]float64{{1}, {-1}}), []string{"speed", "+1.0"}},
+		"many clusters":    {plot.Clusters(many, many[:20], zeros(30, 20)), []string{"standard deviations"}},
+		"no clusters":      {plot.Clusters(nil, nil, nil), []string{"standard deviations"}},
 		"no points":        {plot.ROC(nil, 0), []string{"ROC"}},
 		"no residuals":     {plot.Residuals(nil), []string{"n = 0"}},
 		"no classes":       {plot.Confusion("rows", nil, nil), []string{"confusion matrix"}},
@@ -175,6 +179,14 @@ func TestFigures(t *testing.T) {
 			}
 		})
 	}
+}
+
+func zeros(rows, columns int) [][]float64 {
+	out := make([][]float64, rows)
+	for i := range out {
+		out[i] = make([]float64, columns)
+	}
+	return out
 }
 
 func TestDependenceOfManyOutputsDrawsThoseThatMove(t *testing.T) {

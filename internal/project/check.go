@@ -145,6 +145,9 @@ func tableKey(name string) string {
 func (l *loader) resolveModels(d *declare.Pipeline) {
 	for _, t := range d.Tasks {
 		name := t.Task.ModelName()
+		if known := l.models[name]; known != nil {
+			l.checkRetrain(t, known)
+		}
 		if name == "" || l.models[name] != nil {
 			continue
 		}
@@ -157,6 +160,14 @@ func (l *loader) resolveModels(d *declare.Pipeline) {
 			fix = fmt.Sprintf("Declare it with model(name = %q, …).", name)
 		}
 		l.errorf(t.Pos("model"), "Unknown model", fix, "Task %s uses the model %q, which no file declares.", t.Task.Name, name)
+	}
+}
+
+// checkRetrain refuses to wait for labels of what predicts none.
+func (l *loader) checkRetrain(t *declare.Task, m *pipeline.Model) {
+	if m.KMeans != nil && t.Task.Train != nil && t.Task.Train.Retrain != nil && t.Task.Train.Retrain.When != "" {
+		l.errorf(t.Pos("retrain"), "No labels to come", "Take retrain(new_rows = 1000), which counts rows.",
+			"Task %s trains model %s when past predictions fail against labels; a %s predicts no label.", t.Task.Name, m.Name, m.Algorithm.Name())
 	}
 }
 

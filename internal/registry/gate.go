@@ -90,7 +90,7 @@ func (p *gateParser) checkLeft(name string) error {
 		return p.checkMetric(name)
 	}
 	var names []string
-	for _, k := range []metric.Kind{metric.Binary, metric.Multiclass, metric.Regression} {
+	for _, k := range metric.Kinds {
 		names = append(names, metric.PairedNames(k)...)
 	}
 	if slices.Contains(names, of) {
@@ -253,6 +253,8 @@ func whyUnknown(report metric.Report, name string) string {
 	switch {
 	case slices.Contains(metric.AllNames(), name) && !slices.Contains(metric.Names(kind), name):
 		return fmt.Sprintf("it is no metric of a %s model", kind)
+	case kind == metric.Clustering && slices.Contains(metric.NeedTarget, rest):
+		return "it needs a target"
 	case cv && segment:
 		return "it needs cross_validation and a segment column" + ofClasses(kind, ", and rows of ")
 	case cv:

@@ -65,6 +65,7 @@ func TestBadGates(t *testing.T) {
 		"auc >= champion.paired.auc": `compares "paired.auc", which no report has`,
 		"paired.acu.low >= 0":        `Did you mean "auc.low"?`,
 		"paired.segment.auc >= 0":    "which no comparison on shared rows has",
+		"paired.silhouette >= 0":     "which no comparison on shared rows has",
 		"paired. >= 0":               "which no comparison on shared rows has",
 		"auc >= champion":            `"champion" stands where a number or champion.metric should`,
 		"auc >= + 1":                 `"+" stands before the first number`,

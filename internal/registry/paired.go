@@ -57,6 +57,9 @@ func (r *Registry) pair(ctx context.Context, a, b model.Version, ra, rb metric.R
 
 // withoutRows says that a version, which has no number before it is registered, cannot be compared row by row.
 func withoutRows(v model.Version) string {
+	if v.Kind == string(metric.Clustering) {
+		return "clusters have other numbers and distances in each version; their reports are compared"
+	}
 	if v.Number == 0 {
 		return "the new version keeps no predictions of held-out rows"
 	}

@@ -178,9 +178,12 @@ func (s *scorer) predictions(outputs [][]float64, n int) []arrow.Array {
 		}
 	}
 	var columns []arrow.Array
-	if s.kind == metric.Regression {
+	switch s.kind {
+	case metric.Regression:
 		columns = append(columns, doubles(outputs[0]))
-	} else {
+	case metric.Clustering:
+		columns = append(columns, wholes(outputs[0]), doubles(outputs[1]))
+	default:
 		columns = append(columns, doubles(top), s.classArray(chosen))
 	}
 	if s.kind == metric.Multiclass {
@@ -199,6 +202,14 @@ func (s *scorer) predictions(outputs [][]float64, n int) []arrow.Array {
 func doubles(values []float64) arrow.Array {
 	b := array.NewFloat64Builder(memory.DefaultAllocator)
 	b.AppendValues(values, nil)
+	return b.NewArray()
+}
+
+func wholes(values []float64) arrow.Array {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	for _, v := range values {
+		b.Append(int64(v))
+	}
 	return b.NewArray()
 }
 

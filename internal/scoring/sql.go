@@ -41,6 +41,7 @@ const maxSQLFeatures = 1000
 //	of two classes      probability of the second class, prediction
 //	of several classes  probability of the predicted class, prediction, probability_<class> of each class
 //	of numbers          prediction
+//	of a clustering     cluster, distance from its centre
 //
 // and model and model_version. A prediction is a class as the target has it, or the number.
 func Added(v model.Version) ([]driver.Column, error) {
@@ -65,6 +66,8 @@ func (s *scorer) added() []driver.Column {
 		}
 	case metric.Regression:
 		columns = []driver.Column{{Name: "prediction", Type: driver.Double}}
+	case metric.Clustering:
+		columns = []driver.Column{{Name: "cluster", Type: driver.Bigint}, {Name: "distance", Type: driver.Double}}
 	}
 	return append(columns, driver.Column{Name: "model", Type: driver.Text}, driver.Column{Name: "model_version", Type: driver.Bigint})
 }
@@ -180,6 +183,8 @@ func SQL(v model.Version, source sqltext.Text, columns []driver.Column, score pi
 // predictions of outputs.
 func (s *scorer) sqlOutputs(outputs []string, prefix string) (outer string, levels [][]learn.Item) {
 	switch s.kind {
+	case metric.Clustering:
+		return "cluster, distance", [][]learn.Item{{{Name: "cluster", Expression: outputs[0]}, {Name: "distance", Expression: outputs[1]}}}
 	case metric.Regression:
 		return "prediction", [][]learn.Item{{{Name: "prediction", Expression: outputs[0]}}}
 	case metric.Binary:
@@ -252,8 +257,11 @@ func readVersion(v model.Version) (*scorer, error) {
 		return nil, err
 	}
 	outputs := 1
-	if s.kind == metric.Multiclass {
+	switch s.kind {
+	case metric.Multiclass:
 		outputs = len(v.Classes)
+	case metric.Clustering:
+		outputs = 2
 	}
 	if own := s.predictor.Outputs(); own != outputs {
 		return nil, fmt.Errorf("its artifact gives %d numbers for a row, and %d were expected", own, outputs)

@@ -38,7 +38,11 @@ func (e trainExecutor) due(ctx context.Context, w engine.Work, m pipeline.Model,
 		if err != nil {
 			return "", false, err
 		}
-		why = fmt.Sprintf("%d labelled rows are new since version %d", more, newest.Number)
+		what := "labelled rows"
+		if m.KMeans != nil {
+			what = "rows"
+		}
+		why = fmt.Sprintf("%d %s are new since version %d", more, what, newest.Number)
 		if more >= r.NewRows {
 			return why, true, nil
 		}
@@ -80,14 +84,18 @@ func specOf(text json.RawMessage) string {
 	return string(encoded(m))
 }
 
-// newRows counts the labelled rows that there are now beyond those that a version was trained and judged on.
+// newRows counts the rows to learn from, those with a label unless none is needed, that there are now beyond those that a version was trained and judged on.
 func (e trainExecutor) newRows(ctx context.Context, m pipeline.Model, newest model.Version, source sqltext.Text) (int64, error) {
 	var report metric.Report
 	if err := json.Unmarshal(newest.Report, &report); err != nil {
 		return 0, fmt.Errorf("read the report of version %d of model %s: %w", newest.Number, m.Name, err)
 	}
 	var sql sqltext.Builder
-	sql.Add("SELECT count(" + sqltext.QuoteIdent(m.Target) + ") FROM (\n")
+	counted := "*"
+	if m.KMeans == nil {
+		counted = sqltext.QuoteIdent(m.Target)
+	}
+	sql.Add("SELECT count(" + counted + ") FROM (\n")
 	sql.Append(source)
 	sql.Add("\n) AS damson_source")
 	a, err := e.askSQL(ctx, sql.Text(), 1)
@@ -106,6 +114,9 @@ func (e trainExecutor) hasFallen(ctx context.Context, at diag.Pos, m pipeline.Mo
 	}
 	if champion == nil {
 		return "there is no champion whose predictions could be judged", false, nil
+	}
+	if champion.Kind == string(metric.Clustering) { // from before the model was declared to predict
+		return fmt.Sprintf("version %d, the champion, tells clusters apart, and predicted no labels that could be judged", champion.Number), false, nil
 	}
 	gate, err := registry.ParseGate(r.When)
 	if err != nil {

@@ -23,6 +23,8 @@ func (a *app) printJudgement(r metric.Report) {
 		a.printFoldClasses(r.Folds)
 	case r.Regression != nil:
 		a.printNumbers(*r.Regression)
+	case r.Clusters != nil:
+		a.printClusters(*r.Clusters)
 	default:
 		a.Printf("\n")
 		a.printConfusion(r)
@@ -45,6 +47,8 @@ var shownMetrics = map[metric.Kind][][2]string{
 	metric.Multiclass: {{"accuracy", "accuracy"}, {"balanced", "balanced_accuracy"}, {"by weight", "weighted_accuracy"}, {"macro f1", "macro_f1"},
 		{"macro auc", "macro_auc"}, {"log loss", "log_loss"}},
 	metric.Regression: {{"rmse", "rmse"}, {"of the mean", "mean_rmse"}, {"mae", "mae"}, {"r2", "r2"}, {"bias", "bias"}, {"largest", "max_error"}},
+	metric.Clustering: {{"silhouette", "silhouette"}, {"calinski harabasz", "calinski_harabasz"}, {"davies bouldin", "davies_bouldin"}, {"inertia", "inertia"},
+		{"adjusted rand", "adjusted_rand"}, {"v measure", "v_measure"}},
 }
 
 // KindOf is the kind of model that a report judges.
@@ -52,9 +56,10 @@ func KindOf(r metric.Report) metric.Kind { return cmp.Or(r.Kind, metric.Binary) 
 
 func (a *app) printMetrics(r metric.Report) {
 	shown := slices.Clone(shownMetrics[KindOf(r)])
-	if _, weighed := r.Metrics["weighted_accuracy"]; !weighed {
-		shown = slices.DeleteFunc(shown, func(m [2]string) bool { return m[1] == "weighted_accuracy" })
-	}
+	shown = slices.DeleteFunc(shown, func(m [2]string) bool {
+		_, has := r.Metrics[m[1]]
+		return !has && (m[1] == "weighted_accuracy" || slices.Contains(metric.NeedTarget, m[1]))
+	})
 	head := []string{"judged on", ">rows"}
 	for _, m := range shown {
 		head = append(head, ">"+m[0])
@@ -202,7 +207,8 @@ func (a *app) printNumbers(n metric.Numbers) {
 
 // printImportance shows the features whose loss hurts most.
 func (a *app) printImportance(r metric.Report, most int) {
-	lost := map[metric.Kind]string{metric.Binary: ">AUC lost without it", metric.Multiclass: ">log loss won without it", metric.Regression: ">R² lost without it"}
+	lost := map[metric.Kind]string{metric.Binary: ">AUC lost without it", metric.Multiclass: ">log loss won without it", metric.Regression: ">R² lost without it",
+		metric.Clustering: ">rows moved when shuffled"}
 	g := console.NewGrid("feature", lost[KindOf(r)], ">share in training")
 	total, shuffled := 0.0, false
 	for _, f := range r.Importance {

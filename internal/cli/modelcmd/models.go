@@ -98,7 +98,7 @@ func ReadReport(v model.Version) (metric.Report, error) {
 
 // listedMetrics are those of each kind by which versions are told apart at a glance.
 var listedMetrics = map[metric.Kind][]string{
-	metric.Binary: {"auc", "accuracy"}, metric.Multiclass: {"accuracy", "macro_f1"}, metric.Regression: {"rmse", "r2"},
+	metric.Binary: {"auc", "accuracy"}, metric.Multiclass: {"accuracy", "macro_f1"}, metric.Regression: {"rmse", "r2"}, metric.Clustering: {"silhouette", "inertia"},
 }
 
 // figures gives a version's most telling metrics in a few words.
@@ -193,6 +193,8 @@ func decided(v model.Version) string {
 func predicts(v model.Version) string {
 	const most = 12
 	switch {
+	case v.Kind == string(metric.Clustering):
+		return "the nearest of its clusters"
 	case v.Kind == string(metric.Regression):
 		return "a number"
 	case len(v.Classes) == 2:

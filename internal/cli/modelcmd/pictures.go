@@ -16,7 +16,7 @@ import (
 
 // figureKinds are the pictures of a report.
 var figureKinds = []string{"roc", "pr", "calibration", "lift", "thresholds", "confusion", "segment.confusion", "cv.confusion", "cv.segment.confusion",
-	"residuals", "importance", "dependence"}
+	"residuals", "importance", "dependence", "clusters"}
 
 // drawVersion writes a picture of how a version was judged.
 func (a *app) drawVersion(v model.Version, kind, out string) error {
@@ -86,6 +86,8 @@ func figureOf(r metric.Report, kind string) *plot.Figure {
 		return thresholdsOf(r)
 	case kind == "importance" && len(r.Importance) > 0:
 		return importanceOf(r)
+	case kind == "clusters" && r.Clusters != nil:
+		return clustersOf(*r.Clusters)
 	case kind == "confusion" || strings.HasSuffix(kind, ".confusion"):
 		return confusionOf(r, kind)
 	case kind == "residuals" && r.Regression != nil:
@@ -153,7 +155,7 @@ const mostBars = 20
 // importanceOf draws what is lost without each feature, or what each was worth in training where that was not measured.
 func importanceOf(r metric.Report) *plot.Figure {
 	worth := map[metric.Kind]string{metric.Binary: "AUC lost when its values are shuffled", metric.Multiclass: "log loss won when its values are shuffled",
-		metric.Regression: "R² lost when its values are shuffled"}[KindOf(r)]
+		metric.Regression: "R² lost when its values are shuffled", metric.Clustering: "share of rows moved when its values are shuffled"}[KindOf(r)]
 	total := 0.0
 	for _, f := range r.Importance {
 		total += f.Gain

@@ -26,6 +26,7 @@ func (e *evaluation) predeclared() starlark.StringDict {
 		"gradient_boosting":   e.learns("gradient_boosting", (*call).gradientBoosting),
 		"logistic_regression": e.learns("logistic_regression", (*call).logisticRegression),
 		"linear_regression":   e.learns("linear_regression", (*call).linearRegression),
+		"k_means":             e.learns("k_means", (*call).kMeans),
 		"grid_search":         e.gridSearch, "random_search": e.randomSearch, "choice": e.oneOf, "integer": e.integerRange, "real": e.realRange,
 		"holdout": e.holdout, "cross_validation": e.crossValidation, "retrain": e.retrain, "chain": e.chain,
 		"dataset": e.dataset, "range": e.boundedRange, factorName: e.factorOf,

@@ -23,7 +23,7 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 	learns := c.algorithm("algorithm")
 	m.Algorithm = learns.Algorithm
 	m.ID = c.column("id", "id", true)
-	m.Target = c.column("target", "label", true)
+	m.Target = c.column("target", "label", m.KMeans == nil)
 	m.Exclude = c.columns("exclude", `["created_at"]`)
 	if split, ok := c.part("split", "holdout"); ok {
 		m.Split = split.(pipeline.Holdout)
@@ -47,7 +47,7 @@ func (e *evaluation) declareModel(t *starlark.Thread, _ *starlark.Builtin, args 
 }
 
 // algorithms are the builtins that say how to learn.
-var algorithms = []string{"random_forest", "decision_tree", "gradient_boosting", "logistic_regression", "linear_regression"}
+var algorithms = []string{"random_forest", "decision_tree", "gradient_boosting", "logistic_regression", "linear_regression", "k_means"}
 
 // learning is an algorithm, with the first values of those parameters that are searched.
 type learning struct {
@@ -104,6 +104,7 @@ func (c *call) checkModel(m *pipeline.Model) {
 		}
 	}
 	c.checkStays(m)
+	c.checkClustering(m)
 	for _, gate := range m.Gates {
 		if strings.TrimSpace(gate) == "" {
 			c.report(c.place("gates"), "Empty gate", `Write a condition such as "auc >= 0.85".`, "A gate of model %s is empty.", m.Name)
@@ -116,7 +117,7 @@ func (c *call) checkModel(m *pipeline.Model) {
 
 // checkStays refuses what no database trains.
 func (c *call) checkStays(m *pipeline.Model) {
-	if name := m.Algorithm.Name(); m.DataStays && name != "" && m.Forest == nil && m.Tree == nil {
+	if name := m.Algorithm.Name(); m.DataStays && name != "" && m.KMeans == nil && m.Forest == nil && m.Tree == nil {
 		c.report(c.place("data_stays"), "Can not be trained in the database", "Take random_forest() or decision_tree(), or remove data_stays.",
 			"Model %s has data_stays = True and is a %s, which needs its rows in memory.", m.Name, name)
 	}
@@ -141,8 +142,10 @@ func (c *call) foreignMetric(m *pipeline.Model, key, name, where string) bool {
 		kinds = []metric.Kind{metric.Regression}
 	case m.Logistic != nil:
 		kinds = []metric.Kind{metric.Binary, metric.Multiclass}
-	default:
-		return false // the target decides
+	case m.KMeans != nil:
+		return c.foreignToClusters(m, key, name, where)
+	default: // the target decides
+		kinds = []metric.Kind{metric.Binary, metric.Multiclass, metric.Regression}
 	}
 	has := slices.ContainsFunc(kinds, func(k metric.Kind) bool { return slices.Contains(metric.Names(k), name) })
 	ofClass := m.Linear == nil && !slices.Contains(metric.AllNames(), name)

@@ -184,12 +184,12 @@ func (c *call) searching(s pipeline.Search) (starlark.Value, error) {
 	c.finish()
 	if _, ok := metric.Ranks(s.Metric); !ok && s.Metric != "" {
 		var names []string
-		for _, k := range []metric.Kind{metric.Binary, metric.Multiclass, metric.Regression} {
+		for _, k := range metric.Kinds {
 			names = append(names, metric.Ranking(k)...)
 		}
 		fix := diag.DidYouMean(s.Metric, names)
 		if fix == "" {
-			fix = `Take for example "auc", "log_loss", "macro_f1", "recall.bus" or "rmse".`
+			fix = `Take for example "auc", "log_loss", "macro_f1", "recall.bus", "rmse" or "silhouette".`
 		}
 		c.report(c.place("metric"), "Unknown metric", fix, "%s ranks by %q, which is no metric of a fold's rows that says how good a model is.", c.name, s.Metric)
 		s.Metric = ""
