@@ -16,7 +16,7 @@ import (
 // sample makes honest rows: 40 groups, every fourth held out, the last stretch of time; three noisy features, a category.
 func sample(n, classes int) leak.Data {
 	r := rand.New(rand.NewPCG(7, 7))
-	d := leak.Data{Classes: classes, Columns: []leak.Column{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "city", Levels: []string{"oslo", "rome", "bern"}}}}
+	d := leak.Data{Classes: classes, Groups: make([]leak.Grouping, 1), Columns: []leak.Column{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "city", Levels: []string{"oslo", "rome", "bern"}}}}
 	for i := range n {
 		score := 0.0
 		for c := range 3 {
@@ -39,7 +39,8 @@ func sample(n, classes int) leak.Data {
 			score = float64(min(max(int(score+2), 0), classes-1))
 		}
 		d.Target = append(d.Target, score)
-		d.Groups.Codes = append(d.Groups.Codes, int32(i*40/n))
+		d.Groups[0].Codes = append(d.Groups[0].Codes, int32(i*40/n))
+		d.Halves = append(d.Halves, i*40/n*13%7%2 == 0)
 		d.Held = append(d.Held, i*40/n >= 30)
 		d.Times = append(d.Times, 1.7e9+float64(i))
 	}
@@ -89,15 +90,15 @@ func TestHonestRowsHaveNoFindings(t *testing.T) {
 func TestSidesThatMix(t *testing.T) {
 	t.Parallel()
 	d := sample(4000, 2)
-	d.Groups.Names = make([]string, 40)
-	for g := range d.Groups.Names {
-		d.Groups.Names[g] = fmt.Sprintf("user %02d", g)
+	d.Groups[0].Names = make([]string, 40)
+	for g := range d.Groups[0].Names {
+		d.Groups[0].Names[g] = fmt.Sprintf("user %02d", g)
 	}
 	for i := range 200 {
 		d.Held[i] = i%2 == 0 // of groups 0 and 1
 	}
-	d.Groups.Column = "user"
-	d.Also = []leak.Grouping{{Column: "day", Codes: make([]int32, 4000)}}
+	d.Groups[0].Column = "user"
+	d.Groups = append(d.Groups, leak.Grouping{Column: "day", Codes: make([]int32, 4000)})
 	found := check(t, d)
 	if len(found) != 3 {
 		t.Fatalf("%+v", found)
@@ -207,7 +208,7 @@ func TestANameOfAGroupPredictsNoOtherGroup(t *testing.T) {
 	for g := range 40 {
 		person.Levels = append(person.Levels, fmt.Sprint("p", g))
 	}
-	for i, g := range d.Groups.Codes {
+	for i, g := range d.Groups[0].Codes {
 		person.Codes = append(person.Codes, g)
 		d.Target[i] = float64(g * 13 % 40 % 2)
 	}
@@ -215,9 +216,42 @@ func TestANameOfAGroupPredictsNoOtherGroup(t *testing.T) {
 	if found := check(t, d); len(found) > 0 {
 		t.Errorf("%+v", found)
 	}
-	d.Groups.Codes = nil
+	for i := range d.Halves {
+		d.Halves[i] = i%3 == 0
+	}
 	if found := check(t, d); len(found) != 1 || found[0].Feature != "person" {
-		t.Errorf("without groups: %+v", found)
+		t.Errorf("halves that share persons: %+v", found)
+	}
+}
+
+// TestNumbersTooSmallToSquarePredictNothing: their variance is 0, or what is left of it.
+func TestNumbersTooSmallToSquarePredictNothing(t *testing.T) {
+	t.Parallel()
+	d := sample(3000, 0)
+	d = with(d, "tiny", func(i int) float64 { return 1e-200 * math.Sin(float64(i)) })
+	d = with(d, "less", func(i int) float64 { return 1e-160 * math.Cos(float64(i)) })
+	if found := check(t, d); len(found) > 0 {
+		t.Errorf("features: %+v", found)
+	}
+	for i := range d.Target {
+		d.Target[i] = 1e-162 * math.Sin(float64(i))
+	}
+	if found := check(t, d); len(found) > 0 {
+		t.Errorf("target: %+v", found)
+	}
+}
+
+// TestAHalfWithoutRowsTeachesNothing: one group only.
+func TestAHalfWithoutRowsTeachesNothing(t *testing.T) {
+	t.Parallel()
+	d := sample(1000, 2)
+	d = with(d, "x", func(i int) float64 { return 2 * d.Target[i] })
+	if found := check(t, d); len(found) != 1 {
+		t.Errorf("two halves: %+v", found)
+	}
+	clear(d.Halves)
+	if found := check(t, d); len(found) > 0 {
+		t.Errorf("one half: %+v", found)
 	}
 }
 
@@ -239,6 +273,7 @@ func TestFeaturesThatSayNothingNew(t *testing.T) {
 		}
 		return 1
 	})
+	d = with(d, "tiny", func(i int) float64 { return 1e-200 * math.Sin(float64(i)) })
 	d = with(d, "copy", func(i int) float64 { return a[i] })
 	d = with(d, "fahrenheit", func(i int) float64 { return 32 + 1.8*a[i] })
 	d = with(d, "negative", func(i int) float64 { return -a[i] })
@@ -279,6 +314,9 @@ func TestCancel(t *testing.T) {
 // BenchmarkCheck looks at a million rows of 24 features.
 func BenchmarkCheck(b *testing.B) {
 	d := sample(1_000_000, 2)
+	for i := range leak.SampleRows {
+		d.Sample = append(d.Sample, int32(i*50))
+	}
 	r := rand.New(rand.NewPCG(3, 3))
 	for len(d.Columns) < 24 {
 		d = with(d, fmt.Sprint("x", len(d.Columns)), func(int) float64 { return r.NormFloat64() })

@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// examples is how many groups a finding names.
-const examples = 3
+// Examples is how many groups a Straddle names.
+const Examples = 3
 
 // straddling finds the groups with rows on both sides.
-func (d *Data) straddling(of Grouping) []Finding {
+func (d *Data) straddling(of Grouping) Straddle {
 	most := int32(-1)
 	for _, g := range of.Codes {
 		most = max(most, g)
@@ -24,22 +24,18 @@ func (d *Data) straddling(of Grouping) []Finding {
 			trained[g]++
 		}
 	}
-	f := Finding{Kind: GroupOnBothSides, Column: of.Column}
-	var names []string
+	out := Straddle{Column: of.Column}
 	for g, n := range held {
-		f.Of += n
+		out.Of += n
 		if n > 0 && trained[g] > 0 {
-			f.Groups++
-			f.Rows += n
-			names = append(names, nameOf(of.Names, g))
+			out.Groups++
+			out.Rows += n
+			out.Examples = append(out.Examples, nameOf(of.Names, g))
 		}
 	}
-	if f.Groups == 0 {
-		return nil
-	}
-	slices.Sort(names)
-	f.Examples = names[:min(len(names), examples)]
-	return []Finding{f}
+	slices.Sort(out.Examples)
+	out.Examples = out.Examples[:min(len(out.Examples), Examples)]
+	return out
 }
 
 func nameOf(names []string, code int) string {
@@ -50,31 +46,25 @@ func nameOf(names []string, code int) string {
 }
 
 // times finds training rows that are later than the first held-out one.
-func (d *Data) times() []Finding {
-	if d.Times == nil {
-		return nil
-	}
-	f := Finding{Kind: TimeOverlap, From: math.Inf(1), To: math.Inf(-1)}
+func (d *Data) times() Overlap {
+	out := Overlap{From: math.Inf(1), To: math.Inf(-1)}
 	for i, t := range d.Times {
 		switch {
-		case d.Held[i] && t < f.From:
-			f.From = t
-		case !d.Held[i] && t > f.To:
-			f.To = t
+		case d.Held[i] && t < out.From:
+			out.From = t
+		case !d.Held[i] && t > out.To:
+			out.To = t
 		}
 	}
 	for i, t := range d.Times {
 		if !d.Held[i] {
-			f.Of++
-			if t > f.From {
-				f.Rows++
+			out.Of++
+			if t > out.From {
+				out.Rows++
 			}
 		}
 	}
-	if f.Rows == 0 || math.IsInf(f.From, 0) || math.IsInf(f.To, 0) {
-		return nil
-	}
-	return []Finding{f}
+	return out
 }
 
 // mix is the last step of the splitmix64 generator (G. Steele, D. Lea, C. Flood 2014).
@@ -119,36 +109,29 @@ func (d *Data) rowHashes(ctx context.Context, threads int) ([]uint64, error) {
 	return out, err
 }
 
-// rows finds held-out rows that are training rows, too, unless most rows repeat others anyway.
-func (d *Data) rows(hashes []uint64) []Finding {
-	if len(d.Columns) == 0 {
-		return nil
-	}
-	f := Finding{Kind: RowOnBothSides}
+// repeats finds held-out rows that are training rows, too.
+func (d *Data) repeats(hashes []uint64) Repeats {
+	out := Repeats{All: int64(len(hashes))}
 	var trained []uint64
 	for i, held := range d.Held {
-		if held {
-			f.Of++
-		} else {
+		if !held {
 			trained = append(trained, hashes[i])
 		}
 	}
 	seen := newSet(trained)
-	distinct := seen.n
+	out.Distinct = int64(seen.n)
 	for i, held := range d.Held {
 		if !held {
 			continue
 		}
+		out.Of++
 		if seen.has(hashes[i]) {
-			f.Rows++
+			out.Rows++
 		} else {
-			distinct++
+			out.Distinct++
 		}
 	}
-	if f.Rows == 0 || float64(f.Rows) < LeastIdentical*float64(f.Of) || 2*distinct < len(hashes) {
-		return nil
-	}
-	return []Finding{f}
+	return out
 }
 
 // set holds hashes in a table of twice their number; 0 marks what is empty, and stands beside.

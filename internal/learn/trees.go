@@ -175,7 +175,7 @@ func (t trees) SQL(columns []string, prefix string) Scoring {
 			continue
 		}
 		ready[f] = fmt.Sprintf("%splace%d", prefix, f)
-		places = append(places, Item{ready[f], placeSQL(columns[f], own)})
+		places = append(places, Item{ready[f], own.PlaceSQL(columns[f])})
 	}
 	if places != nil {
 		s.Steps = append(s.Steps, places)
@@ -192,13 +192,13 @@ func (t trees) SQL(columns []string, prefix string) Scoring {
 	return s
 }
 
-// placeSQL gives a text's place among the levels.
-func placeSQL(column string, own Feature) string {
+// PlaceSQL writes the place of a text, or of NULL, among the feature's levels.
+func (f Feature) PlaceSQL(column string) string {
 	var b strings.Builder
 	b.WriteString("case when " + column + " is null then null")
-	for i, level := range own.Levels {
+	for i, level := range f.Levels {
 		b.WriteString(" when " + column + " = " + sqltext.QuoteLiteral(level) + " then " + sqltext.Double(float64(i)))
 	}
-	b.WriteString(" else " + sqltext.Double(own.Unseen()) + " end")
+	b.WriteString(" else " + sqltext.Double(f.Unseen()) + " end")
 	return b.String()
 }

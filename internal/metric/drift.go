@@ -17,11 +17,11 @@ const (
 
 // How much of a feature a reference keeps.
 const (
-	driftBins   = 40  // of a number, about equally full
+	DriftBins   = 40  // of a number, about equally full
 	psiParts    = 10  // bins are joined into about so many for PSI
 	driftLevels = 100 // of a category, the most frequent; the rest is counted together
 	driftKnown  = 1000
-	unseenNamed = 5
+	UnseenNamed = 5
 )
 
 // Column is a feature of all rows: Numbers, NaN being "missing", or Codes into Levels, -1 being "missing".
@@ -58,6 +58,7 @@ type FeatureCounts struct {
 	Rest    int64
 	Missing int64
 	Unseen  map[string]int64 // rows by level that the reference does not know; also counted in Rest
+	More    int64            // rows of further such levels, without their names; also counted in Rest
 }
 
 // Drift says how present rows differ from the reference.
@@ -101,7 +102,7 @@ func Refer(columns []Column) Reference {
 		}
 		n := f.Count(c)
 		f.Counts, f.Rest, f.Missing = n.Counts, n.Rest, n.Missing
-		r.Rows = n.rows()
+		r.Rows = n.Rows()
 		r.Features = append(r.Features, f)
 	}
 	return r
@@ -121,19 +122,27 @@ func (f *FeatureReference) cut(numbers []float64) {
 		return
 	}
 	distinct := slices.Compact(slices.Clone(sorted))
-	if len(distinct) <= driftBins {
+	if len(distinct) <= DriftBins {
 		f.Edges = distinct
 		return
 	}
-	for b := 1; b < driftBins; b++ {
-		edge := sorted[len(sorted)*b/driftBins-1]
-		if n := len(f.Edges); n == 0 || edge > f.Edges[n-1] {
-			f.Edges = append(f.Edges, edge)
-		}
+	for _, place := range DriftPlaces(len(sorted)) {
+		f.Edges = append(f.Edges, sorted[place])
 	}
+	f.Edges = slices.Compact(f.Edges)
 }
 
-// keepLevels keeps the most frequent levels, then by their texts, and the names of others that occur.
+// DriftPlaces gives where the edges of a reference stand among n sorted finite numbers, of which more than DriftBins differ, counted
+// from 0. Edges that are equal are one.
+func DriftPlaces(n int) []int {
+	places := make([]int, 0, DriftBins-1)
+	for b := 1; b < DriftBins; b++ {
+		places = append(places, n*b/DriftBins-1)
+	}
+	return places
+}
+
+// keepLevels keeps the levels of a column.
 func (f *FeatureReference) keepLevels(c Column) {
 	count := make([]int64, len(c.Levels))
 	for _, code := range c.Codes {
@@ -141,6 +150,12 @@ func (f *FeatureReference) keepLevels(c Column) {
 			count[code]++
 		}
 	}
+	f.chooseLevels(c.Levels, count)
+}
+
+// chooseLevels keeps the most frequent levels, then by their texts, and the names of others that occur. The answer is the places of those
+// kept, and how many rows the rest have.
+func (f *FeatureReference) chooseLevels(levels []string, count []int64) (kept []int, rest int64) {
 	var occur []int
 	for code, n := range count {
 		if n > 0 {
@@ -148,20 +163,32 @@ func (f *FeatureReference) keepLevels(c Column) {
 		}
 	}
 	slices.SortFunc(occur, func(a, b int) int {
-		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(c.Levels[a], c.Levels[b]))
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(levels[a], levels[b]))
 	})
 	f.Levels = []string{}
 	f.Many = len(occur) > driftKnown
 	for i, code := range occur {
-		if i >= driftLevels && f.Many {
-			break
+		switch {
+		case i < driftLevels:
+			f.Levels, kept = append(f.Levels, levels[code]), append(kept, code)
+			continue
+		case !f.Many:
+			f.Known = append(f.Known, levels[code])
 		}
-		if i < driftLevels {
-			f.Levels = append(f.Levels, c.Levels[code])
-		} else {
-			f.Known = append(f.Known, c.Levels[code])
-		}
+		rest += count[code]
 	}
+	return kept, rest
+}
+
+// ReferCategory makes the reference of a category from the rows that its levels have.
+func ReferCategory(name string, levels []string, count []int64, missing int64) FeatureReference {
+	f := FeatureReference{Name: name, Text: true, Missing: missing, Counts: []int64{}}
+	var kept []int
+	kept, f.Rest = f.chooseLevels(levels, count)
+	for _, code := range kept {
+		f.Counts = append(f.Counts, count[code])
+	}
+	return f
 }
 
 // Count counts a column's values as the reference does. It panics on a number where the reference has a category, or the
@@ -173,7 +200,7 @@ func (f *FeatureReference) Count(c Column) FeatureCounts {
 	if f.Text {
 		return f.countLevels(c)
 	}
-	n := FeatureCounts{Counts: make([]int64, len(f.Edges)+1)}
+	n, _ := f.NoCounts()
 	for _, v := range c.Numbers {
 		if v != v {
 			n.Missing++
@@ -184,15 +211,36 @@ func (f *FeatureReference) Count(c Column) FeatureCounts {
 	return n
 }
 
-func (f *FeatureReference) countLevels(c Column) FeatureCounts {
-	n := FeatureCounts{Counts: make([]int64, len(f.Levels)), Unseen: map[string]int64{}}
-	place := map[string]int{}
+// NoCounts makes room for counts, and gives the places of a category's levels among them: -1 of those counted in Rest.
+func (f *FeatureReference) NoCounts() (n FeatureCounts, places map[string]int) {
+	if !f.Text {
+		return FeatureCounts{Counts: make([]int64, len(f.Edges)+1)}, nil
+	}
+	places = map[string]int{}
 	for _, name := range f.Known {
-		place[name] = -1
+		places[name] = -1
 	}
 	for l, name := range f.Levels {
-		place[name] = l
+		places[name] = l
 	}
+	return FeatureCounts{Counts: make([]int64, len(f.Levels)), Unseen: map[string]int64{}}, places
+}
+
+// AddLevel counts rows of a level.
+func (n *FeatureCounts) AddLevel(f *FeatureReference, places map[string]int, level string, rows int64) {
+	at, known := places[level]
+	if known && at >= 0 {
+		n.Counts[at] += rows
+		return
+	}
+	n.Rest += rows
+	if !known && !f.Many {
+		n.Unseen[level] += rows
+	}
+}
+
+func (f *FeatureReference) countLevels(c Column) FeatureCounts {
+	n, places := f.NoCounts()
 	own := make([]int64, len(c.Levels))
 	for _, code := range c.Codes {
 		if code < 0 {
@@ -202,22 +250,15 @@ func (f *FeatureReference) countLevels(c Column) FeatureCounts {
 		}
 	}
 	for code, rows := range own {
-		at, known := place[c.Levels[code]]
-		switch {
-		case rows == 0:
-		case known && at >= 0:
-			n.Counts[at] += rows
-		default:
-			n.Rest += rows
-			if !known && !f.Many {
-				n.Unseen[c.Levels[code]] += rows
-			}
+		if rows > 0 {
+			n.AddLevel(f, places, c.Levels[code], rows)
 		}
 	}
 	return n
 }
 
-func (n *FeatureCounts) rows() int64 {
+// Rows is how many rows were counted.
+func (n *FeatureCounts) Rows() int64 {
 	rows := n.Rest + n.Missing
 	for _, c := range n.Counts {
 		rows += c
@@ -231,7 +272,7 @@ func (r Reference) Drift(columns []Column) (Drift, error) {
 	if len(columns) != len(r.Features) {
 		return Drift{}, fmt.Errorf("%d columns, and the reference has %d features", len(columns), len(r.Features))
 	}
-	d := Drift{Reference: r.Rows, Features: []FeatureDrift{}}
+	var counts []FeatureCounts
 	for i, c := range columns {
 		f := &r.Features[i]
 		if c.Name != f.Name {
@@ -240,14 +281,23 @@ func (r Reference) Drift(columns []Column) (Drift, error) {
 		if f.Text && len(c.Numbers) > 0 || !f.Text && len(c.Codes) > 0 {
 			return Drift{}, fmt.Errorf("%q is a number on one side and a category on the other", c.Name)
 		}
-		n := f.Count(c)
-		d.Present = n.rows()
-		d.Features = append(d.Features, f.Drift(n))
+		counts = append(counts, f.Count(c))
+	}
+	return r.DriftOf(counts), nil
+}
+
+// DriftOf compares counts, those of each feature of the reference in its order.
+func (r Reference) DriftOf(counts []FeatureCounts) Drift {
+	same(len(r.Features), len(counts))
+	d := Drift{Reference: r.Rows, Features: []FeatureDrift{}}
+	for i, n := range counts {
+		d.Present = n.Rows()
+		d.Features = append(d.Features, r.Features[i].Drift(n))
 	}
 	slices.SortStableFunc(d.Features, func(a, b FeatureDrift) int {
 		return cmp.Or(cmp.Compare(orZero(b.PSI), orZero(a.PSI)), cmp.Compare(a.Feature, b.Feature))
 	})
-	return d, nil
+	return d
 }
 
 func orZero(v *float64) float64 {
@@ -262,7 +312,7 @@ func (f *FeatureReference) Drift(now FeatureCounts) FeatureDrift {
 	same(len(f.Counts), len(now.Counts))
 	before := FeatureCounts{Counts: f.Counts, Rest: f.Rest, Missing: f.Missing}
 	out := FeatureDrift{Feature: f.Name, Level: Stable}
-	rows, present := float64(before.rows()), float64(now.rows())
+	rows, present := float64(before.Rows()), float64(now.Rows())
 	if rows == 0 || present == 0 {
 		return out
 	}
@@ -279,7 +329,7 @@ func (f *FeatureReference) Drift(now FeatureCounts) FeatureDrift {
 	if !f.Text {
 		out.KS = known(distance(f.Counts, now.Counts))
 	}
-	unseen := int64(0)
+	unseen := now.More
 	for name, n := range now.Unseen {
 		unseen += n
 		out.Names = append(out.Names, name)
@@ -287,7 +337,7 @@ func (f *FeatureReference) Drift(now FeatureCounts) FeatureDrift {
 	slices.SortFunc(out.Names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(now.Unseen[b], now.Unseen[a]), cmp.Compare(a, b))
 	})
-	out.Names = out.Names[:min(len(out.Names), unseenNamed)]
+	out.Names = out.Names[:min(len(out.Names), UnseenNamed)]
 	out.Unseen = float64(unseen) / present
 	return out
 }
@@ -303,7 +353,7 @@ func (f *FeatureReference) joined(before, now FeatureCounts) (old, young []int64
 	if f.Text {
 		return before.all(), now.all()
 	}
-	total := before.rows() - before.Missing
+	total := before.Rows() - before.Missing
 	var a, b int64
 	for i, n := range before.Counts {
 		a, b = a+n, b+now.Counts[i]

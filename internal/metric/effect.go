@@ -3,21 +3,20 @@ package metric
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"slices"
 )
 
 // Shuffle says how Permutation shuffles.
 type Shuffle struct {
-	Seed    int64
-	Stream  uint64           // sets these random numbers apart from others of the same seed
-	Repeats int              // 0 = 3
-	Skip    func(c int) bool // columns that the model does not use lose nothing; nil = none
+	Repeats int
+	// Order gives, for each row, the row whose value of the column it is given.
+	Order func(column, repeat int) []int32
+	Skip  func(column int) bool // columns that the model does not use lose nothing; nil = none
 }
 
 // Permutation gives, for each column, by how much the score falls when the column's values are shuffled among the rows
 // (A. Fisher, C. Rudin, F. Dominici 2019): the mean of some shuffles. score judges predictions from the columns it is
-// given, higher being better; codes of categories stand in a column as numbers. A score of NaN gives 0 for all. The
+// given, higher being better; codes of categories stand in a column as numbers. A score of NaN gives 0. The
 // columns are not changed. An error is the context's or score's.
 func Permutation(ctx context.Context, columns [][]float64, score func(columns [][]float64) (float64, error), s Shuffle) ([]float64, error) {
 	base, err := score(columns)
@@ -25,38 +24,40 @@ func Permutation(ctx context.Context, columns [][]float64, score func(columns []
 		return nil, err
 	}
 	lost := make([]float64, len(columns))
-	if math.IsNaN(base) {
-		return lost, nil
-	}
-	repeats := s.Repeats
-	if repeats <= 0 {
-		repeats = 3
-	}
 	changed := slices.Clone(columns)
 	for c, own := range columns {
 		if s.Skip != nil && s.Skip(c) {
 			continue
 		}
-		random := rand.NewPCG(uint64(s.Seed), s.Stream<<32+uint64(c))
+		scores := make([]float64, s.Repeats)
 		changed[c] = slices.Clone(own)
-		for range repeats {
-			for i := len(own) - 1; i > 0; i-- {
-				j := random.Uint64() % uint64(i+1)
-				changed[c][i], changed[c][j] = changed[c][j], changed[c][i]
+		for repeat := range scores {
+			for i, from := range s.Order(c, repeat) {
+				changed[c][i] = own[from]
 			}
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			shuffled, err := score(changed)
-			if err != nil {
+			if scores[repeat], err = score(changed); err != nil {
 				return nil, err
 			}
-			lost[c] += base - shuffled
 		}
 		changed[c] = own
-		lost[c] /= float64(repeats)
+		lost[c] = Lost(base, scores)
 	}
 	return lost, nil
+}
+
+// Lost is by how much scores lie below a base, in the mean; 0 where they are not defined.
+func Lost(base float64, scores []float64) float64 {
+	lost := 0.0
+	for _, s := range scores {
+		lost += base - s
+	}
+	if lost /= float64(len(scores)); lost-lost != 0 {
+		return 0
+	}
+	return lost
 }
 
 // Dependence is what a model predicts on average when a feature has one value in all rows (J. Friedman 2001: partial
@@ -77,8 +78,7 @@ type DependencePoint struct {
 // Grid says what DependenceOf computes.
 type Grid struct {
 	Points int      // values of a number, at most; 0 = 20
-	Rows   int      // predictions are averaged over, at most; 0 = 1000
-	Seed   int64    // draws them
+	Rows   int      // the first ones, whose predictions are averaged; 0 = 1000. Their order should say nothing
 	Levels []string // names the codes 0, 1, … of a category; nil = the feature is a number
 }
 
@@ -88,12 +88,12 @@ type Grid struct {
 func DependenceOf(ctx context.Context, name string, columns [][]float64, column int, predict func(columns [][]float64) ([][]float64, error), g Grid) (Dependence, error) {
 	out := Dependence{Feature: name, Points: []DependencePoint{}}
 	values, missing := g.values(columns[column])
-	rows := g.rows(len(columns[column]))
+	rows := g.Averaged(len(columns[column]))
 	taken := make([][]float64, len(columns))
 	for c := range columns {
-		taken[c] = pick(columns[c], rows)
+		taken[c] = columns[c][:rows]
 	}
-	taken[column] = make([]float64, len(rows))
+	taken[column] = make([]float64, rows)
 	at := func(v float64) ([]float64, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func DependenceOf(ctx context.Context, name string, columns [][]float64, column 
 			for _, p := range output {
 				means[k] += p
 			}
-			means[k] /= float64(len(rows))
+			means[k] /= float64(rows)
 		}
 		return means, nil
 	}
@@ -146,39 +146,36 @@ func (g Grid) values(column []float64) (values []float64, missing bool) {
 	}
 	slices.Sort(sorted)
 	distinct := slices.Compact(slices.Clone(sorted))
-	most := g.Points
-	if most <= 0 {
-		most = 20
-	}
-	if g.Levels != nil || len(distinct) <= most {
+	if g.Levels != nil || len(distinct) <= g.Most() {
 		return distinct, missing
 	}
-	for i := range most {
-		values = append(values, sorted[i*(len(sorted)-1)/max(most-1, 1)])
+	for _, place := range g.Places(len(sorted)) {
+		values = append(values, sorted[place])
 	}
 	return slices.Compact(values), missing
 }
 
-// rows draws those to average over, in their order.
-func (g Grid) rows(n int) []int {
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
+// Most is how many values a number is set to.
+func (g Grid) Most() int {
+	if g.Points <= 0 {
+		return 20
 	}
-	most := g.Rows
-	if most <= 0 {
-		most = 1000
-	}
-	if n <= most {
-		return rows
-	}
-	random := rand.NewPCG(uint64(g.Seed), streamDependence<<32)
-	for i := range most {
-		j := i + int(random.Uint64()%uint64(n-i))
-		rows[i], rows[j] = rows[j], rows[i]
-	}
-	slices.Sort(rows[:most])
-	return rows[:most]
+	return g.Points
 }
 
-const streamDependence = 0x64657065
+// Places gives where the values to set a number to stand among n sorted ones, of which more than Most differ.
+func (g Grid) Places(n int) []int {
+	places := make([]int, g.Most())
+	for i := range places {
+		places[i] = i * (n - 1) / max(g.Most()-1, 1)
+	}
+	return places
+}
+
+// Averaged is over how many of n rows predictions are averaged.
+func (g Grid) Averaged(n int) int {
+	if g.Rows <= 0 {
+		return min(n, 1000)
+	}
+	return min(n, g.Rows)
+}

@@ -324,7 +324,14 @@ func TestPermutationFindsWhatAModelUses(t *testing.T) {
 		}
 		return -loss / 500, nil
 	}
-	lost, err := Permutation(t.Context(), columns, score, Shuffle{Seed: 1})
+	order := func(int, int) []int32 {
+		var rows []int32
+		for _, i := range r.Perm(500) {
+			rows = append(rows, int32(i))
+		}
+		return rows
+	}
+	lost, err := Permutation(t.Context(), columns, score, Shuffle{Repeats: 3, Order: order})
 	if err != nil || !(lost[0] > 10 && lost[1] > 1 && lost[1] < 4 && lost[2] == 0) {
 		t.Errorf("%v, %v", lost, err)
 	}

@@ -49,7 +49,7 @@ type Report struct {
 	Folds      *Folds       `json:"cross_validation,omitempty"`
 	Training   Training     `json:"training"`
 	Warnings   []string     `json:"warnings,omitempty"`
-	Inside     bool         `json:"trained_in_database,omitzero"` // by SQL: Importance has no Permutation, and there is no Dependence
+	Inside     bool         `json:"trained_in_database,omitzero"` // by SQL; of a model that is too large for it, Importance has no Permutation, and there is no Dependence
 }
 
 // Training says what the model was trained on.

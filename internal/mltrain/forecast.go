@@ -92,7 +92,7 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 // Trainings is how many models are trained.
 func (f *Forecast) Trainings() int { return f.Trials*f.TrialFolds + f.Folds + 1 }
 
-// inDatabase adds up what a database does: it copies rows, searches, trains the version and cross-validates.
+// inDatabase adds up what a database does: it copies rows, looks at them, searches, trains the version and cross-validates.
 func (f *Forecast) inDatabase(m pipeline.Model, a learn.Algorithm, all pushdown.Size) (pushdown.Cost, error) {
 	training := part(all, 1-m.Split.Test)
 	then, params, err := f.searching(m, a, training)
@@ -108,6 +108,7 @@ func (f *Forecast) inDatabase(m pipeline.Model, a learn.Algorithm, all pushdown.
 		}
 		then.Predictions += all.Rows
 	}
+	then = then.Plus(all.Looked())
 	copied := all.Copied()
 	then.Temporary += copied.Temporary
 	return copied.Plus(then), nil

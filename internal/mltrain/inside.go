@@ -21,9 +21,6 @@ import (
 	"damson/internal/tree"
 )
 
-// leftOut is what a report says of a training in the database.
-const leftOut = "Trained in the database: permutation importance, dependence, the look for leaks and the baseline for drift need the rows, and were left out."
-
 // maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
 const maxInside = 1500
 
@@ -87,6 +84,9 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	if train.Rows > tree.MaxRows {
 		return nil, t.cannot(fmt.Errorf("%d rows, and at most %d can be learned from", train.Rows, tree.MaxRows))
 	}
+	if err := t.leaksInside(ctx, facts); err != nil {
+		return nil, err
+	}
 	rows, test, err := t.known(ctx, facts.Rows)
 	if err != nil {
 		return nil, err
@@ -110,8 +110,12 @@ func (t *training) learnInside(ctx context.Context, staged *pushdown.Rows, l lay
 	if err != nil {
 		return nil, err
 	}
+	reference, err := staged.Reference(ctx, t.referred(report.Importance))
+	if err != nil {
+		return nil, err
+	}
 	t.progress(StageEvaluate, held.Rows, held.Rows)
-	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, metric.Reference{Features: []metric.FeatureReference{}})
+	return t.trained(learn.Trees(m, t.rows.features), *report, sql, model.Version{Rows: train.Rows, Data: data}, reference)
 }
 
 // classesInside gives some of the classes as the database finds them.
@@ -143,16 +147,19 @@ func (t *training) fitInside(ctx context.Context, part *pushdown.Part, some []in
 }
 
 // scoring writes a model as the database applies it.
-func (t *training) scoring(m *tree.Model) (steps [][]pushdown.Step, outputs []string) {
-	own := learn.Trees(m, t.rows.features).SQL(t.inside.FeatureNames(), "x")
-	for _, items := range own.Steps {
-		var step []pushdown.Step
-		for _, item := range items {
-			step = append(step, pushdown.Step(item))
+func (t *training) scoring(m *tree.Model) pushdown.Applied {
+	return applied(learn.Trees(m, t.rows.features).SQL(t.inside.FeatureNames(), "x"))
+}
+
+// applied gives SQL as package pushdown takes it.
+func applied(scoring learn.Scoring) pushdown.Applied {
+	out := pushdown.Applied{Steps: make([][]pushdown.Step, len(scoring.Steps)), Outputs: scoring.Outputs}
+	for i, items := range scoring.Steps {
+		for _, own := range items {
+			out.Steps[i] = append(out.Steps[i], pushdown.Step(own))
 		}
-		steps = append(steps, step)
 	}
-	return steps, own.Outputs
+	return out
 }
 
 // versionInside trains the version and applies it to the held-out rows.
@@ -434,14 +441,10 @@ func (t *training) judgeInside(ctx context.Context, m *tree.Model, test []int32,
 	if t.asked.kind == metric.Binary && !t.asked.plain() {
 		report.ClassNames = t.asked.classes
 	}
-	for f, gain := range m.Importance() {
-		report.Importance = append(report.Importance, metric.Importance{Feature: t.rows.features[f].Name, Gain: gain})
-	}
-	slices.SortStableFunc(report.Importance, func(a, b metric.Importance) int {
-		return cmp.Or(cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
-	})
 	report.Inside = true
-	report.Warnings = append(report.Warnings, leftOut)
+	if report.Importance, report.Dependence, err = t.effectsInside(ctx, m, len(test)); err != nil {
+		return nil, err
+	}
 	if t.model.Folds != nil {
 		report.Folds, err = t.crossValidate(ctx)
 	}

@@ -150,10 +150,6 @@ func (t *training) score(rows []int32, outputs [][]float64) float64 {
 // feature's values are shuffled among them. Features that play no part lose nothing.
 func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int32, columns [][]float64) ([]metric.Importance, error) {
 	gain := p.Importance()
-	least := 0.0
-	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
-		least = sorted[len(sorted)-permutationFeatures]
-	}
 	judge := func(outputs [][]float64) float64 { return t.score(rows, outputs) }
 	if t.asked.kind == metric.Clustering {
 		judge = staying()
@@ -165,22 +161,53 @@ func (t *training) importance(ctx context.Context, p learn.Predictor, rows []int
 		}
 		return judge(outputs), nil
 	}
-	lost, err := metric.Permutation(ctx, columns, score, metric.Shuffle{Seed: t.model.Split.Seed, Stream: streamPermutation,
-		Repeats: permutationRepeats, Skip: func(c int) bool { return gain[c] == 0 || gain[c] < least }})
+	keys := inOrder(t.rows.keys, rows)
+	lost, err := metric.Permutation(ctx, columns, score, metric.Shuffle{Repeats: permutationRepeats, Skip: notShuffled(gain),
+		Order: func(c, repeat int) []int32 { return shuffled(keys, t.shuffle(c, repeat)) }})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]metric.Importance, len(columns))
-	for c := range columns {
-		if math.IsNaN(lost[c]) || math.IsInf(lost[c], 0) {
-			lost[c] = 0 // the rows do not define the score
-		}
+	return t.ranked(gain, lost), nil
+}
+
+// notShuffled tells which features lose nothing by being shuffled, or are not looked at.
+func notShuffled(gain []float64) func(c int) bool {
+	least := 0.0
+	if sorted := slices.Sorted(slices.Values(gain)); len(sorted) > permutationFeatures {
+		least = sorted[len(sorted)-permutationFeatures]
+	}
+	return func(c int) bool { return gain[c] == 0 || gain[c] < least }
+}
+
+// shuffle is the draw whose order of the rows a feature's values are shuffled into.
+func (t *training) shuffle(c, repeat int) tree.Draw {
+	return tree.NewDraw(t.model.Split.Seed, streamShuffles+uint64(c*permutationRepeats+repeat))
+}
+
+// shuffled gives rows in the order of a draw.
+func shuffled(keys []tree.Key, draw tree.Draw) []int32 {
+	order := make([]uint64, len(keys))
+	for i, key := range keys {
+		order[i] = uint64(draw.Number(key))<<32 | uint64(i)
+	}
+	slices.Sort(order)
+	out := make([]int32, len(keys))
+	for i, own := range order {
+		out[i] = int32(own & math.MaxUint32)
+	}
+	return out
+}
+
+// ranked lists the features, those that matter most first.
+func (t *training) ranked(gain, lost []float64) []metric.Importance {
+	out := make([]metric.Importance, len(gain))
+	for c := range out {
 		out[c] = metric.Importance{Feature: t.rows.features[c].Name, Gain: gain[c], Permutation: lost[c]}
 	}
 	slices.SortStableFunc(out, func(a, b metric.Importance) int {
 		return cmp.Or(cmp.Compare(b.Permutation, a.Permutation), cmp.Compare(b.Gain, a.Gain), cmp.Compare(a.Feature, b.Feature))
 	})
-	return out, nil
+	return out
 }
 
 // dependence gives what the features that matter most do to the outputs. Of many outputs it computes fewer points. Numbers of clusters
@@ -189,25 +216,19 @@ func (t *training) dependence(ctx context.Context, p learn.Predictor, columns []
 	predict := func(columns [][]float64) ([][]float64, error) {
 		return p.PredictRows(ctx, columns, nil, t.options.Threads)
 	}
-	grid := metric.Grid{Seed: t.model.Split.Seed, Points: max(5, dependencePoints*10/max(p.Outputs(), 10)),
-		Rows: min(dependenceRows, max(100, permutationNodes/dependencePoints/max(p.Nodes(), 1)))}
-	names := t.rows.names()
+	grid := gridOf(p)
 	var out []metric.Dependence
 	if t.asked.kind == metric.Clustering {
 		return out, nil
 	}
-	for _, of := range order[:min(len(order), dependenceFeatures)] {
-		c := slices.Index(names, of.Feature)
-		if of.Gain == 0 {
-			continue
-		}
+	for _, c := range t.shown(order) {
 		grid.Levels = t.rows.features[c].Levels
 		own := columns
 		if grid.Levels != nil {
 			own = slices.Clone(columns)
 			own[c] = oftenest(columns[c], len(grid.Levels), grid.Points)
 		}
-		d, err := metric.DependenceOf(ctx, of.Feature, own, c, predict, grid)
+		d, err := metric.DependenceOf(ctx, t.rows.features[c].Name, own, c, predict, grid)
 		if err != nil {
 			return nil, err
 		}
@@ -216,29 +237,50 @@ func (t *training) dependence(ctx context.Context, p learn.Predictor, columns []
 	return out, nil
 }
 
+func gridOf(p learn.Predictor) metric.Grid {
+	return metric.Grid{Points: max(5, dependencePoints*10/max(p.Outputs(), 10)), Rows: min(dependenceRows, max(100, permutationNodes/dependencePoints/max(p.Nodes(), 1)))}
+}
+
+// shown gives the features whose dependence a report shows.
+func (t *training) shown(order []metric.Importance) []int {
+	names := t.rows.names()
+	var out []int
+	for _, of := range order[:min(len(order), dependenceFeatures)] {
+		if of.Gain > 0 {
+			out = append(out, slices.Index(names, of.Feature))
+		}
+	}
+	return out
+}
+
 // oftenest puts the texts that are not among the most frequent out of the way: as texts that training did not see.
 func oftenest(column []float64, levels, most int) []float64 {
 	if levels <= most {
 		return column
 	}
-	counts := make([]int, levels)
+	counts := make([]int64, levels)
 	for _, v := range column {
 		if v == v {
 			counts[int(v)]++
 		}
 	}
-	places := make([]int, levels)
-	for i := range places {
-		places[i] = i
-	}
-	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
+	places := mostFrequent(counts, most)
 	out := slices.Clone(column)
 	for i, v := range out {
-		if v == v && !slices.Contains(places[:most], int(v)) {
+		if v == v && !slices.Contains(places, int(v)) {
 			out[i] = float64(levels)
 		}
 	}
 	return out
+}
+
+// mostFrequent gives the places of the largest counts, at most so many, rising.
+func mostFrequent(counts []int64, most int) []int {
+	places := placesOf(len(counts))
+	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
+	places = places[:min(len(places), most)]
+	slices.Sort(places)
+	return places
 }
 
 // crossValidate predicts every row by a model that saw none of its group, and judges all rows together.

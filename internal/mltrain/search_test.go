@@ -102,8 +102,8 @@ func TestAClassOfOneFoldIsAWarning(t *testing.T) {
 	}
 }
 
-func excluding(column string) func(*pipeline.Model) {
-	return func(m *pipeline.Model) { m.Exclude = append(m.Exclude, column) }
+func excluding(columns ...string) func(*pipeline.Model) {
+	return func(m *pipeline.Model) { m.Exclude = append(m.Exclude, columns...) }
 }
 
 func TestBadSearches(t *testing.T) {

@@ -8,7 +8,8 @@
 //  3. What is asked (two classes, several, a number; clusters) follows from the target's values and the algorithm, and is kept with
 //     the version, as are the texts that features held.
 //  4. Nothing is registered or written here: a training that fails leaves no trace.
-//  5. Trained in the database (inside.go), a model has the same hash as when its rows are read, and bad rows give the same errors.
+//  5. Trained in the database (inside.go, insidelooks.go), a model has the same hash as when its rows are read, and the same rows give the
+//     same errors, warnings and figures.
 //
 // What is wrong with the data or the declaration comes back as diag.Findings, all that can be seen together.
 package mltrain
@@ -89,9 +90,13 @@ type Trained struct {
 const (
 	streamSplit = 1 + iota
 	streamFolds
-	streamPermutation
+	_
 	streamAside
 	streamSearch
+	streamHalves
+	streamLeakSample
+
+	streamShuffles = 5 << 32 // plus the feature's and the shuffle's number
 )
 
 // maxLevels is how many different texts a feature may hold.

@@ -37,6 +37,18 @@ func (s Size) Packed() Cost {
 	return Cost{Statements: 2 + 4*numbers + 4*texts, Temporary: s.Rows * (60 + 2*(numbers+texts) + 24)}
 }
 
+// Looked is the cost of what is looked at in all rows: leaks, what features do to the version, and what training rows look like.
+//
+//	temporary   of up to 20,000 rows, taken twice, each takes 40 bytes, 8 for each number and 16 for each text; each value that the
+//	            version is tried with takes 40
+//	statements  38, 5 for each number, 2 for each text
+//	counts      555 for each feature
+func (s Size) Looked() Cost {
+	features, few := int64(s.Numbers+s.Texts), min(s.Rows, 20_000)
+	return Cost{Statements: 38 + 5*int64(s.Numbers) + 2*int64(s.Texts), Counts: 555 * features,
+		Temporary: 2*few*(40+8*int64(s.Numbers)+16*int64(s.Texts)) + 40*min(triedAtOnce, 3*features*few)}
+}
+
 // Grown is the cost of a forest that is grown on packed rows:
 //
 //	statements  3; for each level of the trees as many as its nodes need, with at most 32 trees and about 3,000 nodes and questions each

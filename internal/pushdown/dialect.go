@@ -18,6 +18,8 @@ type dialect struct {
 	// pack writes bins as one value, and unpack one of them from it.
 	pack   func(bins []string) string
 	unpack func(packed, feature string) string
+	// rowHash gives a hash of what stands in some columns of a row.
+	rowHash func(columns []string) string
 	// hashes gives two numbers of 28 bits, a and b, for what stands in each row of a table.
 	hashes func(columns []string, table string) string
 	// binary orders texts by their bytes.
@@ -33,9 +35,9 @@ type dialect struct {
 
 func dialectOf(kind string) dialect {
 	if kind == "duckdb" {
-		return dialect{hashes: duckHashes, key: duckKey, bin: (*tree.Bins).SQL, pack: duckPack, unpack: duckUnpack}
+		return dialect{rowHash: duckHash, hashes: duckHashes, key: duckKey, bin: (*tree.Bins).SQL, pack: duckPack, unpack: duckUnpack}
 	}
-	d := dialect{fence: " offset 0", streams: true, hashes: postgresHashes, key: postgresKey, bin: (*tree.Bins).SQL, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
+	d := dialect{fence: " offset 0", streams: true, rowHash: postgresHash, hashes: postgresHashes, key: postgresKey, bin: (*tree.Bins).SQL, pack: postgresPack, unpack: postgresUnpack, binary: ` collate "C"`}
 	if kind == "postgres" {
 		d.hash, d.sets, d.bin = d.fence, true, (*tree.Bins).BucketSQL
 		// What groups cost is guessed far too low where rows are routed by an expression. Greenplum has its own way to deal memory out.
@@ -48,17 +50,23 @@ func duckKey(hash, hi, lo string) string {
 	return fmt.Sprintf("cast('0x' || substr(%s, 1, 7) as bigint) as %s, cast('0x' || substr(%s, 8, 7) as bigint) as %s", hash, hi, hash, lo)
 }
 
-// duckHashes takes DuckDB's hash: it writes doubles as text very slowly.
+// duckHash takes DuckDB's hash: it writes doubles as text very slowly.
+func duckHash(columns []string) string { return "hash(" + strings.Join(columns, ", ") + ")" }
+
 func duckHashes(columns []string, table string) string {
-	return fmt.Sprintf("select h & 268435455 as a, (h >> 28) & 268435455 as b from (select hash(%s) as h from %s) as hashed", strings.Join(columns, ", "), table)
+	return fmt.Sprintf("select h & 268435455 as a, (h >> 28) & 268435455 as b from (select %s as h from %s) as hashed", duckHash(columns), table)
 }
 
-func postgresHashes(columns []string, table string) string {
+func postgresHash(columns []string) string {
 	texts := make([]string, len(columns))
 	for i, column := range columns {
 		texts[i] = "coalesce('=' || cast(" + column + " as text), '')"
 	}
-	return fmt.Sprintf("select %s from (select md5(%s) as h from %s offset 0) as hashed", postgresKey("h", "a", "b"), strings.Join(texts, " || ',' || "), table)
+	return "md5(" + strings.Join(texts, " || ',' || ") + ")"
+}
+
+func postgresHashes(columns []string, table string) string {
+	return fmt.Sprintf("select %s from (select %s as h from %s offset 0) as hashed", postgresKey("h", "a", "b"), postgresHash(columns), table)
 }
 
 func duckPack(bins []string) string { return "cast([" + strings.Join(bins, ", ") + "] as smallint[])" }

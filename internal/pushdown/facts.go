@@ -141,7 +141,7 @@ func (r *Rows) Sides(ctx context.Context, of Classes) (train, held Side, err err
 			}
 			return nil
 		})
-	train.Groups, held.Groups, r.training = train.Rows, held.Rows, train.Rows
+	train.Groups, held.Groups, r.training, r.out = train.Rows, held.Rows, train.Rows, held.Rows
 	if err != nil || r.columns.Group.Name == "" {
 		return train, held, err
 	}

@@ -38,8 +38,35 @@ func (r *Rows) Known(ctx context.Context, all bool) (array.RecordReader, error) 
 		r.foldGroup(), r.held, rowsTable, where)))
 }
 
-// Scoring writes a model as SQL over FeatureNames: columns computed in steps of which the innermost comes first, and outputs.
-type Scoring func(m *tree.Model) (steps [][]Step, outputs []string)
+// Applied is a model as SQL over FeatureNames: columns computed in steps of which the innermost comes first, and outputs.
+type Applied struct {
+	Steps   [][]Step
+	Outputs []string
+}
+
+// Scoring writes a model as SQL.
+type Scoring func(m *tree.Model) Applied
+
+// applied writes a SELECT of some columns of another one, and of the model's outputs for its rows: output0, …
+func (r *Rows) applied(m Applied, columns []string, of string) string {
+	items := slices.Clone(columns)
+	for k, output := range m.Outputs {
+		items = append(items, fmt.Sprintf("%s as output%d", output, k))
+	}
+	var b strings.Builder
+	b.WriteString("select " + strings.Join(items, ", "))
+	for _, level := range slices.Backward(m.Steps) {
+		b.WriteString("\nfrom (select *")
+		for _, own := range level {
+			b.WriteString(", " + own.Expression + " as " + own.Name)
+		}
+	}
+	fmt.Fprintf(&b, "\nfrom (%s%s) as features", of, r.dialect.fence)
+	for n := range m.Steps {
+		fmt.Fprintf(&b, "%s) as step%d", r.dialect.fence, n)
+	}
+	return b.String()
+}
 
 // Predict gives the model's outputs, by output, for the rows that the part watches, in the order of their keys. A model too large for
 // one statement is added up from parts.
@@ -82,28 +109,14 @@ func added(sums, more [][]float64) [][]float64 {
 
 // outputs brings the outputs of one statement.
 func (p *Part) outputs(ctx context.Context, m *tree.Model, scoring Scoring) ([][]float64, error) {
-	steps, items := scoring(m)
-	var b strings.Builder
-	for k, output := range items {
-		fmt.Fprintf(&b, "%s%s as output%d", []string{"select ", ", "}[min(k, 1)], output, k)
-	}
-	for _, level := range slices.Backward(steps) {
-		b.WriteString("\nfrom (select *")
-		for _, own := range level {
-			b.WriteString(", " + own.Expression + " as " + own.Name)
-		}
-	}
-	fmt.Fprintf(&b, "\nfrom (select * from %s as r where %s%s) as features", p.from, p.watched, p.dialect.fence)
-	for n := range steps {
-		fmt.Fprintf(&b, "%s) as step%d", p.dialect.fence, n)
-	}
-	b.WriteString("\norder by hi, lo, id")
-	reader, err := p.session.Query(ctx, sqltext.Plain("", b.String()))
+	own := scoring(m)
+	sql := p.applied(own, nil, fmt.Sprintf("select * from %s as r where %s", p.from, p.watched)) + "\norder by hi, lo, id"
+	reader, err := p.session.Query(ctx, sqltext.Plain("", sql))
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Release()
-	outputs := make([][]float64, len(items))
+	outputs := make([][]float64, len(own.Outputs))
 	for reader.Next() {
 		for k := range outputs {
 			outputs[k] = append(outputs[k], reader.RecordBatch().Column(k).(*array.Float64).Values()...)

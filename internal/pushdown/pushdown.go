@@ -1,13 +1,15 @@
 // Package pushdown trains forests where the rows are: in the database, by SQL. Its central type is Rows, a temporary table of
 // what a model learns from; a Part says which of them one forest learns from, and which it is judged on: the two sides of the split, or
 // all folds but one and that one. The database cuts bins, draws bootstrap samples and counts histograms; Go sees counts, chooses
-// splits, and sends back where rows go next.
+// splits, and sends back where rows go next. The database also counts what leaks are told by (leaks.go), tries what
+// features do to a model (trials.go), and counts what rows look like (reference.go; tally.go for rows to be scored).
 //
 // Invariants:
-//  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL.
+//  1. The forest is the one that forest.Train grows of the same rows: the same draws, bins and sums, all of them exact in SQL. So are
+//     counts; means, variances and correlations are, up to rounding.
 //  2. The source is read once; all that follows sees what was read then.
-//  3. What leaves the database are counts, the values at the bins' edges, texts that features and the target hold, and of
-//     rows that something is judged on what Known and Predict give: never a feature.
+//  3. What leaves the database are counts, sums and correlations, the values at the bins' edges, texts that features and the target
+//     hold, and of rows that something is judged on what Known and Predict give: never a feature.
 //  4. All that is made is temporary and belongs to one session: when it ends, however it ends, nothing is left.
 //
 // The SQL is DuckDB's, PostgreSQL's and that of the Greenplum family (6 and later); what they write differently stands in
@@ -44,7 +46,8 @@ type Columns struct {
 //
 //	id, hi, lo     the id as text, and the two numbers of its key
 //	label          the target, a text or a double
-//	grp, ghi, glo  the split's group as text, and its key
+//	grp            the split's group as text
+//	ghi, glo       the key of what keeps rows together: that group, where there is none that of the cross-validation, else the segment
 //	segment, weight, moment
 //	fgrp           the group of the cross-validation as text
 //	f0, f1, …      the features: double, or text; NULL when missing
@@ -55,6 +58,7 @@ type Rows struct {
 	skipped  int64
 	held     string // the condition to be held out
 	training int64  // rows that are not
+	out      int64  // rows that are
 	present  []bool // by feature: all rows have it; nil = not known
 }
 
@@ -68,6 +72,8 @@ const (
 	cutTable   = "damson_cut"
 
 	countsTable = "damson_counts"
+	sampleTable = "damson_sample"
+	longTable   = "damson_long"
 )
 
 // Stage reads the source into a temporary table. kind is the database's, as the warehouse tells it.
@@ -78,7 +84,7 @@ func Stage(ctx context.Context, s Session, kind string, source sqltext.Text, c C
 	for f := range c.Features {
 		b.Add(fmt.Sprintf(", f%d", f))
 	}
-	b.Add("\nfrom (select *, md5(id) as idhash, md5(grp) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
+	b.Add("\nfrom (select *, md5(id) as idhash, md5(coalesce(grp, fgrp, segment)) as grouphash from (select " + strings.Join(stagedItems(c), ",\n  ") + "\nfrom (\n")
 	b.Append(source)
 	b.Add("\n) as source" + r.dialect.hash + ") as named" + r.dialect.hash + ") as hashed")
 	if _, err := s.Exec(ctx, b.Text()); err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"damson/internal/diag"
@@ -14,6 +13,7 @@ import (
 	"damson/internal/metric"
 	"damson/internal/mltrain/cells"
 	"damson/internal/model"
+	"damson/internal/pushdown"
 	"damson/internal/sqltext"
 	"damson/internal/warehouse/driver"
 )
@@ -33,10 +33,10 @@ const (
 	mostUnseen  = 0.05
 )
 
-// Drift compares rows to be scored with those a version was trained on: at most 20,000 of the source, which is asked for
-// the features alone. It is nil where nothing can be said: versions from before there was a reference, and few rows.
-// columns are those of source, as for SQL.
-func Drift(ctx context.Context, src Source, v model.Version, source sqltext.Text, columns []driver.Column) (*metric.Drift, error) {
+// Drift compares rows to be scored with those a version was trained on: at most 20,000 of the source, whose values the database counts.
+// It is nil where nothing can be said: versions from before there was a reference, and few rows. columns are those of source, as for
+// SQL; kind is the warehouse's.
+func Drift(ctx context.Context, src Source, kind string, v model.Version, source sqltext.Text, columns []driver.Column) (*metric.Drift, error) {
 	var r metric.Reference
 	if len(v.Reference) == 0 {
 		return nil, nil
@@ -44,88 +44,35 @@ func Drift(ctx context.Context, src Source, v model.Version, source sqltext.Text
 	if err := json.Unmarshal(v.Reference, &r); err != nil {
 		return nil, fmt.Errorf("read what version %d of model %s was trained on: %w", v.Number, v.Model, err)
 	}
-	w := newWatch(r, v, columns)
-	if len(w.items) == 0 {
+	r, values := watched(r, v, columns)
+	if len(values) == 0 {
 		return nil, nil
 	}
-	var b sqltext.Builder
-	b.Add("select " + strings.Join(w.items, ", ") + "\nfrom (\n")
-	b.Append(source)
-	b.Add(fmt.Sprintf("\n) as source limit %d", driftRows))
-	reader, err := src.Query(ctx, b.Text())
-	if err != nil {
+	counts, err := pushdown.Tally(ctx, src, kind, source, r, values, driftRows)
+	if err != nil || counts[0].Rows() < driftLeast {
 		return nil, err
 	}
-	defer reader.Release()
-	for reader.Next() {
-		w.count(reader.RecordBatch())
-	}
-	if err := reader.Err(); err != nil {
-		return nil, err
-	}
-	if w.rows < driftLeast {
-		return nil, nil
-	}
-	return w.drift()
+	d := r.DriftOf(counts)
+	return &d, nil
 }
 
-// watch gathers the values of features that a reference knows.
-type watch struct {
-	reference metric.Reference
-	items     []string // of a SELECT
-	rows      int64
-	numbers   [][]float64
-	texts     []cells.Texts
-}
-
-// newWatch finds the features of the reference among the columns. Features that are not there, or are of another kind, are
-// the scorer's to refuse.
-func newWatch(r metric.Reference, v model.Version, columns []driver.Column) *watch {
+// watched gives the part of the reference whose features stand among the columns, and their values in SQL. Features that are not there,
+// or are of another kind, are the scorer's to refuse.
+func watched(r metric.Reference, v model.Version, columns []driver.Column) (part metric.Reference, values []string) {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
 	}
-	w := &watch{reference: metric.Reference{Rows: r.Rows}}
+	part.Rows = r.Rows
 	for _, f := range r.Features {
 		own := learn.Feature{Name: f.Name, Levels: v.Levels[f.Name]}
 		at := cells.Find(names, f.Name)
 		if at < 0 || f.Text != (own.Levels != nil) || !own.Fits(columns[at]) {
 			continue
 		}
-		w.reference.Features = append(w.reference.Features, f)
-		w.items = append(w.items, fmt.Sprintf("%s as f%d", own.SQLValue(columns[at]), len(w.items)))
+		part.Features, values = append(part.Features, f), append(values, own.SQLValue(columns[at]))
 	}
-	w.numbers, w.texts = make([][]float64, len(w.items)), make([]cells.Texts, len(w.items))
-	return w
-}
-
-// count takes in a batch of the features.
-func (w *watch) count(batch arrow.RecordBatch) {
-	n := int(batch.NumRows())
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
-	}
-	for i := range w.items {
-		if w.reference.Features[i].Text {
-			w.numbers[i] = w.texts[i].Append(w.numbers[i], batch.Column(i), rows)
-		} else {
-			w.numbers[i] = cells.AppendNumbers(w.numbers[i], batch.Column(i), rows)
-		}
-	}
-	w.rows += int64(n)
-}
-
-func (w *watch) drift() (*metric.Drift, error) {
-	columns := make([]metric.Column, len(w.items))
-	for i, f := range w.reference.Features {
-		columns[i] = metric.Column{Name: f.Name, Numbers: w.numbers[i]}
-		if f.Text {
-			columns[i] = metric.Column{Name: f.Name, Codes: learn.CodesOf(w.numbers[i]), Levels: w.texts[i].Names}
-		}
-	}
-	d, err := w.reference.Drift(columns)
-	return &d, err
+	return part, values
 }
 
 // DriftWarning says how rows to be scored differ from those a version was trained on: features whose PSI is 0.25 or more,

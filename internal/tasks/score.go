@@ -79,7 +79,7 @@ func (e scoreExecutor) Execute(ctx context.Context, w engine.Work) (engine.Outco
 // drift warns when the rows to be scored differ from those the version was trained on. It is a look besides: whatever is
 // wrong with the source, the scoring itself will say.
 func (e scoreExecutor) drift(ctx context.Context, w engine.Work, v model.Version, source sqltext.Text, columns []driver.Column) *driftResult {
-	d, err := scoring.Drift(ctx, e.Warehouse, v, source, columns)
+	d, err := scoring.Drift(ctx, e.Warehouse, e.Warehouse.Kind(), v, source, columns)
 	if err != nil {
 		w.Log.Warnf("The rows were not compared with the training rows: %s", err)
 		return nil

@@ -56,10 +56,13 @@ func AssembleBins(columns []BinColumn) *Bins {
 func (b *Bins) Of(f, category int) uint8 { return b.features[f].bin(float64(category)) }
 
 // SQL writes the bin of a column of numbers, an expression of type double precision in which a missing value is NULL.
-func (b *Bins) SQL(f int, column string) string {
+func (b *Bins) SQL(f int, column string) string { return BinSQL(column, b.edges[f]) }
+
+// BinSQL writes the bin of such a column among those parted by rising edges: 0 of what is missing, 1 up to the first edge, and so on.
+func BinSQL(column string, edges []float64) string {
 	var w strings.Builder
 	w.WriteString("case when " + column + " is null then 0 else ")
-	writeBin(&w, column, b.edges[f], 1)
+	writeBin(&w, column, edges, 1)
 	w.WriteString(" end")
 	return w.String()
 }

@@ -210,9 +210,10 @@ func (a *app) printImportance(r metric.Report, most int) {
 	lost := map[metric.Kind]string{metric.Binary: ">AUC lost without it", metric.Multiclass: ">log loss won without it", metric.Regression: ">R² lost without it",
 		metric.Clustering: ">rows moved when shuffled"}
 	g := console.NewGrid("feature", lost[KindOf(r)], ">share in training")
-	total := 0.0
+	total, shuffled := 0.0, false
 	for _, f := range r.Importance {
 		total += f.Gain
+		shuffled = shuffled || f.Permutation != 0
 	}
 	for _, f := range r.Importance[:min(most, len(r.Importance))] {
 		share := "–"
@@ -220,7 +221,7 @@ func (a *app) printImportance(r metric.Report, most int) {
 			share = fmt.Sprintf("%.0f %%", 100*f.Gain/total)
 		}
 		without := fmt.Sprintf("%.4f", f.Permutation)
-		if r.Inside {
+		if r.Inside && !shuffled { // too large for SQL, or of a time when the database did not shuffle
 			without = "–"
 		}
 		g.Add(f.Feature, without, share)
