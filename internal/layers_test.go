@@ -12,7 +12,7 @@ import (
 
 // layers is the house's plan: a package may import only packages of lower layers. docs/ARCHITECTURE.md draws it.
 var layers = map[string]int{
-	"diag": 0, "clock": 0, "template/datetime": 0, "pgtest": 0,
+	"diag": 0, "clock": 0, "parallel": 0, "packed": 0, "template/datetime": 0, "pgtest": 0,
 	"sqltext": 1, "template/value": 1, "process": 1, "feature": 1, "warehouse/extension": 1,
 	"pipeline": 2, "run": 2, "schedule": 2, "tree": 2, "linear": 2, "cluster": 2, "metric": 2, "leak": 2, "model": 2, "plot": 2, "migrate": 2,
 	"template/jinja": 2, "template/builtin": 2, "template/airflow": 2, "load/literal": 2, "load/glob": 2,

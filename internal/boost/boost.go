@@ -30,6 +30,7 @@ import (
 	"math"
 	"slices"
 
+	"damson/internal/parallel"
 	"damson/internal/tree"
 )
 
@@ -91,7 +92,7 @@ func Train(ctx context.Context, d tree.Data, valid []int32, p Params, o Options)
 	if err := check(d, valid, p); err != nil {
 		return nil, History{}, err
 	}
-	b, err := newBooster(ctx, d, valid, p, tree.Threads(o.Threads))
+	b, err := newBooster(ctx, d, valid, p, parallel.Threads(o.Threads))
 	if err != nil {
 		return nil, History{}, err
 	}

@@ -3,6 +3,7 @@ package boost
 import (
 	"context"
 
+	"damson/internal/parallel"
 	"damson/internal/tree"
 )
 
@@ -37,7 +38,7 @@ func (b *booster) choose(n *leaf) {
 	}
 	threads := b.threadsFor(n)
 	found := make([]candidate, len(n.h))
-	_ = tree.Parallel(context.Background(), len(n.h), threads, func(w int) {
+	_ = parallel.Each(context.Background(), len(n.h), threads, func(w int) {
 		v := b.view(n)
 		for _, f := range b.features {
 			if f/lanes == w {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"damson/internal/parallel"
 	"damson/internal/tree"
 )
 
@@ -225,7 +226,7 @@ func (b *booster) split(n *leaf) {
 	b.count(small, small.h)
 	if n.h != nil {
 		large.h, n.h = n.h, nil
-		_ = tree.Parallel(context.Background(), len(large.h), b.threadsFor(small), func(w int) {
+		_ = parallel.Each(context.Background(), len(large.h), b.threadsFor(small), func(w int) {
 			for lane := range lanes {
 				of, other := &large.h[w][lane], &small.h[w][lane]
 				for bin := range of {
@@ -330,7 +331,7 @@ func (b *booster) count(n *leaf, h histogram) {
 		if !used[thread+1] {
 			continue
 		}
-		_ = tree.Parallel(context.Background(), len(h), b.threads, func(w int) {
+		_ = parallel.Each(context.Background(), len(h), b.threads, func(w int) {
 			for lane := range lanes {
 				to, from := &h[w][lane], &own[w][lane]
 				for bin := range to {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"damson/internal/parallel"
 	"damson/internal/tree"
 )
 
@@ -45,7 +46,7 @@ func newSide(ctx context.Context, d tree.Data, rows []int32, b *booster) (*side,
 			s.number = append(s.number, d.Number[r])
 		}
 	}
-	err := tree.Parallel(ctx, len(d.Columns), b.threads, func(f int) { s.bins[f] = b.bins.Code(f, d.Columns[f], rows) })
+	err := parallel.Each(ctx, len(d.Columns), b.threads, func(f int) { s.bins[f] = b.bins.Code(f, d.Columns[f], rows) })
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,13 @@ package cluster
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"damson/internal/packed"
 )
 
 // magic opens an encoded model; its last character is the format's version.
@@ -29,27 +29,19 @@ func (m *Model) Encode() []byte {
 	out = binary.AppendUvarint(out, uint64(len(m.features)))
 	out = binary.AppendUvarint(out, uint64(len(m.clusters)))
 	for _, f := range m.features {
-		out = append(binary.AppendUvarint(out, uint64(len(f.name))), f.name...)
-		out = appendFloats(out, f.mean, f.deviation, f.low, f.high)
+		out = packed.AppendText(out, f.name)
+		out = packed.AppendFloats(out, f.mean, f.deviation, f.low, f.high)
 	}
 	for _, c := range m.clusters {
 		out = binary.AppendUvarint(out, uint64(c.Rows))
-		out = appendFloats(out, c.Centre...)
-	}
-	return out
-}
-
-func appendFloats(out []byte, values ...float64) []byte {
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint64(out, math.Float64bits(v))
+		out = packed.AppendFloats(out, c.Centre...)
 	}
 	return out
 }
 
 // Hash is the SHA-256 of the encoded model, in hexadecimal digits.
 func (m *Model) Hash() string {
-	sum := sha256.Sum256(m.Encode())
-	return hex.EncodeToString(sum[:])
+	return packed.Hash(m.Encode())
 }
 
 // Decode reads what Encode wrote. Any other bytes are an error, and cost no more memory than a small multiple of their
@@ -59,9 +51,9 @@ func Decode(data []byte) (*Model, error) {
 	if !ok {
 		return nil, errors.New("decode clusters: these bytes are not clusters of this version of the format")
 	}
-	r := &reader{rest: rest}
-	m := &Model{standardise: r.uvarint() == 1}
-	features, clusters := r.uvarint(), r.uvarint()
+	r := &reader{packed.Reader{Rest: rest}}
+	m := &Model{standardise: r.Uvarint() == 1}
+	features, clusters := r.Uvarint(), r.Uvarint()
 	if features < 1 || features > MaxFeatures || clusters < 2 || clusters > MaxClusters {
 		return nil, fmt.Errorf("decode clusters: %d features and %d clusters", features, clusters)
 	}
@@ -84,43 +76,22 @@ func Decode(data []byte) (*Model, error) {
 		m.clusters = append(m.clusters, own)
 	}
 	// Numbers may be written in more bytes than they need; a hash must not depend on that.
-	if len(r.rest) > 0 || !slices.IsSortedFunc(m.clusters, inOrder) || !bytes.Equal(m.Encode(), data) {
+	if len(r.Rest) > 0 || !slices.IsSortedFunc(m.clusters, inOrder) || !bytes.Equal(m.Encode(), data) {
 		return nil, errors.New("decode clusters: not in canonical form")
 	}
 	return m, nil
 }
 
-// reader takes values from the front of rest. What is not there reads as a value that every caller refuses.
-type reader struct{ rest []byte }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.rest = nil
-		return math.MaxUint64
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) float() float64 {
-	if len(r.rest) < 8 {
-		r.rest = nil
-		return math.NaN()
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.rest))
-	r.rest = r.rest[8:]
-	return v
-}
+// reader takes the parts of a model.
+type reader struct{ packed.Reader }
 
 func (r *reader) feature() (feature, error) {
 	var f feature
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		return f, errors.New("cut off")
+	var err error
+	if f.name, err = r.Text(); err != nil {
+		return f, err
 	}
-	f.name, r.rest = string(r.rest[:n]), r.rest[n:]
-	f.mean, f.deviation, f.low, f.high = r.float(), r.float(), r.float(), r.float()
+	f.mean, f.deviation, f.low, f.high = r.Float(), r.Float(), r.Float(), r.Float()
 	varies := f.deviation >= leastDeviation && f.deviation <= 2*maxValue
 	if !(varies || f.deviation == 0) || !(math.Abs(f.mean) <= maxValue && f.low >= -maxValue && f.low <= f.high && f.high <= maxValue) {
 		return f, fmt.Errorf("mean %v, deviation %v, values from %v to %v", f.mean, f.deviation, f.low, f.high)
@@ -130,13 +101,13 @@ func (r *reader) feature() (feature, error) {
 
 func (r *reader) cluster(m *Model) (Cluster, error) {
 	c := Cluster{Centre: make([]float64, len(m.features))}
-	rows := r.uvarint()
+	rows := r.Uvarint()
 	if rows > MaxRows {
 		return c, fmt.Errorf("%d rows", rows)
 	}
 	c.Rows = int64(rows)
 	for f := range c.Centre {
-		own, v := &m.features[f], r.float()
+		own, v := &m.features[f], r.Float()
 		size := math.Abs(v)
 		if v != 0 && !(own.deviation > 0 && size >= own.near()/own.divisor && size <= own.far()/own.divisor) {
 			return c, fmt.Errorf("coordinate %d is %v", f, v)

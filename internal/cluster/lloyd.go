@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"sync"
+
+	"damson/internal/parallel"
 )
 
 // fit moves centres to the middle of their rows until they come to rest. Of row i
@@ -60,7 +62,7 @@ func (f *fit) run(ctx context.Context, most int, tolerance float64) error {
 func (f *fit) assign(ctx context.Context) (moved int, err error) {
 	apart := f.apart()
 	var mending sync.Mutex
-	err = each(ctx, f.blocks(), f.threads, func(b int) {
+	err = parallel.Each(ctx, f.blocks(), f.threads, func(b int) {
 		var changes []change
 		lo, hi := f.block(b)
 		for i := lo; i < hi; i++ {
@@ -211,7 +213,7 @@ func (f *fit) loosen(steps []float64) {
 // measure adds up the squared distances.
 func (f *fit) measure(ctx context.Context) error {
 	sums := make([]float64, f.blocks())
-	err := each(ctx, f.blocks(), f.threads, func(b int) {
+	err := parallel.Each(ctx, f.blocks(), f.threads, func(b int) {
 		lo, hi := f.block(b)
 		for i := lo; i < hi; i++ {
 			sums[b] += squared(f.row(i), f.centre(int(f.own[i])))

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"math"
+
+	"damson/internal/parallel"
 )
 
 // predictedRows is how many rows are placed at a time.
@@ -13,7 +15,7 @@ const predictedRows = 256
 func (m *Model) PredictRows(ctx context.Context, columns [][]float64, rows []int32, threads int) (clusters, distances []float64, err error) {
 	n := m.rows(columns, rows)
 	clusters, distances = make([]float64, n), make([]float64, n)
-	err = each(ctx, (n+predictedRows-1)/predictedRows, threads, func(b int) {
+	err = parallel.Each(ctx, (n+predictedRows-1)/predictedRows, threads, func(b int) {
 		lo, hi := b*predictedRows, min((b+1)*predictedRows, n)
 		p := &placing{model: m, used: m.used(), squares: make([]float64, hi-lo)}
 		for _, f := range p.used {
@@ -38,7 +40,7 @@ func (m *Model) PredictRows(ctx context.Context, columns [][]float64, rows []int
 func (m *Model) Points(ctx context.Context, columns [][]float64, rows []int32, threads int) ([][]float64, error) {
 	n, used := m.rows(columns, rows), m.used()
 	out := make([][]float64, len(used))
-	err := each(ctx, len(used), threads, func(c int) { out[c] = m.places(used[c], columns[used[c]], rows, 0, n) })
+	err := parallel.Each(ctx, len(used), threads, func(c int) { out[c] = m.places(used[c], columns[used[c]], rows, 0, n) })
 	return out, err
 }
 

@@ -5,29 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"runtime"
-	"sync"
-	"sync/atomic"
-)
 
-// each calls work(0) … work(n-1) on so many goroutines (0 = one a processor) and waits for all. When ctx ends, it starts
-// no further one.
-func each(ctx context.Context, n, threads int, work func(i int)) error {
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	var next atomic.Int64
-	var running sync.WaitGroup
-	for range min(threads, n) {
-		running.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	running.Wait()
-	return ctx.Err()
-}
+	"damson/internal/parallel"
+)
 
 // blockRows is how many rows are worked on at a time.
 const blockRows = 1024
@@ -80,7 +60,7 @@ func (p *points) block(b int) (lo, hi int) {
 func (m *Model) look(ctx context.Context, columns []Column, rows []int32, threads int) ([]string, error) {
 	m.features = make([]feature, len(columns))
 	said, bad := make([]string, len(columns)), make([]error, len(columns))
-	err := each(ctx, len(columns), threads, func(f int) { said[f], bad[f] = m.measure(f, columns[f], rows) })
+	err := parallel.Each(ctx, len(columns), threads, func(f int) { said[f], bad[f] = m.measure(f, columns[f], rows) })
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +156,7 @@ func (m *Model) grid(ctx context.Context, columns []Column, rows []int32, thread
 	}
 	p.variance /= float64(p.width)
 	p.x = make([]float64, p.rows*p.width)
-	return p, each(ctx, p.blocks(), threads, func(b int) {
+	return p, parallel.Each(ctx, p.blocks(), threads, func(b int) {
 		lo, hi := p.block(b)
 		for c, f := range p.from {
 			own, numbers, up := &m.features[f], columns[f].Numbers, p.up[c]

@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+
+	"damson/internal/parallel"
 )
 
 // below draws a whole number from 0 to n-1.
@@ -138,7 +140,7 @@ func (s *sowing) apart(row int) []float64 {
 func (s *sowing) take(ctx context.Context, row int) error {
 	apart, centre, number := s.apart(row), s.row(row), int32(len(s.chosen))
 	s.chosen = append(s.chosen, row)
-	return each(ctx, s.blocks(), s.threads, func(b int) {
+	return parallel.Each(ctx, s.blocks(), s.threads, func(b int) {
 		lo, hi := s.block(b)
 		for i := lo; i < hi; i++ {
 			if number > 0 && s.gaps[i] <= apart[s.own[i]] {
@@ -198,7 +200,7 @@ func (s *sowing) best(ctx context.Context, candidates []int) (int, error) {
 	for t, row := range candidates {
 		apart[t], left[t] = s.apart(row), make([]float64, s.blocks())
 	}
-	err := each(ctx, s.blocks(), s.threads, func(b int) {
+	err := parallel.Each(ctx, s.blocks(), s.threads, func(b int) {
 		lo, hi := s.block(b)
 		for t, row := range candidates {
 			centre, sum := s.row(row), 0.0

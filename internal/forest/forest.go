@@ -25,6 +25,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"damson/internal/parallel"
 	"damson/internal/tree"
 )
 
@@ -83,14 +84,14 @@ func Train(ctx context.Context, d tree.Data, p Params, o Options) (*tree.Model, 
 		return nil, err
 	}
 	p = p.FeaturesOf(len(d.Columns), d.Classes)
-	threads := tree.Threads(o.Threads)
+	threads := parallel.Threads(o.Threads)
 	b, err := bin(ctx, d, p, weights, threads)
 	if err != nil {
 		return nil, err
 	}
 	roots := make([]*tree.Node, p.Trees)
 	var done atomic.Int64
-	err = tree.Parallel(ctx, p.Trees, threads, func(i int) {
+	err = parallel.Each(ctx, p.Trees, threads, func(i int) {
 		roots[i] = newGrower(ctx, b, p, i).tree()
 		if o.Progress != nil {
 			o.Progress(int(done.Add(1)), p.Trees)
@@ -157,7 +158,7 @@ func bin(ctx context.Context, d tree.Data, p Params, weights []uint64, threads i
 	if b.bins, err = tree.Cut(ctx, d, p.Bins, p.Seed, threads); err != nil {
 		return nil, err
 	}
-	return b, tree.Parallel(ctx, len(d.Columns), threads, func(f int) { b.columns[f] = b.bins.Code(f, d.Columns[f], d.Rows) })
+	return b, parallel.Each(ctx, len(d.Columns), threads, func(f int) { b.columns[f] = b.bins.Code(f, d.Columns[f], d.Rows) })
 }
 
 // Scale is what numbers, the largest of so many having the given size, are multiplied by to be added up: twice the size because

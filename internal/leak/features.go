@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"slices"
+
+	"damson/internal/parallel"
 )
 
 // Bounds of the work on a feature.
@@ -290,7 +292,7 @@ func standardised(numbers []float64) []float64 {
 // duplicates finds features that equal an earlier one, or are perfectly correlated with one.
 func (d *Data) duplicates(ctx context.Context, looks []look, threads int) ([]Twin, error) {
 	found := make([]*Twin, len(looks))
-	err := each(ctx, len(looks), threads, func(b int) {
+	err := parallel.Each(ctx, len(looks), threads, func(b int) {
 		for a := 0; a < b && found[b] == nil; a++ {
 			if looks[a].Constant || looks[b].Constant {
 				continue

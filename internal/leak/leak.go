@@ -16,9 +16,8 @@ package leak
 import (
 	"context"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
+
+	"damson/internal/parallel"
 )
 
 // Column is a feature of all rows: Numbers, NaN being "missing", or Codes into Levels, -1 being "missing".
@@ -52,9 +51,7 @@ type Grouping struct {
 // Check counts rows in memory and judges. The error is the context's. threads: 0 = one a processor.
 func Check(ctx context.Context, d Data, threads int) ([]Finding, error) {
 	d.check()
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
+	threads = parallel.Threads(threads)
 	e := Evidence{Times: d.times()}
 	for _, g := range d.Groups {
 		e.Groups = append(e.Groups, d.straddling(g))
@@ -65,7 +62,7 @@ func Check(ctx context.Context, d Data, threads int) ([]Finding, error) {
 	}
 	e.Rows = d.repeats(hashes)
 	looks := make([]look, len(d.Columns))
-	if err = each(ctx, len(d.Columns), threads, func(c int) { looks[c] = d.look(c) }); err != nil {
+	if err = parallel.Each(ctx, len(d.Columns), threads, func(c int) { looks[c] = d.look(c) }); err != nil {
 		return nil, err
 	}
 	for _, l := range looks {
@@ -94,19 +91,4 @@ func (d *Data) check() {
 			panic("leak: a target that is no class")
 		}
 	}
-}
-
-// each calls work(0) … work(n-1) on so many goroutines and waits for all. When ctx ends it starts no further one.
-func each(ctx context.Context, n, threads int, work func(i int)) error {
-	var next atomic.Int64
-	var running sync.WaitGroup
-	for range min(threads, n) {
-		running.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	running.Wait()
-	return ctx.Err()
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"damson/internal/parallel"
 )
 
 // Examples is how many groups a Straddle names.
@@ -87,7 +89,7 @@ func bitsOf(v float64) uint64 {
 func (d *Data) rowHashes(ctx context.Context, threads int) ([]uint64, error) {
 	const stripe = 1 << 13 // rows, whose hashes stay in the cache while the columns pass
 	out := make([]uint64, len(d.Target))
-	err := each(ctx, (len(out)+stripe-1)/stripe, threads, func(s int) {
+	err := parallel.Each(ctx, (len(out)+stripe-1)/stripe, threads, func(s int) {
 		lo, hi := s*stripe, min((s+1)*stripe, len(out))
 		own := out[lo:hi]
 		for i, y := range d.Target[lo:hi] {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"damson/internal/parallel"
 )
 
 // blockRows is how many rows are worked on at a time: their columns fit in a processor's second cache.
@@ -96,7 +98,7 @@ func (m *maker) make(ctx context.Context, threads int) (*design, error) {
 	columns := m.data.Columns
 	m.features, m.places = make([]feature, len(columns)), make([]place, len(columns))
 	looks := make([]look, len(columns))
-	err := each(ctx, len(columns), threads, func(f int) {
+	err := parallel.Each(ctx, len(columns), threads, func(f int) {
 		m.features[f].name, m.features[f].categorical = columns[f].Name, columns[f].categorical()
 		if columns[f].categorical() {
 			looks[f] = m.lookAtLevels(f)
@@ -281,7 +283,7 @@ func (m *maker) lookAtLevels(f int) look {
 // fill writes the columns.
 func (m *maker) fill(ctx context.Context, d *design, threads int) error {
 	stretches := make([]sparse, len(m.places))
-	err := each(ctx, len(m.places), threads, func(f int) {
+	err := parallel.Each(ctx, len(m.places), threads, func(f int) {
 		at := m.places[f]
 		if at.value >= 0 {
 			m.fillNumbers(d, f, at.value)

@@ -2,12 +2,12 @@ package linear
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+
+	"damson/internal/packed"
 )
 
 // magic opens an encoded model; its last character is the format's version.
@@ -27,45 +27,33 @@ func (m *Model) Encode() []byte {
 	out := binary.AppendUvarint([]byte(magic), uint64(m.classes))
 	out = binary.AppendUvarint(out, uint64(len(m.features)))
 	for _, f := range m.features {
-		out = appendText(out, f.name)
+		out = packed.AppendText(out, f.name)
 		if !f.categorical {
-			out = appendFloats(append(out, 0), f.mean, f.scale, f.low, f.high)
+			out = packed.AppendFloats(append(out, 0), f.mean, f.scale, f.low, f.high)
 			continue
 		}
 		out = binary.AppendUvarint(append(out, 1), uint64(len(f.levels)))
 		for _, name := range f.levels {
-			out = appendText(out, name)
+			out = packed.AppendText(out, name)
 		}
 	}
 	for _, o := range m.outputs {
-		out = appendFloats(out, o.intercept)
+		out = packed.AppendFloats(out, o.intercept)
 		for f := range m.features {
-			out = appendFloats(out, o.missing[f])
+			out = packed.AppendFloats(out, o.missing[f])
 			if m.features[f].categorical {
-				out = appendFloats(out, o.levels[f]...)
+				out = packed.AppendFloats(out, o.levels[f]...)
 			} else {
-				out = appendFloats(out, o.value[f])
+				out = packed.AppendFloats(out, o.value[f])
 			}
 		}
 	}
 	return out
 }
 
-func appendText(out []byte, text string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(text))), text...)
-}
-
-func appendFloats(out []byte, values ...float64) []byte {
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint64(out, math.Float64bits(v))
-	}
-	return out
-}
-
 // Hash is the SHA-256 of the encoded model, in hexadecimal digits.
 func (m *Model) Hash() string {
-	sum := sha256.Sum256(m.Encode())
-	return hex.EncodeToString(sum[:])
+	return packed.Hash(m.Encode())
 }
 
 // Decode reads what Encode wrote. Any other bytes are an error, and cost no more memory than a small multiple of their
@@ -75,8 +63,8 @@ func Decode(data []byte) (*Model, error) {
 	if !ok {
 		return nil, errors.New("decode linear model: these bytes are not a linear model of this version of the format")
 	}
-	r := &reader{rest: rest}
-	classes, features := r.uvarint(), r.uvarint()
+	r := &reader{packed.Reader{Rest: rest}}
+	classes, features := r.Uvarint(), r.Uvarint()
 	if classes == 1 || classes > MaxClasses || features < 1 || features > MaxFeatures {
 		return nil, fmt.Errorf("decode linear model: %d classes and %d features", classes, features)
 	}
@@ -99,8 +87,8 @@ func Decode(data []byte) (*Model, error) {
 		}
 		m.outputs = append(m.outputs, o)
 	}
-	if len(r.rest) > 0 {
-		return nil, fmt.Errorf("decode linear model: %d bytes left over", len(r.rest))
+	if len(r.Rest) > 0 {
+		return nil, fmt.Errorf("decode linear model: %d bytes left over", len(r.Rest))
 	}
 	if err := m.checkSlopes(); err != nil {
 		return nil, fmt.Errorf("decode linear model: %w", err)
@@ -112,63 +100,31 @@ func Decode(data []byte) (*Model, error) {
 	return m, nil
 }
 
-// reader takes values from the front of rest. What is not there reads as a value that every caller refuses.
-type reader struct{ rest []byte }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.rest = nil
-		return math.MaxUint64
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) float() float64 {
-	if len(r.rest) < 8 {
-		r.rest = nil
-		return math.NaN()
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.rest))
-	r.rest = r.rest[8:]
-	return v
-}
-
-var errCutOff = errors.New("cut off")
-
-func (r *reader) text() (string, error) {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		return "", errCutOff
-	}
-	text := string(r.rest[:n])
-	r.rest = r.rest[n:]
-	return text, nil
-}
+// reader takes the parts of a model.
+type reader struct{ packed.Reader }
 
 func (r *reader) feature() (feature, error) {
 	var f feature
 	var err error
-	if f.name, err = r.text(); err != nil {
+	if f.name, err = r.Text(); err != nil {
 		return f, err
 	}
-	switch kind := r.uvarint(); kind {
+	switch kind := r.Uvarint(); kind {
 	case 0:
-		f.mean, f.scale, f.low, f.high = r.float(), r.float(), r.float(), r.float()
+		f.mean, f.scale, f.low, f.high = r.Float(), r.Float(), r.Float(), r.Float()
 		if !(f.scale >= 1e-150 && f.scale <= maxValue && f.low >= -maxValue && f.low <= f.high && f.high <= maxValue && math.Abs(f.mean) <= maxValue) {
 			return f, fmt.Errorf("mean %v, deviation %v, values from %v to %v", f.mean, f.scale, f.low, f.high)
 		}
 		return f, nil
 	case 1:
 		f.categorical, f.scale = true, 1
-		n := r.uvarint()
-		if n > uint64(len(r.rest)) {
-			return f, errCutOff
+		n := r.Uvarint()
+		if n > uint64(len(r.Rest)) {
+			return f, packed.ErrCutOff
 		}
 		seen := map[string]bool{}
 		for range n {
-			name, err := r.text()
+			name, err := r.Text()
 			if err != nil {
 				return f, err
 			}
@@ -187,7 +143,7 @@ func (r *reader) feature() (feature, error) {
 func (r *reader) output(features []feature) (output, error) {
 	var bad error
 	coefficient := func() float64 {
-		v := r.float()
+		v := r.Float()
 		if !(math.Abs(v) <= maxCoefficient) && bad == nil {
 			bad = fmt.Errorf("a coefficient is %v", v)
 		}

@@ -1,6 +1,10 @@
 package linear
 
-import "context"
+import (
+	"context"
+
+	"damson/internal/parallel"
+)
 
 // problem is what the solver works on: rows, a loss and a penalty. Its unknowns are
 //
@@ -27,7 +31,7 @@ func chunks(blocks, most int) (n, each int) {
 func (p *problem) evaluate(ctx context.Context, beta []float64) (loss float64, gradient []float64, err error) {
 	n, size := chunks(p.blocks(), 256)
 	sums := make([][]float64, n) // gradient, then loss
-	err = each(ctx, n, p.threads, func(c int) {
+	err = parallel.Each(ctx, n, p.threads, func(c int) {
 		sum := make([]float64, p.size()+1)
 		w := newWork(p)
 		for b := c * size; b < min((c+1)*size, p.blocks()); b++ {
@@ -244,7 +248,7 @@ func (p *problem) hessian(ctx context.Context, beta []float64) ([]matrix, error)
 	}
 	n, size := chunks(p.blocks(), min(16, max(2, (1<<22)/entries)))
 	sums := make([][]float64, n)
-	err := each(ctx, n, p.threads, func(c int) {
+	err := parallel.Each(ctx, n, p.threads, func(c int) {
 		sums[c] = make([]float64, entries)
 		w := newWork(p)
 		for b := c * size; b < min((c+1)*size, p.blocks()) && ctx.Err() == nil; b++ {

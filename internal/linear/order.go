@@ -4,30 +4,10 @@ import (
 	"cmp"
 	"context"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
-)
 
-// each calls work(0) … work(n-1) on so many goroutines (0 = one a processor) and waits for all. When ctx ends, it starts
-// no further one.
-func each(ctx context.Context, n, threads int, work func(i int)) error {
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	var next atomic.Int64
-	var running sync.WaitGroup
-	for range min(threads, n) {
-		running.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	running.Wait()
-	return ctx.Err()
-}
+	"damson/internal/parallel"
+)
 
 // ordered gives the rows used in an order that depends on what they hold and not on where they stand: by key, or else by
 // a hash of the contents, and rows of one key by their contents. Rows that are still equal may stand for each other.
@@ -40,7 +20,7 @@ func (d *Data) ordered(ctx context.Context, threads int) ([]int32, error) {
 	all := make([]keyed, len(rows))
 	byLevel := d.levelHashes()
 	const stripe = 1 << 14
-	err := each(ctx, (len(rows)+stripe-1)/stripe, threads, func(s int) {
+	err := parallel.Each(ctx, (len(rows)+stripe-1)/stripe, threads, func(s int) {
 		for i := s * stripe; i < min((s+1)*stripe, len(rows)); i++ {
 			r := rows[i]
 			if d.Keys != nil {

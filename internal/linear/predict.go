@@ -1,6 +1,10 @@
 package linear
 
-import "context"
+import (
+	"context"
+
+	"damson/internal/parallel"
+)
 
 // Value is a feature of one row.
 type Value struct {
@@ -53,7 +57,7 @@ func (m *Model) PredictRows(ctx context.Context, columns []Column, rows []int32,
 		out[k] = make([]float64, n)
 	}
 	t := m.tables(columns)
-	err := each(ctx, (n+blockRows-1)/blockRows, threads, func(b int) {
+	err := parallel.Each(ctx, (n+blockRows-1)/blockRows, threads, func(b int) {
 		w := &prediction{model: m, columns: columns, tables: t, rows: make([]int, 0, blockRows)}
 		for i := b * blockRows; i < min((b+1)*blockRows, n); i++ {
 			if rows != nil {

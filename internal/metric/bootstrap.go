@@ -6,10 +6,9 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
+
+	"damson/internal/parallel"
 )
 
 // Bootstrap says how intervals are found: metrics are computed again over groups of rows drawn with replacement, as many as
@@ -108,23 +107,11 @@ type sampler interface {
 func (b Bootstrap) run(ctx context.Context, s sampler) (map[string][]float64, error) {
 	n := b.resamples()
 	batches := make([]map[string][lanes]float64, (n+lanes-1)/lanes)
-	var next atomic.Int64
-	var running sync.WaitGroup
-	threads := b.Threads
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	for range min(threads, len(batches)) {
-		running.Go(func() {
-			weights := make([]uint8, s.groups()*lanes)
-			for i := int(next.Add(1)) - 1; i < len(batches) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				b.draw(i, weights)
-				batches[i] = s.sample(weights)
-			}
-		})
-	}
-	running.Wait()
-	if err := ctx.Err(); err != nil {
+	err := parallel.EachWith(ctx, len(batches), b.Threads, func() []uint8 { return make([]uint8, s.groups()*lanes) }, func(i int, weights []uint8) {
+		b.draw(i, weights)
+		batches[i] = s.sample(weights)
+	})
+	if err != nil {
 		return nil, err
 	}
 	out := map[string][]float64{}

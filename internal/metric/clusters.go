@@ -3,9 +3,8 @@ package metric
 import (
 	"context"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
+
+	"damson/internal/parallel"
 )
 
 // Clusters judges a clustering.
@@ -127,27 +126,16 @@ func (r *ClusterRows) silhouettes(ctx context.Context, most, threads int) ([]flo
 	if occur < 2 || occur > n-1 {
 		return nil, ctx.Err()
 	}
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
 	points := r.across(n)
 	out := make([]float64, n)
-	var next atomic.Int64
-	var running sync.WaitGroup
-	for range min(threads, n) {
-		running.Go(func() {
-			sums := make([]float64, r.K)
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				clear(sums)
-				for j, other := range points {
-					sums[r.Clusters[j]] += math.Sqrt(gap(points[i], other))
-				}
-				out[i] = silhouette(int(r.Clusters[i]), sums, rows)
-			}
-		})
-	}
-	running.Wait()
-	return out, ctx.Err()
+	err := parallel.EachWith(ctx, n, threads, func() []float64 { return make([]float64, r.K) }, func(i int, sums []float64) {
+		clear(sums)
+		for j, other := range points {
+			sums[r.Clusters[j]] += math.Sqrt(gap(points[i], other))
+		}
+		out[i] = silhouette(int(r.Clusters[i]), sums, rows)
+	})
+	return out, err
 }
 
 // silhouette is that of a row of cluster own, whose distances to the rows of each cluster are added up.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 
 	"damson/internal/diag"
 	"damson/internal/feature"
+	"damson/internal/parallel"
 	"damson/internal/warehouse/rows"
 )
 
@@ -27,9 +27,7 @@ const (
 // Extract computes the plan's features of a stream that its Select gives. It takes the rows over: releasing the result
 // releases them. threads 0 = all processors. A row without a value to sort by ends the stream with a finding.
 func (p *Plan) Extract(ctx context.Context, source array.RecordReader, threads int) (array.RecordReader, error) {
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
+	threads = parallel.Threads(threads)
 	r := &extraction{ctx: ctx, plan: p, rows: source, values: make([][]float64, len(p.values))}
 	r.references.Store(1)
 	var fields []arrow.Field

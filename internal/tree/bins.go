@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"slices"
+
+	"damson/internal/parallel"
 )
 
 // Bins say how a value becomes a byte.
@@ -57,7 +59,7 @@ func (f *feature) last() int {
 func Cut(ctx context.Context, d Data, bins int, seed int64, threads int) (*Bins, error) {
 	b := &Bins{features: make([]feature, len(d.Columns)), edges: make([][]float64, len(d.Columns))}
 	sample := sampleRows(d, seed)
-	return b, Parallel(ctx, len(d.Columns), threads, func(f int) {
+	return b, parallel.Each(ctx, len(d.Columns), threads, func(f int) {
 		if c := d.CategoriesOf(f); c > 0 {
 			b.features[f] = feature{categories: c, kept: keep(occurrences(d.Columns[f], d.Rows, c))}
 			return

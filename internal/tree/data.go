@@ -1,12 +1,8 @@
 package tree
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 )
 
 // Data are the rows to learn from, by column. All slices but Categories and Rows have one entry for each row. NaN is a
@@ -165,38 +161,4 @@ func ClassWeights(weights []float64, classes int) ([]uint64, error) {
 		return ClassWeights(nil, classes)
 	}
 	return out, nil
-}
-
-// Threads gives the number of goroutines to use; 0 = all processors.
-func Threads(threads int) int {
-	if threads <= 0 {
-		return runtime.GOMAXPROCS(0)
-	}
-	return threads
-}
-
-// Parallel calls work(0) … work(n-1) on so many goroutines and waits for all. When ctx ends it starts no further one.
-func Parallel(ctx context.Context, n, threads int, work func(i int)) error {
-	threads = min(max(threads, 1), n)
-	if threads == 1 {
-		for i := 0; i < n && ctx.Err() == nil; i++ {
-			work(i)
-		}
-		return ctx.Err()
-	}
-	var next atomic.Int64
-	var group sync.WaitGroup
-	for range threads {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				work(i)
-			}
-		})
-	}
-	group.Wait()
-	return ctx.Err()
 }

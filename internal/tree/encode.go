@@ -2,13 +2,13 @@ package tree
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"damson/internal/packed"
 )
 
 // magic opens an encoded model; its last character is the format's version.
@@ -44,7 +44,7 @@ func (m *Model) Encode() []byte {
 		out = binary.AppendUvarint(out, w)
 	}
 	for _, s := range m.start {
-		out = appendFloat(out, s)
+		out = packed.AppendFloats(out, s)
 	}
 	out = binary.AppendUvarint(out, uint64(len(m.trees)))
 	var nodes []byte
@@ -58,18 +58,13 @@ func (m *Model) Encode() []byte {
 	}
 	return out
 }
-
-func appendFloat(out []byte, v float64) []byte {
-	return binary.LittleEndian.AppendUint64(out, math.Float64bits(v))
-}
-
 func (m *Model) appendNode(out []byte, t *tree, i int) []byte {
 	n := t.nodes[i]
 	if n.kind == leafNode {
 		l := t.leaves[n.next]
 		out = append(out, 0)
 		if !m.counted() {
-			return appendFloat(binary.AppendUvarint(out, l.rows), n.value)
+			return packed.AppendFloats(binary.AppendUvarint(out, l.rows), n.value)
 		}
 		out = binary.AppendUvarint(out, uint64(l.to-l.from))
 		for _, c := range t.counts[l.from:l.to] {
@@ -94,15 +89,14 @@ func (m *Model) appendNode(out []byte, t *tree, i int) []byte {
 			out = append(out, bits)
 		}
 	} else {
-		out = appendFloat(out, n.value)
+		out = packed.AppendFloats(out, n.value)
 	}
 	return binary.LittleEndian.AppendUint32(out, math.Float32bits(t.gains[i]))
 }
 
 // Hash is the SHA-256 of the encoded model, in hexadecimal digits.
 func (m *Model) Hash() string {
-	sum := sha256.Sum256(m.Encode())
-	return hex.EncodeToString(sum[:])
+	return packed.Hash(m.Encode())
 }
 
 // Decode reads what Encode wrote. Any other bytes are an error, and cost no more memory than a small multiple of their
@@ -112,28 +106,28 @@ func Decode(data []byte) (*Model, error) {
 	if !ok {
 		return nil, errors.New("decode model: these bytes are not a model of trees of this version of the format")
 	}
-	r := &reader{rest}
+	r := &packed.Reader{Rest: rest}
 	m := &Model{}
 	if err := m.decodeHeader(r); err != nil {
 		return nil, fmt.Errorf("decode model: %w", err)
 	}
-	trees := r.uvarint()
+	trees := r.Uvarint()
 	if trees < 1 || trees > MaxTrees || trees%uint64(m.scores()) != 0 {
 		return nil, fmt.Errorf("decode model: %d trees", trees)
 	}
 	for i := range trees {
-		size := r.uvarint()
-		if size > uint64(len(r.rest)) {
+		size := r.Uvarint()
+		if size > uint64(len(r.Rest)) {
 			return nil, fmt.Errorf("decode model: tree %d is cut off", i)
 		}
-		own := reader{r.rest[:size]}
-		r.rest = r.rest[size:]
+		own := packed.Reader{Rest: r.Rest[:size]}
+		r.Rest = r.Rest[size:]
 		var t tree
 		if err := m.decodeNode(&t, &own, 0); err != nil {
 			return nil, fmt.Errorf("decode model: tree %d: %w", i, err)
 		}
-		if len(own.rest) > 0 {
-			return nil, fmt.Errorf("decode model: tree %d: %d bytes left over", i, len(own.rest))
+		if len(own.Rest) > 0 {
+			return nil, fmt.Errorf("decode model: tree %d: %d bytes left over", i, len(own.Rest))
 		}
 		m.trees = append(m.trees, t)
 	}
@@ -144,14 +138,14 @@ func Decode(data []byte) (*Model, error) {
 	return m, nil
 }
 
-func (m *Model) decodeHeader(r *reader) error {
-	kind, classes, features := r.uvarint(), r.uvarint(), r.uvarint()
+func (m *Model) decodeHeader(r *packed.Reader) error {
+	kind, classes, features := r.Uvarint(), r.Uvarint(), r.Uvarint()
 	switch {
 	case kind != uint64(Forest) && kind != uint64(Boosted):
 		return fmt.Errorf("a model of kind %d", kind)
 	case classes == 1 || classes > MaxClasses:
 		return fmt.Errorf("%d classes", classes)
-	case features < 1 || features > MaxFeatures || features > uint64(len(r.rest)):
+	case features < 1 || features > MaxFeatures || features > uint64(len(r.Rest)):
 		return fmt.Errorf("%d features", features)
 	}
 	m.kind, m.classes, m.features = Kind(kind), int(classes), make([]feature, features)
@@ -162,7 +156,7 @@ func (m *Model) decodeHeader(r *reader) error {
 	}
 	if m.counted() {
 		for range m.classes {
-			w := r.uvarint()
+			w := r.Uvarint()
 			if w < 1 || w > 1/(WeightUnit*WeightUnit) {
 				return fmt.Errorf("a class weight of %d", w)
 			}
@@ -171,7 +165,7 @@ func (m *Model) decodeHeader(r *reader) error {
 	}
 	if m.kind == Boosted {
 		for range m.scores() {
-			m.start = append(m.start, r.float())
+			m.start = append(m.start, r.Float())
 		}
 		if !slices.ContainsFunc(m.start, unfit) {
 			return nil
@@ -184,8 +178,8 @@ func (m *Model) decodeHeader(r *reader) error {
 // unfit reports that a value is no number, or so large that sums of it might be none.
 func unfit(v float64) bool { return !(math.Abs(v) <= 1e200) }
 
-func (f *feature) decode(r *reader) error {
-	categories := r.uvarint()
+func (f *feature) decode(r *packed.Reader) error {
+	categories := r.Uvarint()
 	if categories > MaxCategories {
 		return fmt.Errorf("%d categories", categories)
 	}
@@ -195,7 +189,7 @@ func (f *feature) decode(r *reader) error {
 	}
 	kept := uint64(0)
 	for i := range pooledBin - 1 {
-		step := r.uvarint()
+		step := r.Uvarint()
 		if i > 0 && step == 0 || step >= categories-kept {
 			return errors.New("categories out of order")
 		}
@@ -206,11 +200,11 @@ func (f *feature) decode(r *reader) error {
 }
 
 // decodeNode reads one node and what stands under it.
-func (m *Model) decodeNode(t *tree, r *reader, depth int) error {
-	if len(r.rest) == 0 {
-		return errors.New("cut off")
+func (m *Model) decodeNode(t *tree, r *packed.Reader, depth int) error {
+	if len(r.Rest) == 0 {
+		return packed.ErrCutOff
 	}
-	code := r.uvarint()
+	code := r.Uvarint()
 	if code == 0 {
 		return m.decodeLeaf(t, r)
 	}
@@ -223,16 +217,16 @@ func (m *Model) decodeNode(t *tree, r *reader, depth int) error {
 	}
 	n := node{feature: uint16(f), missingLeft: code&1 == 0}
 	if last := m.features[f].last(); m.features[f].categories > 0 {
-		bits := r.take((last + 7) / 8)
+		bits := r.Take((last + 7) / 8)
 		if bits == nil {
-			return errors.New("cut off")
+			return packed.ErrCutOff
 		}
 		n.kind, n.value = setNode, float64(len(t.sets))
 		t.sets = append(t.sets, decodeSet(bits, last, n.missingLeft))
-	} else if n.value = r.float(); math.IsNaN(n.value) || math.IsInf(n.value, -1) {
+	} else if n.value = r.Float(); math.IsNaN(n.value) || math.IsInf(n.value, -1) {
 		return fmt.Errorf("threshold %v", n.value)
 	}
-	gain := float64(r.float32())
+	gain := float64(r.Float32())
 	if !(gain >= 0) || math.IsInf(gain, 1) {
 		return fmt.Errorf("gain %v", gain)
 	}
@@ -257,23 +251,23 @@ func decodeSet(bits []byte, last int, missingLeft bool) (s set) {
 	return s
 }
 
-func (m *Model) decodeLeaf(t *tree, r *reader) error {
+func (m *Model) decodeLeaf(t *tree, r *packed.Reader) error {
 	if !m.counted() {
-		rows, value := r.uvarint(), r.float()
+		rows, value := r.Uvarint(), r.Float()
 		if rows < 1 || rows >= 1<<62 || unfit(value) {
 			return fmt.Errorf("a leaf of %d rows with the value %v", rows, value)
 		}
 		m.emitLeaf(t, rows, nil, value)
 		return nil
 	}
-	occur := r.uvarint()
+	occur := r.Uvarint()
 	if occur < 1 || occur > uint64(m.classes) {
 		return fmt.Errorf("a leaf of %d classes", occur)
 	}
 	counts := make([]uint64, m.classes)
 	total := uint64(0)
 	for range occur {
-		class, rows := r.uvarint(), r.uvarint()
+		class, rows := r.Uvarint(), r.Uvarint()
 		if class >= uint64(m.classes) || rows < 1 || rows > math.MaxUint32 || counts[class] > 0 {
 			return fmt.Errorf("a leaf with %d rows of class %d", rows, class)
 		}
@@ -282,42 +276,4 @@ func (m *Model) decodeLeaf(t *tree, r *reader) error {
 	}
 	m.emitLeaf(t, total, counts, 0)
 	return nil
-}
-
-// reader takes numbers from the front of rest. What is not there reads as a number that every caller refuses.
-type reader struct{ rest []byte }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.rest = nil
-		return math.MaxUint64
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-// take gives so many bytes, nil when there are not enough.
-func (r *reader) take(n int) []byte {
-	if len(r.rest) < n {
-		r.rest = nil
-		return nil
-	}
-	out := r.rest[:n]
-	r.rest = r.rest[n:]
-	return out
-}
-
-func (r *reader) float() float64 {
-	if b := r.take(8); b != nil {
-		return math.Float64frombits(binary.LittleEndian.Uint64(b))
-	}
-	return math.NaN()
-}
-
-func (r *reader) float32() float32 {
-	if b := r.take(4); b != nil {
-		return math.Float32frombits(binary.LittleEndian.Uint32(b))
-	}
-	return float32(math.NaN())
 }

@@ -1,6 +1,10 @@
 package tree
 
-import "context"
+import (
+	"context"
+
+	"damson/internal/parallel"
+)
 
 // sumChunk is how many trees are added up before their sum is added to the others: the SQL does the same, and its
 // expressions stay flat enough for a database (DuckDB refuses a chain of 1,100 terms).
@@ -37,11 +41,11 @@ func (m *Model) PredictRows(ctx context.Context, columns [][]float64, rows []int
 	if rows == nil {
 		n = len(columns[0])
 	}
-	threads = Threads(threads)
+	threads = parallel.Threads(threads)
 	out := m.outputs(n)
 	blocks := (n + predictBlock - 1) / predictBlock
 	stripes := min(blocks, 8*threads)
-	err := Parallel(ctx, stripes, threads, func(s int) {
+	err := parallel.Each(ctx, stripes, threads, func(s int) {
 		b := m.newBlock(predictBlock)
 		for i := blocks * s / stripes; i < blocks*(s+1)/stripes && ctx.Err() == nil; i++ {
 			lo := i * predictBlock
