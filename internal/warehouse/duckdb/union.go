@@ -55,19 +55,43 @@ func mayWait(plan operator) bool {
 	return union && waits && !reads
 }
 
+// longSQL is from how many bytes on planning a statement takes longer than looking for what hides a UNION from it.
+const longSQL = 10_000
+
+// hidden asks whether there is a view or a macro with a UNION.
+const hidden = `SELECT bool_or(text ILIKE '%union%') FROM (SELECT sql AS text FROM duckdb_views() WHERE NOT internal
+UNION ALL SELECT macro_definition FROM duckdb_functions() WHERE NOT internal)`
+
+// mayUnite reports whether a SELECT may have a UNION. It looks at short ones no closer.
+func (c *conn) mayUnite(ctx context.Context, sql string) bool {
+	if len(sql) < longSQL || strings.Contains(strings.ToLower(sql), "union") {
+		return true
+	}
+	said, err := c.asks(ctx, hidden, 0)
+	return err != nil || said == "true"
+}
+
 // mayWait looks at the plan of a SELECT. What cannot be explained, as SHOW, has no UNION.
 func (c *conn) mayWait(ctx context.Context, sql string) bool {
-	r, err := c.query(ctx, "EXPLAIN (FORMAT json)\n"+sql)
-	if err != nil {
+	if !c.mayUnite(ctx, sql) {
 		return false
+	}
+	text, err := c.asks(ctx, "EXPLAIN (FORMAT json)\n"+sql, 1)
+	var plans []operator
+	return err == nil && json.Unmarshal([]byte(text), &plans) == nil && slices.ContainsFunc(plans, mayWait)
+}
+
+// asks gives a value of the first row as text, "" when there is none.
+func (c *conn) asks(ctx context.Context, sql string, column int) (string, error) {
+	r, err := c.query(ctx, sql)
+	if err != nil {
+		return "", err
 	}
 	defer r.Release()
 	if !r.Next() {
-		return false
+		return "", r.Err()
 	}
-	var plans []operator
-	text := rows.Format(r.RecordBatch().Column(1), 0)
-	return json.Unmarshal([]byte(text), &plans) == nil && slices.ContainsFunc(plans, mayWait)
+	return rows.Format(r.RecordBatch().Column(column), 0), nil
 }
 
 // stored puts the rows of a SELECT into the temporary table, and gives the statement that reads them.

@@ -104,3 +104,21 @@ func TestErrorsOfUnionsHaveTheirPlace(t *testing.T) {
 		t.Errorf("a stopped query says %v", err)
 	}
 }
+
+func TestUnionsAreFoundInLongStatements(t *testing.T) {
+	t.Parallel()
+	long := "/*" + strings.Repeat(" a long statement", 1000) + " */ "
+	for what, statements := range map[string][2]string{
+		"itself":  {"SELECT 1", "(" + megabytes + ")"},
+		"a view":  {"CREATE VIEW pairs AS " + megabytes, "pairs"},
+		"a macro": {"CREATE MACRO pairs() AS TABLE " + megabytes, "pairs()"},
+	} {
+		w := bigTable(t)
+		if _, err := w.Exec(t.Context(), statements[0]); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, w, long+"SELECT * FROM "+statements[1]); n != 2400000 {
+			t.Errorf("through %s: %d rows", what, n)
+		}
+	}
+}
