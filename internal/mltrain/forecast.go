@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"damson/internal/forest"
 	"damson/internal/learn"
-	"damson/internal/mltrain/cells"
 	"damson/internal/pipeline"
 	"damson/internal/pushdown"
 	"damson/internal/search"
@@ -78,13 +79,12 @@ func Foresee(ctx context.Context, w *warehouse.Warehouse, m pipeline.Model, sql 
 	if algorithm.Inside == nil {
 		return f, nil
 	}
-	texts := 0
-	for _, c := range l.features {
-		if cells.IsText(fields[c].Type) {
-			texts++
-		}
+	features := make([]arrow.Field, f.Features)
+	for i, c := range l.features {
+		features[i] = fields[c]
 	}
-	cost, err := f.inDatabase(m, algorithm, pushdown.Size{Rows: f.Rows, Numbers: f.Features - texts, Texts: texts})
+	numbers, texts := countKinds(features)
+	cost, err := f.inDatabase(m, algorithm, pushdown.Size{Rows: f.Rows, Numbers: numbers, Texts: texts})
 	f.InDatabase = &cost
 	return f, err
 }

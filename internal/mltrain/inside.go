@@ -21,8 +21,12 @@ import (
 	"damson/internal/tree"
 )
 
-// maxInside is how many features are trained in the database: a table of PostgreSQL has 1,600 columns.
-const maxInside = 1500
+// Bounds of the rows that a database keeps to train on.
+const (
+	maxInside = 1500 // features: a table of PostgreSQL has 1,600 columns
+	pageRoom  = 7600 // bytes of a row's features in PostgreSQL, where rows lie in pages of 8 kB, and texts beside them
+	textPlace = 18   // bytes that stay of a text which lies beside its row
+)
 
 // trainInside trains in the database, which gives no features of a row away. The version's hash is the one that reading the rows gives.
 func (t *training) trainInside(ctx context.Context, sql sqltext.Text) (*Trained, error) {
@@ -251,6 +255,9 @@ func (t *training) checkInside(c pushdown.Columns) error {
 	var all diag.Findings
 	if n := len(c.Features); n > maxInside {
 		all = append(all, t.fail("Wrong number of features", fmt.Sprintf("The source of model %q has %d features; up to %d can be trained in the database.", t.model.Name, n, maxInside), "Change the source's SELECT."))
+	} else if numbers, texts := countKinds(c.Features); t.options.Warehouse.Kind() != "duckdb" && 8*numbers+textPlace*texts > pageRoom {
+		all = append(all, t.fail("Rows are too wide for the database", fmt.Sprintf("The source of model %q has %d numbers and %d texts as features; PostgreSQL keeps a row in a page of 8 kB, which has room for %d numbers, or %d texts.",
+			t.model.Name, numbers, texts, pageRoom/8, pageRoom/textPlace), "Take fewer features, or remove data_stays."))
 	}
 	for _, part := range []struct {
 		what  string
@@ -458,4 +465,16 @@ func placesOf(n int) []int {
 		places[i] = i
 	}
 	return places
+}
+
+// countKinds tells how many features are numbers, and texts.
+func countKinds(features []arrow.Field) (numbers, texts int) {
+	for _, f := range features {
+		if cells.IsText(f.Type) {
+			texts++
+		} else {
+			numbers++
+		}
+	}
+	return numbers, texts
 }

@@ -280,6 +280,23 @@ func said(trained *mltrain.Trained, err error) string {
 	return text
 }
 
+// TestRowsAreWiderThanAPage has more numbers than a row of PostgreSQL has room for.
+func TestRowsAreWiderThanAPage(t *testing.T) {
+	t.Parallel()
+	m := pipeline.Model{Name: "wide", Algorithm: pipeline.Algorithm{Tree: &pipeline.DecisionTree{MaxDepth: 1, MinSplit: 2, MinLeaf: 1, Bins: 2}},
+		ID: "id", Target: "y", Split: pipeline.Holdout{Test: 0.3, Seed: 3}}
+	var sql strings.Builder
+	sql.WriteString("select i as id, i % 2 as y")
+	for f := range 951 {
+		fmt.Fprintf(&sql, ", i + float8 '%d.5' as f%d", f, f)
+	}
+	sql.WriteString(" from generate_series(1, 12) as g(i)")
+	_, err := inside(t, warehousetest.Open(t, "postgres"), m, sql.String())
+	if err == nil || !strings.Contains(err.Error(), "Rows are too wide for the database") {
+		t.Errorf("951 numbers: %v", err)
+	}
+}
+
 // TestEdgesComeFromTheSameSample has more rows than edges are computed from.
 func TestEdgesComeFromTheSameSample(t *testing.T) {
 	t.Parallel()
